@@ -1,0 +1,24 @@
+import { z } from 'zod';
+import { zSealed } from './sealer.ts';
+import type { Collection, Store } from './store.ts';
+import { collection } from './store.ts';
+
+/** A leaf certificate with its chain, for all hosts of one pod (or the domain, or the wildcard). */
+export const zCertificate = z.strictObject({
+  /** Exact hosts and at most wildcards of one label (`*.pods.example.org`). */
+  hosts: z.array(z.string()).min(1),
+  /** PEM, leaf first, without the root. */
+  chain: z.string(),
+  /** PKCS#8 PEM, sealed under `sealContext.certificate(id)`. */
+  key: zSealed,
+  notBeforeMs: z.number(),
+  notAfterMs: z.number(),
+  /** When to replace it: chosen once, with jitter, so that replicas agree. */
+  renewAtMs: z.number(),
+  issuer: z.string(),
+});
+export type Certificate = z.infer<typeof zCertificate>;
+
+/** Ids: `pod/<tenant>/<podId>`, `domain`, `wildcard`. Written by certs alone. */
+export const certificates = (store: Store): Collection<Certificate> =>
+  collection(store, 'certificates', zCertificate);

@@ -1,0 +1,115 @@
+import { z } from 'zod';
+import { zSealed } from './sealer.ts';
+import type { Collection, Store } from './store.ts';
+import { collection } from './store.ts';
+
+/** Where one network of a pod listens and how clients reach it. Names and defaults: wire of [A]. */
+export const zNetwork = z.strictObject({
+  protocol: z.enum(['http', 'tcp', 'postgres', 'local_only']),
+  /** Port inside the pod. The process runtime gives a free one instead (`PORT_<NET>`). */
+  port: z.int(),
+});
+export type Network = z.infer<typeof zNetwork>;
+
+export const zResources = z.strictObject({
+  cpu_request: z.int(),
+  cpu_limit: z.int(),
+  mem_request: z.int(),
+  mem_limit: z.int(),
+  gpus: z.int(),
+});
+
+export const permissionLevels = ['NONE', 'READ', 'USER', 'ADMIN'] as const;
+export type PermissionLevel = (typeof permissionLevels)[number];
+
+/** One line of the action log, kept in the order it happened. */
+export const zAction = z.strictObject({ atMs: z.number(), text: z.string() });
+export type Action = z.infer<typeof zAction>;
+
+/**
+ * What a user wants: written by the api alone.
+ *
+ * `generation` counts the runs a user asked for (create ON, start, restart). The controller makes
+ * the pod's run match it and says in the status which generation it is at; so RESTART is no state
+ * that somebody must reset.
+ */
+export const zDesiredPod = z.strictObject({
+  tenant: z.string(),
+  podId: z.string(),
+  owner: z.string(),
+  description: z.string(),
+  image: z.string(),
+  command: z.array(z.string()).nullable(),
+  arguments: z.array(z.string()).nullable(),
+  /** JSON of a map name to value. Context `pod/<key>/environment`. */
+  environment: zSealed,
+  networking: z.record(z.string(), zNetwork),
+  resources: zResources,
+  computeQueue: z.string(),
+  /** Seconds, or -1 for never. */
+  timeToStopDefault: z.int(),
+  timeToStopInstance: z.int().nullable(),
+  requested: z.enum(['ON', 'OFF']),
+  generation: z.int(),
+  /** Why the newest generation was asked for; shown as status_requested RESTART until it runs. */
+  generationCause: z.enum(['create', 'start', 'restart']),
+  permissions: z.record(z.string(), z.enum(permissionLevels)),
+  /** Per-pod credentials for `<<TAPIS_user_password>>`. Context `pod/<key>/credentials`. */
+  credentials: z.strictObject({ userUsername: z.string(), userPassword: zSealed }),
+  /** Top-level keys the user really sent: the provenance the template merge will need. */
+  modifiedFields: z.array(z.string()),
+  actions: z.array(zAction),
+  createdAtMs: z.number(),
+  updatedAtMs: z.number(),
+});
+export type DesiredPod = z.infer<typeof zDesiredPod>;
+
+export const podStates = [
+  'REQUESTED',
+  'SPAWNER SETUP',
+  'CREATING',
+  'AVAILABLE',
+  'DELETING',
+  'STOPPED',
+  'ERROR',
+  'COMPLETE',
+] as const;
+export type PodState = (typeof podStates)[number];
+
+/** What is: written by the controller alone, under its lease. */
+export const zPodStatus = z.strictObject({
+  state: z.enum(podStates),
+  /** The newest generation the controller has acted on. */
+  generation: z.int(),
+  /** A sentence for users: why it is in this state, what to do. */
+  message: z.string(),
+  phase: z.string(),
+  startedAtMs: z.number().nullable(),
+  stopAtMs: z.number().nullable(),
+  /** The generation that time_to_stop ended: the pod stays off until a newer one is asked for. */
+  expiredGeneration: z.int().nullable(),
+  /** When runs of this generation failed, newest last; decides backoff and ERROR. */
+  failuresAtMs: z.array(z.number()),
+  /** When the run now under way or ended last was started, with how often: names a run. */
+  run: z.int(),
+  actions: z.array(zAction),
+});
+export type PodStatus = z.infer<typeof zPodStatus>;
+
+/** Action logs are capped: oldest entries go first. */
+export const actionsMax = 200;
+
+export const podKey = (tenant: string, podId: string): string => `${tenant}/${podId}`;
+
+export const desiredPods = (store: Store): Collection<DesiredPod> =>
+  collection(store, 'pods', zDesiredPod);
+
+export const podStatuses = (store: Store): Collection<PodStatus> =>
+  collection(store, 'pod-status', zPodStatus);
+
+/** Contexts under which a pod's secrets are sealed. */
+export const sealContext = {
+  environment: (key: string): string => `pod/${key}/environment`,
+  credentials: (key: string): string => `pod/${key}/credentials`,
+  certificate: (id: string): string => `certificate/${id}/key`,
+} as const;

@@ -1,0 +1,112 @@
+import type { z } from 'zod';
+
+/** A JSON document with the version it was read at. */
+export interface Document {
+  readonly id: string;
+  readonly value: unknown;
+  /** Grows with every write in the store; unique over all its collections. */
+  readonly version: number;
+}
+
+/** What must be true of the stored document for a write to happen. */
+export type Expectation = 'anything' | 'absent' | { readonly version: number };
+
+/** A write under a lease: refused once a newer token of the same lease was seen. */
+export interface Fence {
+  readonly lease: string;
+  readonly token: number;
+}
+
+export interface Change {
+  readonly id: string;
+  readonly version: number;
+}
+
+/**
+ * Versioned documents in named collections.
+ *
+ * - A write that resolved is durable: it survives SIGKILL and a power cut of this process.
+ * - Writes to one document are atomic and totally ordered by `version`.
+ * - `watch` reports at least once each id that changed after the call, in order of the last change;
+ *   several changes of one id may arrive as one. It says "look at this id", never what happened.
+ *   A consumer that is slow costs memory bounded by the number of ids. Aborting `signal` ends the
+ *   iteration without an error.
+ */
+export interface Store {
+  get(collection: string, id: string): Promise<Document | undefined>;
+  /** All documents of a collection, by id in code-unit order. */
+  list(collection: string): Promise<readonly Document[]>;
+  /** Returns the new version. Throws `WriteConflict` or `FencedOff`. */
+  put(
+    collection: string,
+    document: { readonly id: string; readonly value: unknown },
+    expect: Expectation,
+    fence?: Fence,
+  ): Promise<number>;
+  /** Removing what is not there is fine with 'anything'. Throws `WriteConflict` or `FencedOff`. */
+  remove(collection: string, id: string, expect: Expectation, fence?: Fence): Promise<void>;
+  watch(collection: string, signal: AbortSignal): AsyncIterable<Change>;
+}
+
+/** The document was changed by somebody else since it was read, or exists although 'absent'. */
+export class WriteConflict extends Error {
+  override readonly name = 'WriteConflict';
+}
+
+/** A newer holder of the lease has written; the caller must stop acting as leader. */
+export class FencedOff extends Error {
+  override readonly name = 'FencedOff';
+}
+
+/** A stored document that its schema refuses: reported, never silently dropped. */
+export interface Broken {
+  readonly id: string;
+  readonly reason: string;
+}
+
+export interface Typed<T> {
+  readonly id: string;
+  readonly value: T;
+  readonly version: number;
+}
+
+/** One collection of a store, parsed on reading and checked before writing. */
+export interface Collection<T> {
+  /** Throws `BrokenDocument` when the stored value does not parse. */
+  get(id: string): Promise<Typed<T> | undefined>;
+  list(): Promise<{ readonly documents: readonly Typed<T>[]; readonly broken: readonly Broken[] }>;
+  put(id: string, value: T, expect: Expectation, fence?: Fence): Promise<number>;
+  remove(id: string, expect: Expectation, fence?: Fence): Promise<void>;
+  watch(signal: AbortSignal): AsyncIterable<Change>;
+}
+
+export class BrokenDocument extends Error {
+  override readonly name = 'BrokenDocument';
+}
+
+/** Binds a collection name to its schema. Holds no state of its own. */
+export function collection<T>(store: Store, name: string, schema: z.ZodType<T>): Collection<T> {
+  return {
+    async get(id) {
+      const document = await store.get(name, id);
+      if (!document) return undefined;
+      const parsed = schema.safeParse(document.value);
+      if (!parsed.success) throw new BrokenDocument(`${name}/${id}: ${parsed.error.message}`);
+      return { id, value: parsed.data, version: document.version };
+    },
+    async list() {
+      const documents: Typed<T>[] = [];
+      const broken: Broken[] = [];
+      for (const { id, value, version } of await store.list(name)) {
+        const parsed = schema.safeParse(value);
+        if (parsed.success) documents.push({ id, value: parsed.data, version });
+        else broken.push({ id, reason: parsed.error.message });
+      }
+      return { documents, broken };
+    },
+    put: (id, value, expect, fence) =>
+      store.put(name, { id, value: schema.parse(value) }, expect, fence),
+    remove: (id, expect, fence) => store.remove(name, id, expect, fence),
+    watch: (signal) => store.watch(name, signal),
+  };
+}
