@@ -68,11 +68,15 @@ function importProblem({ file }: Source, name: string): string | undefined {
     if (from === folder && !isTest(file) && pattern.test(name)) return `${file}: ${name}: ${why}`;
   }
   if (to === undefined || to === from || !file.includes('/')) return undefined;
-  const allowed = mayImport[from] ?? [];
-  if (allowed.includes(to)) return undefined;
-  if (to === 'adapters' && (isMain(file) || isTest(file))) return undefined;
-  if (to === 'test' && isTest(file)) return undefined;
-  return `${file}: ${from} must not import ${to} (${name})`;
+  return arrowAllowed(file, from, to)
+    ? undefined
+    : `${file}: ${from} must not import ${to} (${name})`;
+}
+
+function arrowAllowed(file: string, from: string, to: string): boolean {
+  if (mayImport[from]?.includes(to)) return true;
+  if (to === 'adapters') return isMain(file) || isTest(file);
+  return to === 'test' && isTest(file);
 }
 
 function problems(sources: readonly Source[]): string[] {

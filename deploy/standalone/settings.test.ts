@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest';
+import { BadSetting, readSettings } from './settings.ts';
+
+test('without any variable the documented defaults hold', () => {
+  const settings = readSettings({}, false);
+  expect(settings).toMatchObject({
+    domain: 'localhost',
+    httpsPort: 8443,
+    httpPort: 8080,
+    apiPort: 3000,
+    adminPort: 9100,
+    adminHost: '127.0.0.1',
+    publicHttpsPort: 8443,
+    runtime: 'auto',
+    tenant: 'default',
+    processUser: undefined,
+    adminPassword: undefined,
+  });
+  expect(settings.dataDir).toMatch(/\/\.podgate$/);
+  expect(settings.secretKeyFile).toBe(`${settings.dataDir}/secret.key`);
+});
+
+test('the public port follows the https port unless it is set', () => {
+  expect(readSettings({ PODGATE_HTTPS_PORT: '9443' }, false).publicHttpsPort).toBe(9443);
+  const both = { PODGATE_HTTPS_PORT: '9443', PODGATE_PUBLIC_HTTPS_PORT: '443' };
+  expect(readSettings(both, false).publicHttpsPort).toBe(443);
+});
+
+test('pods of root run as nobody', () => {
+  expect(readSettings({}, true).processUser).toBe('nobody');
+  expect(readSettings({ PODGATE_PROCESS_USER: 'postgres' }, true).processUser).toBe('postgres');
+});
+
+test.each([
+  ['PODGATE_HTTPS_PORT', 'https'],
+  ['PODGATE_HTTPS_PORT', '0'],
+  ['PODGATE_HTTP_PORT', '65536'],
+  ['PODGATE_API_PORT', '30.5'],
+  ['PODGATE_ADMIN_PORT', '-1'],
+  ['PODGATE_DOMAIN', 'Example.org'],
+  ['PODGATE_DOMAIN', '*.example.org'],
+  ['PODGATE_RUNTIME', 'kubernetes'],
+  ['PODGATE_TENANT', 'a/b'],
+  ['PODGATE_ADMIN_PASSWORD', 'short'],
+  ['PODGATE_DATA_DIR', ''],
+  ['PODGATE_GATEWAY_WORKERS', '0'],
+  ['PODGATE_LOG_LEVEL', 'loud'],
+  ['PODGATE_HTTPS_PROT', '8443'],
+])('%s=%s is refused by name', (name, value) => {
+  expect(() => readSettings({ [name]: value }, false)).toThrow(BadSetting);
+  expect(() => readSettings({ [name]: value }, false)).toThrow(name);
+});
+
+test('a bad password is not repeated in the message', () => {
+  expect(() => readSettings({ PODGATE_ADMIN_PASSWORD: 'hunter2' }, false)).not.toThrow('hunter2');
+});
+
+test('two settings that share a port are both named', () => {
+  const clash = { PODGATE_HTTP_PORT: '8443' };
+  expect(() => readSettings(clash, false)).toThrow(/PODGATE_HTTP_PORT .*PODGATE_HTTPS_PORT/);
+});

@@ -1,0 +1,134 @@
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+
+/** Settings of standalone, each an environment variable; README lists them with their meaning. */
+export interface Settings {
+  readonly dataDir: string;
+  readonly domain: string;
+  readonly httpsPort: number;
+  readonly httpPort: number;
+  readonly apiPort: number;
+  readonly adminPassword: string | undefined;
+  readonly runtime: 'auto' | 'process';
+  readonly tenant: string;
+  readonly publicHttpsPort: number;
+  readonly secretKeyFile: string;
+  readonly adminHost: string;
+  readonly adminPort: number;
+  readonly processUser: string | undefined;
+  readonly gatewayWorkers: number;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+}
+
+/** A setting that cannot be used: its name, what was given, and what would do. */
+export class BadSetting extends Error {
+  override readonly name = 'BadSetting';
+}
+
+const domainPattern =
+  /^(?=.{1,200}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/;
+
+const text = (fallback: string): z.ZodType<string> =>
+  z.string().min(1, 'is empty').default(fallback);
+const portNumber = z.coerce
+  .number('must be a port number')
+  .int('must be a whole number')
+  .min(1, 'must be at least 1')
+  .max(65_535, 'must be at most 65535');
+
+const zEnvironment = z.object({
+  PODGATE_DATA_DIR: text('.podgate'),
+  PODGATE_DOMAIN: z
+    .string()
+    .regex(domainPattern, 'must be a host name in lower case, such as example.org')
+    .default('localhost'),
+  PODGATE_HTTPS_PORT: portNumber.default(8443),
+  PODGATE_HTTP_PORT: portNumber.default(8080),
+  PODGATE_API_PORT: portNumber.default(3000),
+  PODGATE_ADMIN_PASSWORD: z.string().min(8, 'must have at least 8 characters').optional(),
+  PODGATE_RUNTIME: z
+    .enum(
+      ['auto', 'process'],
+      'must be auto or process (container engines and Kubernetes are not available yet)',
+    )
+    .default('auto'),
+  PODGATE_TENANT: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,62}$/, 'must be 1 to 63 of a-z, 0-9 and -, starting with a letter')
+    .default('default'),
+  PODGATE_PUBLIC_HTTPS_PORT: portNumber.optional(),
+  PODGATE_SECRET_KEY_FILE: z.string().min(1, 'is empty').optional(),
+  PODGATE_ADMIN_HOST: text('127.0.0.1'),
+  PODGATE_ADMIN_PORT: portNumber.default(9100),
+  PODGATE_PROCESS_USER: z.string().min(1, 'is empty').optional(),
+  PODGATE_GATEWAY_WORKERS: z.coerce
+    .number('must be a number')
+    .int('must be a whole number')
+    .min(1, 'must be at least 1')
+    .max(256, 'must be at most 256')
+    .default(availableParallelism()),
+  PODGATE_LOG_LEVEL: z
+    .enum(['debug', 'info', 'warn', 'error'], 'must be debug, info, warn or error')
+    .default('warn'),
+});
+
+/** Reads and checks the environment; throws `BadSetting` that names the first variable at fault. */
+export function readSettings(
+  environment: Readonly<Record<string, string | undefined>>,
+  isRoot: boolean,
+): Settings {
+  refuseUnknown(environment);
+  const parsed = zEnvironment.safeParse(environment);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    const name = String(issue?.path[0]);
+    // A password is never repeated, not even a bad one.
+    const given = name === 'PODGATE_ADMIN_PASSWORD' ? '' : ` (is "${environment[name] ?? ''}")`;
+    throw new BadSetting(`${name} ${issue?.message ?? 'is not valid'}${given}`);
+  }
+  const values = parsed.data;
+  refuseSharedPorts(values);
+  const dataDir = resolve(values.PODGATE_DATA_DIR);
+  return {
+    dataDir,
+    domain: values.PODGATE_DOMAIN,
+    httpsPort: values.PODGATE_HTTPS_PORT,
+    httpPort: values.PODGATE_HTTP_PORT,
+    apiPort: values.PODGATE_API_PORT,
+    adminPassword: values.PODGATE_ADMIN_PASSWORD,
+    runtime: values.PODGATE_RUNTIME,
+    tenant: values.PODGATE_TENANT,
+    publicHttpsPort: values.PODGATE_PUBLIC_HTTPS_PORT ?? values.PODGATE_HTTPS_PORT,
+    secretKeyFile: resolve(values.PODGATE_SECRET_KEY_FILE ?? `${dataDir}/secret.key`),
+    adminHost: values.PODGATE_ADMIN_HOST,
+    adminPort: values.PODGATE_ADMIN_PORT,
+    // Databases refuse to run as root, and a pod has no business being it.
+    processUser: values.PODGATE_PROCESS_USER ?? (isRoot ? 'nobody' : undefined),
+    gatewayWorkers: values.PODGATE_GATEWAY_WORKERS,
+    logLevel: values.PODGATE_LOG_LEVEL,
+  };
+}
+
+/** A misspelt setting would be ignored in silence and surprise its user later. */
+function refuseUnknown(environment: Readonly<Record<string, string | undefined>>): void {
+  for (const name of Object.keys(environment)) {
+    if (!name.startsWith('PODGATE_') || Object.hasOwn(zEnvironment.shape, name)) continue;
+    if (name.startsWith('PODGATE_TEST_')) continue;
+    throw new BadSetting(`${name} is no setting of Podgate: README lists them`);
+  }
+}
+
+function refuseSharedPorts(values: z.infer<typeof zEnvironment>): void {
+  const users = new Map<number, string>();
+  for (const name of [
+    'PODGATE_HTTPS_PORT',
+    'PODGATE_HTTP_PORT',
+    'PODGATE_API_PORT',
+    'PODGATE_ADMIN_PORT',
+  ] as const) {
+    const other = users.get(values[name]);
+    if (other) throw new BadSetting(`${name} is ${values[name]}, which ${other} uses already`);
+    users.set(values[name], name);
+  }
+}

@@ -1,0 +1,272 @@
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { once } from 'node:events';
+import https from 'node:https';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import tls from 'node:tls';
+
+/** A started standalone as a user has one, on free ports and a data directory of its own. */
+
+export const root = dirname(dirname(import.meta.dirname));
+
+export interface Ports {
+  readonly https: number;
+  readonly http: number;
+  readonly api: number;
+  readonly admin: number;
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: NodeJS.Dict<string | string[]>;
+  readonly body: Buffer;
+}
+
+export interface Envelope {
+  readonly message: string | string[];
+  readonly metadata: object;
+  // Tests look into many shapes of result; the api's own tests check its types.
+  readonly result: Record<string, unknown> & { readonly status?: string };
+  readonly status: string;
+  readonly version: string;
+}
+
+export async function freePorts(): Promise<Ports> {
+  const servers = await Promise.all(
+    [0, 0, 0, 0].map(async () => {
+      const server = net.createServer().listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as net.AddressInfo).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  const [a = 0, b = 0, c = 0, d = 0] = ports;
+  return { https: a, http: b, api: c, admin: d };
+}
+
+export function makeDataDir(): string {
+  return join(mkdtempSync(join(tmpdir(), 'podgate-')), 'data');
+}
+
+export function environment(ports: Ports, dataDir: string): NodeJS.ProcessEnv {
+  return {
+    PATH: process.env['PATH'],
+    HOME: process.env['HOME'],
+    PODGATE_DATA_DIR: dataDir,
+    PODGATE_HTTPS_PORT: String(ports.https),
+    PODGATE_HTTP_PORT: String(ports.http),
+    PODGATE_API_PORT: String(ports.api),
+    PODGATE_ADMIN_PORT: String(ports.admin),
+    PODGATE_GATEWAY_WORKERS: '2',
+  };
+}
+
+export interface Ended {
+  readonly code: number | null;
+  readonly output: string;
+}
+
+/** Runs the main program until it ends by itself, as with a bad setting. */
+export async function runToEnd(env: NodeJS.ProcessEnv): Promise<Ended> {
+  const child = spawn(process.execPath, [join(root, 'deploy/standalone/main.ts')], { env });
+  const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk));
+  child.stderr.on('data', (chunk: Buffer) => (output += chunk));
+  const [code] = (await once(child, 'close')) as [number | null];
+  clearTimeout(timer);
+  return { code, output };
+}
+
+export class Standalone {
+  readonly ports: Ports;
+  readonly dataDir: string;
+  readonly child: ChildProcess;
+  #output = '';
+
+  private constructor(child: ChildProcess, ports: Ports, dataDir: string) {
+    this.child = child;
+    this.ports = ports;
+    this.dataDir = dataDir;
+    child.stdout?.on('data', (chunk: Buffer) => (this.#output += chunk));
+    child.stderr?.on('data', (chunk: Buffer) => (this.#output += chunk));
+  }
+
+  /** Starts it and waits for the banner. */
+  static async start(
+    options: { ports?: Ports; dataDir?: string; env?: NodeJS.ProcessEnv } = {},
+  ): Promise<Standalone> {
+    const ports = options.ports ?? (await freePorts());
+    const dataDir = options.dataDir ?? makeDataDir();
+    const child = spawn(process.execPath, [join(root, 'deploy/standalone/main.ts')], {
+      env: { ...environment(ports, dataDir), ...options.env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const standalone = new Standalone(child, ports, dataDir);
+    await standalone.#banner();
+    return standalone;
+  }
+
+  get output(): string {
+    return this.#output;
+  }
+
+  get caFile(): string {
+    return join(this.dataDir, 'ca.pem');
+  }
+
+  get ca(): string {
+    return readFileSync(this.caFile, 'utf8');
+  }
+
+  get password(): string {
+    return readFileSync(join(this.dataDir, 'admin-password'), 'utf8').trim();
+  }
+
+  async #banner(): Promise<void> {
+    await until(() => this.#output.includes('Podgate is running') || this.child.exitCode !== null);
+    if (this.child.exitCode !== null) throw new Error(`did not start: ${this.#output}`);
+  }
+
+  /** A signal to the main process alone; resolves when it is gone. */
+  async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return this.child.exitCode;
+    this.child.kill(signal);
+    const [code] = (await once(this.child, 'exit')) as [number | null];
+    return code;
+  }
+
+  async stopAndForget(): Promise<void> {
+    await this.end();
+    rmSync(dirname(this.dataDir), { recursive: true, force: true });
+  }
+
+  #token = '';
+
+  /** A token for the admin, asked for once. */
+  async token(): Promise<string> {
+    if (this.#token) return this.#token;
+    const body = { grant_type: 'password', username: 'admin', password: this.password };
+    const { envelope } = await this.call('POST', '/v3/oauth2/tokens', body, '');
+    const token = envelope.result['access_token'] as { access_token: string };
+    this.#token = token.access_token;
+    return this.#token;
+  }
+
+  /** One call of the REST API on its own port. `token` defaults to the admin's. */
+  async call(
+    method: string,
+    path: string,
+    body?: unknown,
+    token?: string,
+  ): Promise<{ status: number; envelope: Envelope; headers: Headers }> {
+    const credentials = token ?? (await this.token());
+    const response = await fetch(`http://127.0.0.1:${this.ports.api}${path}`, {
+      method,
+      headers: {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(credentials ? { 'x-tapis-token': credentials } : {}),
+      },
+      ...(body === undefined
+        ? {}
+        : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return {
+      status: response.status,
+      envelope: JSON.parse(text) as Envelope,
+      headers: response.headers,
+    };
+  }
+
+  /** Creates a pod and waits until it is AVAILABLE. */
+  async pod(definition: { pod_id: string } & Record<string, unknown>): Promise<void> {
+    const { status, envelope } = await this.call('POST', '/v3/pods', definition);
+    if (status >= 300) throw new Error(`create: ${JSON.stringify(envelope)}`);
+    await this.state(definition.pod_id, 'AVAILABLE');
+  }
+
+  async state(podId: string, wanted: string): Promise<void> {
+    let last: Envelope | undefined;
+    await until(
+      async () => {
+        last = (await this.call('GET', `/v3/pods/${podId}`)).envelope;
+        return last.result?.status === wanted;
+      },
+      () => `${podId} is not ${wanted}: ${JSON.stringify(last)}\n${this.#output}`,
+    );
+  }
+
+  /** A TLS connection to the gateway by SNI; the name must be covered by a certificate of the CA. */
+  connect(servername: string, alpn?: string[]): tls.TLSSocket {
+    return tls.connect({
+      host: '127.0.0.1',
+      port: this.ports.https,
+      servername,
+      ca: this.ca,
+      ...(alpn ? { ALPNProtocols: alpn } : {}),
+    });
+  }
+
+  /** One https request to a host of the gateway. */
+  request(
+    host: string,
+    path: string,
+    options: { method?: string; headers?: Record<string, string>; body?: string | Buffer } = {},
+  ): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      const request = https.request(
+        {
+          host: '127.0.0.1',
+          port: this.ports.https,
+          servername: host,
+          ca: this.ca,
+          path,
+          method: options.method ?? 'GET',
+          headers: { host, ...options.headers },
+          agent: false,
+        },
+        (response) => {
+          const chunks: Buffer[] = [];
+          response.on('data', (chunk: Buffer) => chunks.push(chunk));
+          response.on('error', reject);
+          response.on('end', () =>
+            resolve({
+              status: response.statusCode ?? 0,
+              headers: response.headers,
+              body: Buffer.concat(chunks),
+            }),
+          );
+        },
+      );
+      request.on('error', reject);
+      request.end(options.body);
+    });
+  }
+}
+
+/** Waits for a condition with a bound; what it waited for is in the error. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  explain: () => string = () => String(condition),
+  boundMs = 20_000,
+): Promise<void> {
+  const deadline = performance.now() + boundMs;
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error(`waited in vain: ${explain()}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Whether a process with this id exists (a zombie does not count). */
+export function alive(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
