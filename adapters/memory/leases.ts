@@ -1,0 +1,45 @@
+import type { Clock } from '#contracts/clock.ts';
+import type { Lease, Leases } from '#contracts/leases.ts';
+
+interface Held {
+  readonly lease: Lease;
+  readonly untilMs: number;
+}
+
+/** Leases among the parts of one process. Tokens start anew with the process, as its holders do. */
+export class MemoryLeases implements Leases {
+  readonly #clock: Clock;
+  readonly #held = new Map<string, Held>();
+  #token = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  async acquire(name: string, holder: string, ttlMs: number): Promise<Lease | undefined> {
+    const current = this.#current(name);
+    if (current && current.holder !== holder) return undefined;
+    const lease = current ?? { name, holder, token: ++this.#token };
+    this.#hold(lease, ttlMs);
+    return lease;
+  }
+
+  async renew(lease: Lease, ttlMs: number): Promise<boolean> {
+    if (this.#current(lease.name)?.token !== lease.token) return false;
+    this.#hold(lease, ttlMs);
+    return true;
+  }
+
+  async release(lease: Lease): Promise<void> {
+    if (this.#current(lease.name)?.token === lease.token) this.#held.delete(lease.name);
+  }
+
+  #current(name: string): Lease | undefined {
+    const held = this.#held.get(name);
+    return held && held.untilMs > this.#clock.monotonicMs() ? held.lease : undefined;
+  }
+
+  #hold(lease: Lease, ttlMs: number): void {
+    this.#held.set(lease.name, { lease, untilMs: this.#clock.monotonicMs() + ttlMs });
+  }
+}

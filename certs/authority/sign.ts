@@ -1,0 +1,159 @@
+import 'reflect-metadata';
+import { webcrypto } from 'node:crypto';
+import * as x509 from '@peculiar/x509';
+import type { Random } from '#contracts/random.ts';
+
+/** X.509 by RFC 5280 with P-256 keys: what our own authority signs. Times are wall-clock ms. */
+
+x509.cryptoProvider.set(webcrypto as unknown as Parameters<typeof x509.cryptoProvider.set>[0]);
+
+const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+const dayMs = 24 * 60 * 60 * 1000;
+
+// Clients whose clock is behind must not refuse a certificate made a moment ago.
+const backdateMs = 60 * 60 * 1000;
+
+export const rootLifeMs = 3650 * dayMs; // never replaced: people imported it into their browsers
+export const intermediateLifeMs = 1095 * dayMs;
+export const leafLifeMs = 30 * dayMs;
+
+/** A certificate that can sign, as PEM, with its private key as PKCS#8 PEM. */
+export interface Signer {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+export interface Validity {
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+}
+
+export function validity(nowMs: number, lifeMs: number): Validity {
+  // X.509 times have whole seconds.
+  const notBeforeMs = Math.floor((nowMs - backdateMs) / 1000) * 1000;
+  return { notBeforeMs, notAfterMs: notBeforeMs + lifeMs };
+}
+
+const caUsage = x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign;
+
+/** A root that vouches for `domain` and the names below it only (RFC 5280, 4.2.1.10). */
+export async function makeRoot(domain: string, nowMs: number, random: Random): Promise<Signer> {
+  const keys = await makeKeys();
+  const { notBeforeMs, notAfterMs } = validity(nowMs, rootLifeMs);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: serial(random),
+    name: `CN=Podgate root for ${domain} ${serial(random).slice(0, 8)}`,
+    notBefore: new Date(notBeforeMs),
+    notAfter: new Date(notAfterMs),
+    keys,
+    signingAlgorithm: algorithm,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 1, true),
+      new x509.KeyUsagesExtension(caUsage, true),
+      nameConstraints(domain),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  });
+  return { certificate: certificate.toString('pem'), key: await exportKey(keys.privateKey) };
+}
+
+export async function makeIntermediate(
+  root: Signer,
+  domain: string,
+  nowMs: number,
+  random: Random,
+): Promise<Signer> {
+  const keys = await makeKeys();
+  const issuer = new x509.X509Certificate(root.certificate);
+  const { notBeforeMs, notAfterMs } = validity(nowMs, intermediateLifeMs);
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: serial(random),
+    subject: `CN=Podgate intermediate ${serial(random).slice(0, 8)}`,
+    issuer: issuer.subject,
+    notBefore: new Date(notBeforeMs),
+    notAfter: new Date(Math.min(notAfterMs, issuer.notAfter.getTime())),
+    publicKey: keys.publicKey,
+    signingKey: await importKey(root.key),
+    signingAlgorithm: algorithm,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(caUsage, true),
+      nameConstraints(domain),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+    ],
+  });
+  return { certificate: certificate.toString('pem'), key: await exportKey(keys.privateKey) };
+}
+
+/** A server certificate for `hosts`; the key is made for it and used once. */
+export async function makeLeaf(
+  issuer: Signer,
+  hosts: readonly string[],
+  nowMs: number,
+  random: Random,
+): Promise<Signer & Validity> {
+  const keys = await makeKeys();
+  const parent = new x509.X509Certificate(issuer.certificate);
+  const times = validity(nowMs, leafLifeMs);
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: serial(random),
+    // Names live in the SAN (RFC 6125); an empty subject makes that extension critical.
+    issuer: parent.subject,
+    notBefore: new Date(times.notBeforeMs),
+    notAfter: new Date(times.notAfterMs),
+    publicKey: keys.publicKey,
+    signingKey: await importKey(issuer.key),
+    signingAlgorithm: algorithm,
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+      new x509.SubjectAlternativeNameExtension(
+        hosts.map((value) => ({ type: 'dns', value })),
+        true,
+      ),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      await x509.AuthorityKeyIdentifierExtension.create(parent.publicKey),
+    ],
+  });
+  return {
+    certificate: certificate.toString('pem'),
+    key: await exportKey(keys.privateKey),
+    ...times,
+  };
+}
+
+/** When a certificate of ours ends, in wall-clock ms. */
+export const notAfterMs = (pem: string): number => new x509.X509Certificate(pem).notAfter.getTime();
+
+const makeKeys = (): Promise<CryptoKeyPair> =>
+  webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']) as Promise<CryptoKeyPair>;
+
+const exportKey = async (key: CryptoKey): Promise<string> =>
+  x509.PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY');
+
+const importKey = (pem: string): Promise<CryptoKey> =>
+  webcrypto.subtle.importKey('pkcs8', x509.PemConverter.decodeFirst(pem), algorithm, false, [
+    'sign',
+  ]);
+
+/** 16 random bytes, positive and without a leading zero (RFC 5280, 4.1.2.2). */
+function serial(random: Random): string {
+  const bytes = random.bytes(16);
+  bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x40;
+  return bytes.toString('hex');
+}
+
+/** permittedSubtrees with one dNSName, as DER: the library has no type for this extension. */
+function nameConstraints(domain: string): x509.Extension {
+  const name = Buffer.from(domain, 'latin1');
+  const tlv = (tag: number, content: Buffer): Buffer =>
+    Buffer.concat([Buffer.from([tag, ...derLength(content.length)]), content]);
+  const subtree = tlv(0x30, tlv(0x82, name));
+  const constraints = tlv(0x30, tlv(0xa0, subtree));
+  return new x509.Extension('2.5.29.30', true, new Uint8Array(constraints));
+}
+
+const derLength = (length: number): number[] =>
+  length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff];

@@ -1,0 +1,32 @@
+import type { Certificate } from '#contracts/certificate.ts';
+
+export interface Facts {
+  /** What is stored, if anything. */
+  readonly certificate: Certificate | undefined;
+  /** The hosts it must cover, sorted. */
+  readonly hosts: readonly string[];
+  readonly issuer: string;
+  readonly nowMs: number;
+}
+
+type Check = (facts: Facts) => string | undefined;
+
+const missing: Check = ({ certificate }) => (certificate ? undefined : 'no certificate yet');
+
+const otherHosts: Check = ({ certificate, hosts }) =>
+  certificate?.hosts.join() === hosts.join() ? undefined : 'its hosts are others now';
+
+const otherIssuer: Check = ({ certificate, issuer }) =>
+  certificate?.issuer === issuer ? undefined : `it is not from ${issuer}`;
+
+const due: Check = ({ certificate, nowMs }) =>
+  certificate && certificate.renewAtMs <= nowMs ? 'its renewal is due' : undefined;
+
+/** Why `facts` call for a new certificate, or undefined when they do not. First reason wins. */
+export function reasonToIssue(facts: Facts): string | undefined {
+  for (const check of [missing, otherHosts, otherIssuer, due]) {
+    const reason = check(facts);
+    if (reason) return reason;
+  }
+  return undefined;
+}
