@@ -1,11 +1,10 @@
 import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
+import type { webcrypto as WebCrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import type { Random } from '#contracts/random.ts';
 
 /** X.509 by RFC 5280 with P-256 keys: what our own authority signs. Times are wall-clock ms. */
-
-x509.cryptoProvider.set(webcrypto as unknown as Parameters<typeof x509.cryptoProvider.set>[0]);
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const dayMs = 24 * 60 * 60 * 1000;
@@ -34,7 +33,9 @@ export function validity(nowMs: number, lifeMs: number): Validity {
   return { notBeforeMs, notAfterMs: notBeforeMs + lifeMs };
 }
 
-const caUsage = x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign;
+const caUsage = (): x509.KeyUsagesExtension =>
+  // oxlint-disable-next-line typescript/no-unsafe-enum-assignment -- a set of flags, made to be or-ed
+  new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true);
 
 /** A root that vouches for `domain` and the names below it only (RFC 5280, 4.2.1.10). */
 export async function makeRoot(domain: string, nowMs: number, random: Random): Promise<Signer> {
@@ -49,7 +50,7 @@ export async function makeRoot(domain: string, nowMs: number, random: Random): P
     signingAlgorithm: algorithm,
     extensions: [
       new x509.BasicConstraintsExtension(true, 1, true),
-      new x509.KeyUsagesExtension(caUsage, true),
+      caUsage(),
       nameConstraints(domain),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
@@ -77,7 +78,7 @@ export async function makeIntermediate(
     signingAlgorithm: algorithm,
     extensions: [
       new x509.BasicConstraintsExtension(true, 0, true),
-      new x509.KeyUsagesExtension(caUsage, true),
+      caUsage(),
       nameConstraints(domain),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
       await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
@@ -110,7 +111,7 @@ export async function makeLeaf(
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
       new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
       new x509.SubjectAlternativeNameExtension(
-        hosts.map((value) => ({ type: 'dns', value })),
+        hosts.map((value) => ({ type: 'dns' as const, value })),
         true,
       ),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
@@ -127,8 +128,8 @@ export async function makeLeaf(
 /** When a certificate of ours ends, in wall-clock ms. */
 export const notAfterMs = (pem: string): number => new x509.X509Certificate(pem).notAfter.getTime();
 
-const makeKeys = (): Promise<CryptoKeyPair> =>
-  webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']) as Promise<CryptoKeyPair>;
+const makeKeys = (): Promise<WebCrypto.CryptoKeyPair> =>
+  webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
 
 const exportKey = async (key: CryptoKey): Promise<string> =>
   x509.PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY');
@@ -147,13 +148,12 @@ function serial(random: Random): string {
 
 /** permittedSubtrees with one dNSName, as DER: the library has no type for this extension. */
 function nameConstraints(domain: string): x509.Extension {
-  const name = Buffer.from(domain, 'latin1');
-  const tlv = (tag: number, content: Buffer): Buffer =>
-    Buffer.concat([Buffer.from([tag, ...derLength(content.length)]), content]);
-  const subtree = tlv(0x30, tlv(0x82, name));
-  const constraints = tlv(0x30, tlv(0xa0, subtree));
-  return new x509.Extension('2.5.29.30', true, new Uint8Array(constraints));
+  const subtree = tlv(0x30, tlv(0x82, Buffer.from(domain, 'latin1')));
+  return new x509.Extension('2.5.29.30', true, new Uint8Array(tlv(0x30, tlv(0xa0, subtree))));
 }
+
+const tlv = (tag: number, content: Buffer): Buffer =>
+  Buffer.concat([Buffer.from([tag, ...derLength(content.length)]), content]);
 
 const derLength = (length: number): number[] =>
   length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff];
