@@ -26,17 +26,18 @@ export class ManualClock implements Clock {
 
   async sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
-    await new Promise<void>((resolve, reject) => {
-      const abort = (): void => {
-        cancel();
-        reject(asError(signal?.reason));
-      };
-      const cancel = this.after(delayMs, () => {
-        signal?.removeEventListener('abort', abort);
-        resolve();
-      });
-      signal?.addEventListener('abort', abort, { once: true });
-    });
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const cancel = this.after(delayMs, resolve);
+    const abort = (): void => {
+      cancel();
+      reject(signal?.reason);
+    };
+    signal?.addEventListener('abort', abort);
+    try {
+      await promise;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
   }
 
   /** Runs every timer that falls due, in order, and lets what they started settle. */
@@ -62,6 +63,3 @@ async function settle(): Promise<void> {
   for (let turn = 0; turn < 3; turn += 1)
     await new Promise<void>((resolve) => setImmediate(resolve));
 }
-
-const asError = (reason: unknown): Error =>
-  reason instanceof Error ? reason : new Error(String(reason));

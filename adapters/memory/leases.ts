@@ -6,14 +6,20 @@ interface Held {
   readonly untilMs: number;
 }
 
-/** Leases among the parts of one process. Tokens start anew with the process, as its holders do. */
+/**
+ * Leases among the parts of one process.
+ *
+ * A store keeps the fences of earlier processes, so tokens must go on growing over restarts: they
+ * start after `newestToken` where the caller knows it, else at the wall clock.
+ */
 export class MemoryLeases implements Leases {
   readonly #clock: Clock;
   readonly #held = new Map<string, Held>();
-  #token = 0;
+  #token: number;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, newestToken: number = clock.nowMs()) {
     this.#clock = clock;
+    this.#token = newestToken;
   }
 
   async acquire(name: string, holder: string, ttlMs: number): Promise<Lease | undefined> {

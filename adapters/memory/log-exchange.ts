@@ -1,19 +1,22 @@
 import type { LogExchange, PodLogs } from '#contracts/logs.ts';
 import { LogsUnavailable } from '#contracts/logs.ts';
 
-/** Hands questions for logs to the one that answers them in this process. */
+/** Hands questions for logs to the one that answers them in this process: whoever came last. */
 export class MemoryLogExchange implements LogExchange {
-  #served: PodLogs | undefined;
+  readonly #serving: { readonly logs: PodLogs }[] = [];
 
   serve(logs: PodLogs): () => void {
-    this.#served = logs;
+    const entry = { logs };
+    this.#serving.push(entry);
     return () => {
-      if (this.#served === logs) this.#served = undefined;
+      const index = this.#serving.indexOf(entry);
+      if (index !== -1) this.#serving.splice(index, 1);
     };
   }
 
   async read(key: string): Promise<string> {
-    if (!this.#served) throw new LogsUnavailable('no controller serves logs');
-    return this.#served.read(key);
+    const newest = this.#serving.at(-1);
+    if (!newest) throw new LogsUnavailable('no controller serves logs');
+    return newest.logs.read(key);
   }
 }

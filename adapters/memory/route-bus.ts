@@ -11,9 +11,13 @@ interface Follower {
   readonly gateway: string;
   /** Newest event per host, in order of revision: a slow follower costs one entry per host. */
   readonly pending: Map<string, RouteEvent>;
-  snapshot: boolean;
+  /** It is owed everything there is, instead of `pending`. */
+  snapshotDue: boolean;
   wake: (() => void) | undefined;
 }
+
+/** Drops of hosts that are gone for good must not pile up; beyond this a snapshot is smaller. */
+const pendingDropsMax = 1024;
 
 /** Routes between a controller and gateways of one process. */
 export class MemoryRouteBus implements RouteBus {
@@ -25,14 +29,13 @@ export class MemoryRouteBus implements RouteBus {
   readonly #listeners = new Set<() => void>();
 
   async begin(token: number, routes: readonly Route[]): Promise<number> {
-    this.#reign(token);
+    if (token < this.#token) throw new FencedOff('a newer controller publishes routes');
+    this.#token = token;
     const revision = ++this.#revision;
-    this.#entries = new Map(routes.map((route) => [route.host, { route, revision }]));
-    for (const follower of this.#followers) {
-      follower.pending.clear();
-      follower.snapshot = true;
-      follower.wake?.();
-    }
+    this.#entries = new Map(
+      routes.map((route) => [route.host, { route: structuredClone(route), revision }]),
+    );
+    for (const follower of this.#followers) oweSnapshot(follower);
     return revision;
   }
 
@@ -41,8 +44,9 @@ export class MemoryRouteBus implements RouteBus {
     const existing = entries.get(route.host);
     if (existing && isDeepStrictEqual(existing.route, route)) return existing.revision;
     const revision = ++this.#revision;
-    entries.set(route.host, { route, revision });
-    this.#tell({ kind: 'put', revision, host: route.host, route });
+    const kept = structuredClone(route);
+    entries.set(route.host, { route: kept, revision });
+    this.#tell({ kind: 'put', revision, host: route.host, route: kept });
     return revision;
   }
 
@@ -55,8 +59,9 @@ export class MemoryRouteBus implements RouteBus {
   }
 
   onAcks(changed: () => void): () => void {
-    this.#listeners.add(changed);
-    return () => this.#listeners.delete(changed);
+    const listener = (): void => changed();
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   acks(): readonly GatewayAck[] {
@@ -64,6 +69,8 @@ export class MemoryRouteBus implements RouteBus {
   }
 
   acknowledge({ gateway, revision }: GatewayAck): void {
+    // A late word of a gateway that left would keep it in the list, and pods waiting for it, forever.
+    if (!this.#follows(gateway)) return;
     this.#acks.set(gateway, revision);
     this.#changed();
   }
@@ -72,18 +79,23 @@ export class MemoryRouteBus implements RouteBus {
     const follower: Follower = {
       gateway,
       pending: new Map(),
-      snapshot: this.#entries !== undefined,
+      snapshotDue: this.#entries !== undefined,
       wake: undefined,
     };
     this.#followers.add(follower);
-    return this.#events(follower, signal);
+    const leave = (): void => {
+      this.#leave(follower);
+      signal.removeEventListener('abort', leave);
+    };
+    // At once, not at the next event: a gateway that hangs must not stay in the list.
+    signal.addEventListener('abort', leave);
+    if (signal.aborted) leave();
+    return this.#events(follower, leave);
   }
 
-  async *#events(follower: Follower, signal: AbortSignal): AsyncGenerator<RouteEvent> {
-    const wake = (): void => follower.wake?.();
-    signal.addEventListener('abort', wake, { once: true });
+  async *#events(follower: Follower, leave: () => void): AsyncGenerator<RouteEvent> {
     try {
-      while (!signal.aborted) {
+      while (this.#followers.has(follower)) {
         const event = this.#next(follower);
         if (event) {
           yield event;
@@ -95,44 +107,62 @@ export class MemoryRouteBus implements RouteBus {
         follower.wake = undefined;
       }
     } finally {
-      signal.removeEventListener('abort', wake);
-      this.#followers.delete(follower);
-      this.#acks.delete(follower.gateway);
-      this.#changed();
+      leave();
     }
   }
 
   #next(follower: Follower): RouteEvent | undefined {
-    if (follower.snapshot && this.#entries) {
-      follower.snapshot = false;
+    if (follower.snapshotDue && this.#entries) {
+      follower.snapshotDue = false;
       follower.pending.clear();
       const routes = new Map(Array.from(this.#entries, ([host, { route }]) => [host, route]));
       return { kind: 'snapshot', revision: this.#revision, routes, shrinkIntended: true };
     }
-    for (const [host, event] of follower.pending) {
-      follower.pending.delete(host);
-      return event;
-    }
-    return undefined;
+    const [first] = follower.pending;
+    if (!first) return undefined;
+    follower.pending.delete(first[0]);
+    return first[1];
   }
 
   #tell(event: Extract<RouteEvent, { host: string }>): void {
+    const pendingMax = (this.#entries?.size ?? 0) + pendingDropsMax;
     for (const follower of this.#followers) {
+      if (follower.snapshotDue) continue;
       // Deleted first, so that the order of the map is that of the revisions.
       follower.pending.delete(event.host);
       follower.pending.set(event.host, event);
+      if (follower.pending.size > pendingMax) oweSnapshot(follower);
       follower.wake?.();
     }
   }
 
   #reign(token: number): Map<string, Entry> {
     if (token < this.#token) throw new FencedOff('a newer controller publishes routes');
-    this.#token = token;
-    this.#entries ??= new Map();
+    // Without its own begin a leader would build on what the one before left behind.
+    if (!this.#entries || token > this.#token) throw new Error('begin comes before put and drop');
     return this.#entries;
+  }
+
+  #leave(follower: Follower): void {
+    if (!this.#followers.delete(follower)) return;
+    follower.pending.clear();
+    follower.wake?.();
+    if (this.#follows(follower.gateway)) return;
+    this.#acks.delete(follower.gateway);
+    this.#changed();
+  }
+
+  #follows(gateway: string): boolean {
+    return this.#followers.values().some((follower) => follower.gateway === gateway);
   }
 
   #changed(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+function oweSnapshot(follower: Follower): void {
+  follower.pending.clear();
+  follower.snapshotDue = true;
+  follower.wake?.();
 }

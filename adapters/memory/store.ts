@@ -2,20 +2,28 @@ import type { Change, Document, Expectation, Fence, Store } from '#contracts/sto
 import { FencedOff, WriteConflict } from '#contracts/store.ts';
 import { ChangeFeed } from './change-feed.ts';
 
+interface Row {
+  /** JSON text, as every store that leaves the process keeps it: nobody shares an object with us. */
+  readonly text: string;
+  readonly version: number;
+}
+
 /** Documents in this process: for tests and simulations. Nothing survives the process. */
 export class MemoryStore implements Store {
-  readonly #collections = new Map<string, Map<string, Document>>();
+  readonly #collections = new Map<string, Map<string, Row>>();
   readonly #fences = new Map<string, number>();
   readonly #feed = new ChangeFeed();
   #version = 0;
 
   async get(collection: string, id: string): Promise<Document | undefined> {
-    return this.#of(collection).get(id);
+    const row = this.#of(collection).get(id);
+    return row && documentOf(id, row);
   }
 
   async list(collection: string): Promise<readonly Document[]> {
-    const documents = [...this.#of(collection).values()];
-    return documents.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+    return Array.from(this.#of(collection), ([id, row]) => documentOf(id, row)).toSorted((a, b) =>
+      a.id < b.id ? -1 : 1,
+    );
   }
 
   async put(
@@ -24,12 +32,12 @@ export class MemoryStore implements Store {
     expect: Expectation,
     fence?: Fence,
   ): Promise<number> {
-    this.#allow(collection, document.id, expect, fence);
+    const { id, value } = document;
+    const text = jsonText(value);
+    this.#allow(collection, id, expect, fence);
     const version = ++this.#version;
-    // A copy, as every store that leaves the process makes one.
-    const value: unknown = structuredClone(document.value);
-    this.#of(collection).set(document.id, { id: document.id, value, version });
-    this.#feed.publish(collection, { id: document.id, version });
+    this.#of(collection).set(id, { text, version });
+    this.#feed.publish(collection, { id, version });
     return version;
   }
 
@@ -43,19 +51,45 @@ export class MemoryStore implements Store {
     return this.#feed.watch(collection, signal);
   }
 
-  #of(collection: string): Map<string, Document> {
-    let documents = this.#collections.get(collection);
-    if (!documents) this.#collections.set(collection, (documents = new Map()));
-    return documents;
+  #of(collection: string): Map<string, Row> {
+    let rows = this.#collections.get(collection);
+    if (!rows) this.#collections.set(collection, (rows = new Map()));
+    return rows;
   }
 
   #allow(collection: string, id: string, expect: Expectation, fence: Fence | undefined): void {
-    const highest = fence ? (this.#fences.get(fence.lease) ?? 0) : 0;
-    if (fence && fence.token < highest) throw new FencedOff(`${fence.lease} has a newer holder`);
-    const stored = this.#of(collection).get(id);
-    const conflict =
-      expect === 'absent' ? stored : expect !== 'anything' && stored?.version !== expect.version;
-    if (conflict) throw new WriteConflict(`${collection}/${id} was changed meanwhile`);
+    checkFence(fence, fence && this.#fences.get(fence.lease));
+    checkExpectation(`${collection}/${id}`, expect, this.#of(collection).get(id)?.version);
     if (fence) this.#fences.set(fence.lease, fence.token);
   }
+}
+
+const documentOf = (id: string, { text, version }: Row): Document => ({
+  id,
+  value: JSON.parse(text),
+  version,
+});
+
+/** The text of a document's value; what JSON cannot say at all is a mistake of the caller. */
+export function jsonText(value: unknown): string {
+  const text = JSON.stringify(value) as string | undefined;
+  if (text === undefined) throw new TypeError('a document must be a JSON value');
+  return text;
+}
+
+/** Throws `FencedOff` when `newest`, the newest token seen, belongs to a later holder. */
+export function checkFence(fence: Fence | undefined, newest: number | undefined): void {
+  if (fence && newest !== undefined && fence.token < newest)
+    throw new FencedOff(`${fence.lease} has a newer holder`);
+}
+
+/** Throws `WriteConflict` when the stored `version` (undefined: absent) is not the expected one. */
+export function checkExpectation(
+  place: string,
+  expect: Expectation,
+  version: number | undefined,
+): void {
+  if (expect === 'anything') return;
+  const expected = expect === 'absent' ? undefined : expect.version;
+  if (version !== expected) throw new WriteConflict(`${place} was changed meanwhile`);
 }

@@ -1,10 +1,11 @@
-import { chmodSync, closeSync, openSync } from 'node:fs';
+import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import type { Change, Document, Expectation, Fence, Store } from '#contracts/store.ts';
-import { FencedOff, WriteConflict } from '#contracts/store.ts';
 import { ChangeFeed } from '../memory/change-feed.ts';
+import { checkExpectation, checkFence, jsonText } from '../memory/store.ts';
+import { migrate, NewerSchema } from './schema.ts';
 
-/** Another process holds the file. */
+/** Another process, or another store of this one, holds the file. */
 export class StoreInUse extends Error {
   override readonly name = 'StoreInUse';
 }
@@ -14,93 +15,97 @@ export class StoreDamaged extends Error {
   override readonly name = 'StoreDamaged';
 }
 
-const schemaVersion = 1;
-
-const schema = `
-  create table documents (
-    collection text not null,
-    id text not null,
-    value text not null,
-    version integer not null,
-    primary key (collection, id)
-  ) strict, without rowid;
-  create table fences (lease text primary key, token integer not null) strict, without rowid;
-  create table sequence (only integer primary key check (only = 1), version integer not null) strict;
-  insert into sequence values (1, 0);
-  pragma user_version = ${schemaVersion};
-`;
-
-interface Row {
-  readonly id: string;
-  readonly value: string;
-  readonly version: number;
-}
+// https://www.sqlite.org/rescode.html; extended codes carry these in their low byte.
+const sqliteBusy = 5;
+const sqliteCorrupt = 11;
+const sqliteNotADatabase = 26;
 
 /**
  * Documents in one SQLite file that this process alone holds until it ends, however it ends.
  *
  * WAL with synchronous=FULL: a commit is on disk before it returns. The lock of
- * locking_mode=EXCLUSIVE belongs to the process, so SIGKILL frees it.
+ * locking_mode=EXCLUSIVE belongs to the process, so SIGKILL frees it. Throws `StoreInUse`,
+ * `StoreDamaged`, or the system's error when the place cannot be used.
  */
-export function openSqliteStore(file: string): Store & { close(): void } {
-  // SQLite would make it readable by everyone; its -wal takes the mode of the file.
-  closeSync(openSync(file, 'a', 0o600));
-  chmodSync(file, 0o600);
-  const database = new DatabaseSync(file);
+export function openSqliteStore(file: string): SqliteStore {
+  makeFile(file);
+  let database: DatabaseSync | undefined;
   try {
+    database = new DatabaseSync(file);
     prepareFile(database);
+    return new SqliteStore(database, file);
   } catch (error) {
-    database.close();
+    database?.close();
     throw explained(error, file);
   }
-  return new SqliteStore(database);
+}
+
+/** SQLite would make it readable by everyone; its -wal takes the mode of the file. */
+function makeFile(file: string): void {
+  if (statSync(file, { throwIfNoEntry: false })?.isFile()) {
+    // By name: closing a descriptor of the file would drop the locks this process has on it.
+    chmodSync(file, 0o600);
+  } else {
+    closeSync(openSync(file, 'ax', 0o600));
+  }
 }
 
 function prepareFile(database: DatabaseSync): void {
+  // Exclusive before WAL: then there is no shared memory file, and the lock stays until the end.
   database.exec('pragma locking_mode = exclusive; pragma journal_mode = wal;');
-  database.exec('pragma synchronous = full; pragma foreign_keys = on;');
+  // Without fullfsync macOS leaves a commit in the drive's cache.
+  database.exec('pragma synchronous = full; pragma fullfsync = on;');
+  database.exec('pragma checkpoint_fullfsync = on;');
   // The lock is taken with the first write transaction, not with the pragma.
   database.exec('begin exclusive');
-  const found = Number(database.prepare('pragma user_version').get()?.['user_version']);
-  if (found > schemaVersion) {
-    throw new StoreDamaged(`is of version ${found}, newer than this Podgate`);
-  }
-  if (found === 0) database.exec(schema);
+  const [problem] = Object.values(database.prepare('pragma quick_check(1)').get() ?? {});
+  if (problem !== 'ok') throw new StoreDamaged(String(problem));
+  migrate(database);
   database.exec('commit');
 }
 
-function explained(error: unknown, file: string): Error {
-  const code = Number(Reflect.get(Object(error), 'errcode')) & 0xff;
-  if (code === 5) return new StoreInUse(`${file} is held by another process`); // SQLITE_BUSY
-  if (code === 11 || code === 26 || error instanceof StoreDamaged) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return new StoreDamaged(`PODGATE_DATA_DIR: ${file} ${reason}: restore it from a backup`);
+function explained(error: unknown, file: string): unknown {
+  if (!(error instanceof Error)) return error;
+  const { message } = error;
+  const code = 'errcode' in error ? Number(error.errcode) & 0xff : 0;
+  if (code === sqliteBusy) return new StoreInUse(`${file} is held by another process`);
+  if (error instanceof NewerSchema) {
+    return new StoreDamaged(`PODGATE_DATA_DIR: ${file} ${message}: start that version`);
   }
-  return error instanceof Error ? error : new Error(String(error));
+  if (code === sqliteCorrupt || code === sqliteNotADatabase || error instanceof StoreDamaged) {
+    const text = `PODGATE_DATA_DIR: ${file} is damaged (${message}): restore it from a backup`;
+    return new StoreDamaged(text, { cause: error });
+  }
+  return error;
 }
 
 class SqliteStore implements Store {
   readonly #database: DatabaseSync;
+  readonly #file: string;
   readonly #feed = new ChangeFeed();
+  readonly #statements: ReturnType<typeof prepareStatements>;
 
-  constructor(database: DatabaseSync) {
+  constructor(database: DatabaseSync, file: string) {
     this.#database = database;
-  }
-
-  close(): void {
-    this.#database.close();
+    this.#file = file;
+    this.#statements = prepareStatements(database);
   }
 
   async get(collection: string, id: string): Promise<Document | undefined> {
-    const row = this.#row(collection, id);
-    return row && parsed(row);
+    return this.#guarded(() => {
+      const row = this.#statements.get.get(collection, id);
+      return row && documentOf(row);
+    });
   }
 
   async list(collection: string): Promise<readonly Document[]> {
-    const rows = this.#database
-      .prepare('select id, value, version from documents where collection = ? order by id')
-      .all(collection);
-    return rows.map((row) => parsed(rowOf(row)));
+    return this.#guarded(() =>
+      this.#statements.list
+        .all(collection)
+        .map(documentOf)
+        // Not `order by`: SQLite compares UTF-8 bytes, which is not code-unit order beyond U+FFFF.
+        .toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+    );
   }
 
   async put(
@@ -109,91 +114,106 @@ class SqliteStore implements Store {
     expect: Expectation,
     fence?: Fence,
   ): Promise<number> {
-    const value = JSON.stringify(document.value);
-    const version = this.#write(collection, document.id, { expect, fence }, (next) => {
-      this.#database
-        .prepare(
-          `insert into documents (collection, id, value, version) values (?, ?, ?, ?)
-           on conflict do update set value = excluded.value, version = excluded.version`,
-        )
-        .run(collection, document.id, value, next);
-      return true;
+    const { id, value } = document;
+    const text = jsonText(value);
+    const version = this.#transaction(() => {
+      this.#allow(collection, id, expect, fence);
+      const next = this.#nextVersion();
+      this.#statements.put.run(collection, id, text, next);
+      return next;
     });
+    this.#feed.publish(collection, { id, version });
     return version;
   }
 
   async remove(collection: string, id: string, expect: Expectation, fence?: Fence): Promise<void> {
-    this.#write(collection, id, { expect, fence }, () => {
-      const done = this.#database
-        .prepare('delete from documents where collection = ? and id = ?')
-        .run(collection, id);
-      return done.changes > 0;
+    const version = this.#transaction(() => {
+      this.#allow(collection, id, expect, fence);
+      const { changes } = this.#statements.remove.run(collection, id);
+      return changes === 0 ? undefined : this.#nextVersion();
     });
+    if (version !== undefined) this.#feed.publish(collection, { id, version });
   }
 
   watch(collection: string, signal: AbortSignal): AsyncIterable<Change> {
     return this.#feed.watch(collection, signal);
   }
 
-  /** One transaction; watchers hear of it after the commit, and only if `change` changed something. */
-  #write(
-    collection: string,
-    id: string,
-    terms: { readonly expect: Expectation; readonly fence: Fence | undefined },
-    change: (next: number) => boolean,
-  ): number {
-    this.#database.exec('begin immediate');
-    let version: number;
-    let changed: boolean;
+  /** The newest token of any lease that has written: leases of a new process go on after it. */
+  newestToken(): number {
+    return this.#guarded(() => numberIn(this.#statements.newestToken.get(), 'token') ?? 0);
+  }
+
+  /** Frees the file; once is enough. Watchers end with their own signals, other calls now fail. */
+  close(): void {
+    if (this.#database.isOpen) this.#database.close();
+  }
+
+  #allow(collection: string, id: string, expect: Expectation, fence: Fence | undefined): void {
+    if (fence) {
+      checkFence(fence, numberIn(this.#statements.fence.get(fence.lease), 'token'));
+      this.#statements.setFence.run(fence.lease, fence.token);
+    }
+    const version = numberIn(this.#statements.version.get(collection, id), 'version');
+    checkExpectation(`${collection}/${id}`, expect, version);
+  }
+
+  #nextVersion(): number {
+    return Number(this.#statements.next.get()?.['version']);
+  }
+
+  /** All or nothing, and on the disk when it returns. */
+  #transaction<T>(work: () => T): T {
+    return this.#guarded(() => {
+      this.#database.exec('begin immediate');
+      try {
+        const result = work();
+        this.#database.exec('commit');
+        return result;
+      } catch (error) {
+        // On some errors, a full disk among them, SQLite has rolled back already.
+        if (this.#database.isTransaction) this.#database.exec('rollback');
+        throw error;
+      }
+    });
+  }
+
+  #guarded<T>(work: () => T): T {
     try {
-      this.#allow(collection, id, terms.expect);
-      if (terms.fence) this.#pass(terms.fence);
-      const row = this.#database
-        .prepare('update sequence set version = version + 1 returning version')
-        .get();
-      version = Number(row?.['version']);
-      changed = change(version);
-      this.#database.exec('commit');
+      return work();
     } catch (error) {
-      this.#database.exec('rollback');
-      throw error;
+      throw explained(error, this.#file);
     }
-    if (changed) this.#feed.publish(collection, { id, version });
-    return version;
-  }
-
-  #row(collection: string, id: string): Row | undefined {
-    const row = this.#database
-      .prepare('select id, value, version from documents where collection = ? and id = ?')
-      .get(collection, id);
-    return row && rowOf(row);
-  }
-
-  #allow(collection: string, id: string, expect: Expectation): void {
-    if (expect === 'anything') return;
-    const stored = this.#row(collection, id);
-    const conflict = expect === 'absent' ? stored : stored?.version !== expect.version;
-    if (conflict) throw new WriteConflict(`${collection}/${id} was changed meanwhile`);
-  }
-
-  #pass(fence: Fence): void {
-    const row = this.#database.prepare('select token from fences where lease = ?').get(fence.lease);
-    if (row && Number(row['token']) > fence.token) {
-      throw new FencedOff(`${fence.lease} has a newer holder`);
-    }
-    this.#database
-      .prepare('insert into fences values (?, ?) on conflict do update set token = excluded.token')
-      .run(fence.lease, fence.token);
   }
 }
 
-const rowOf = (row: Record<string, unknown>): Row => ({
+function prepareStatements(database: DatabaseSync) {
+  const place = 'collection = ? and id = ?';
+  return {
+    get: database.prepare(`select id, value, version from documents where ${place}`),
+    list: database.prepare('select id, value, version from documents where collection = ?'),
+    version: database.prepare(`select version from documents where ${place}`),
+    put: database.prepare(
+      `insert into documents (collection, id, value, version) values (?, ?, ?, ?)
+       on conflict do update set value = excluded.value, version = excluded.version`,
+    ),
+    remove: database.prepare(`delete from documents where ${place}`),
+    next: database.prepare('update sequence set version = version + 1 returning version'),
+    fence: database.prepare('select token from fences where lease = ?'),
+    setFence: database.prepare(
+      'insert into fences values (?, ?) on conflict do update set token = excluded.token',
+    ),
+    newestToken: database.prepare('select max(token) as token from fences'),
+  };
+}
+
+type Row = Readonly<Record<string, unknown>>;
+
+const numberIn = (row: Row | undefined, column: string): number | undefined =>
+  row && Number(row[column]);
+
+const documentOf = (row: Row): Document => ({
   id: String(row['id']),
-  value: String(row['value']),
+  value: JSON.parse(String(row['value'])),
   version: Number(row['version']),
 });
-
-const parsed = ({ id, value, version }: Row): Document => {
-  const json: unknown = JSON.parse(value);
-  return { id, value: json, version };
-};

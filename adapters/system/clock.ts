@@ -1,21 +1,44 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '#contracts/clock.ts';
+
+// setTimeout fires at once for more: 2^31 - 1 ms are less than 25 days.
+const timeoutMax = 2 ** 31 - 1;
 
 /** The machine's time. Timers keep the process alive: what should not outlive a stop is cancelled. */
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),
-  after: (delayMs, run) => {
-    const timer = setTimeout(run, delayMs);
-    return () => clearTimeout(timer);
-  },
+  after,
   sleep: async (delayMs, signal) => {
+    signal?.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const cancel = after(delayMs, resolve);
+    const abort = (): void => {
+      cancel();
+      reject(signal?.reason);
+    };
+    signal?.addEventListener('abort', abort);
     try {
-      await sleep(delayMs, undefined, signal ? { signal } : {});
-    } catch (error) {
-      // Node wraps the reason in an AbortError; callers were promised the reason itself.
-      signal?.throwIfAborted();
-      throw error;
+      await promise;
+    } finally {
+      signal?.removeEventListener('abort', abort);
     }
   },
 };
+
+function after(delayMs: number, run: () => void): () => void {
+  const dueMs = performance.now() + delayMs;
+  let timer: NodeJS.Timeout;
+  const arm = (leftMs: number): void => {
+    timer = setTimeout(
+      () => {
+        // Libuv rounds to whole milliseconds and may fire a fraction early.
+        const stillMs = dueMs - performance.now();
+        if (stillMs > 0) arm(Math.ceil(stillMs));
+        else run();
+      },
+      Math.min(leftMs, timeoutMax),
+    );
+  };
+  arm(delayMs);
+  return () => clearTimeout(timer);
+}
