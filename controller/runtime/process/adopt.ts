@@ -1,0 +1,42 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { RunRecord } from './files.ts';
+import { readRecord } from './files.ts';
+import { isAlive } from './proc.ts';
+import { endOrphan } from './supervised-run.ts';
+
+/** A run that an earlier controller left on disk. */
+export interface Found {
+  readonly key: string;
+  readonly folder: string;
+  readonly record: RunRecord;
+}
+
+/**
+ * Finds all runs below `pods`. One whose shim lives goes on; one whose shim is gone is over: what it
+ * may have left running is ended, because nobody reads its output or learns its exit code any more.
+ */
+export function findRuns(pods: string, nowMs: number): Found[] {
+  return folders(pods).flatMap((tenant) =>
+    folders(join(pods, tenant)).flatMap((podId): Found[] => {
+      const folder = join(pods, tenant, podId);
+      const record = readRecord(folder);
+      return record
+        ? [{ key: `${tenant}/${podId}`, folder, record: settle(folder, record, nowMs) }]
+        : [];
+    }),
+  );
+}
+
+function settle(folder: string, record: RunRecord, nowMs: number): RunRecord {
+  if (record.end || (record.shim && isAlive(record.shim))) return record;
+  const message = 'ended while the controller was away';
+  // The shim may have written the end between our two looks.
+  const newest = readRecord(folder) ?? record;
+  return endOrphan(folder, newest, { by: 'lost', message, endedAtMs: nowMs });
+}
+
+const folders = (parent: string): string[] =>
+  readdirSync(parent, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+    .map((entry) => entry.name);
