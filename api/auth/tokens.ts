@@ -1,0 +1,134 @@
+import type { CryptoKey } from 'jose';
+import {
+  exportPKCS8,
+  exportSPKI,
+  generateKeyPair,
+  importPKCS8,
+  importSPKI,
+  jwtVerify,
+  SignJWT,
+} from 'jose';
+import { z } from 'zod';
+import type { Clock } from '#contracts/clock.ts';
+import type { Random } from '#contracts/random.ts';
+import type { Sealer } from '#contracts/sealer.ts';
+import { zSealed } from '#contracts/sealer.ts';
+import type { Store } from '#contracts/store.ts';
+import { collection, WriteConflict } from '#contracts/store.ts';
+
+/** RS256 access tokens (RFC 7519) with the claims that clients of the wire read. */
+
+const algorithm = 'RS256';
+export const accessTokenSeconds = 14_400;
+
+const zSigningKey = z.strictObject({ publicKey: z.string(), privateKey: zSealed });
+const sealedAs = (tenant: string): string => `signing-key/${tenant}`;
+
+interface TokenPorts {
+  readonly store: Store;
+  readonly sealer: Sealer;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export interface IssuedToken {
+  readonly access_token: string;
+  readonly expires_at: string;
+  readonly expires_in: number;
+  readonly jti: string;
+}
+
+export interface Tokens {
+  /** The tenant's public key, PEM: anybody may verify our tokens. */
+  readonly publicKey: string;
+  issue(username: string, issuer: string): Promise<IssuedToken>;
+  /** The username a token was issued for, or undefined when it is not valid now. */
+  verify(token: string): Promise<string | undefined>;
+}
+
+/** Opens the tenant's signing key; the first call in a store's life makes it. */
+export async function openTokens(ports: TokenPorts, tenant: string): Promise<Tokens> {
+  const pair = await signingKey(ports, tenant);
+  const privateKey = await importPKCS8(pair.privateKey, algorithm);
+  const publicKey = await importSPKI(pair.publicKey, algorithm);
+  return {
+    publicKey: pair.publicKey,
+    issue: (username, issuer) => issue(ports, privateKey, { tenant, username, issuer }),
+    verify: (token) => verify(ports.clock, publicKey, { tenant, token }),
+  };
+}
+
+async function issue(
+  { clock, random }: TokenPorts,
+  key: CryptoKey,
+  { tenant, username, issuer }: { tenant: string; username: string; issuer: string },
+): Promise<IssuedToken> {
+  const issuedAt = Math.floor(clock.nowMs() / 1000);
+  const expires = issuedAt + accessTokenSeconds;
+  const jti = random.bytes(16).toString('hex');
+  const token = await new SignJWT({
+    'tapis/tenant_id': tenant,
+    'tapis/token_type': 'access',
+    'tapis/delegation': false,
+    'tapis/delegation_sub': null,
+    'tapis/username': username,
+    'tapis/account_type': 'user',
+  })
+    .setProtectedHeader({ alg: algorithm, typ: 'JWT' })
+    .setJti(jti)
+    .setIssuer(issuer)
+    .setSubject(`${username}@${tenant}`)
+    .setIssuedAt(issuedAt)
+    .setExpirationTime(expires)
+    .sign(key);
+  return {
+    access_token: token,
+    expires_at: new Date(expires * 1000).toISOString().replace('Z', '+00:00'),
+    expires_in: accessTokenSeconds,
+    jti,
+  };
+}
+
+async function verify(
+  clock: Clock,
+  key: CryptoKey,
+  { tenant, token }: { tenant: string; token: string },
+): Promise<string | undefined> {
+  try {
+    const { payload } = await jwtVerify(token, key, {
+      algorithms: [algorithm],
+      currentDate: new Date(clock.nowMs()),
+      requiredClaims: ['exp'],
+    });
+    const username = payload['tapis/username'];
+    const ours = payload['tapis/tenant_id'] === tenant && payload['tapis/token_type'] === 'access';
+    return ours && typeof username === 'string' ? username : undefined;
+  } catch {
+    // Whatever is wrong with it, the caller learns only that it is not valid.
+    return undefined;
+  }
+}
+
+async function signingKey(
+  ports: TokenPorts,
+  tenant: string,
+): Promise<{ publicKey: string; privateKey: string }> {
+  const { store, sealer } = ports;
+  const keys = collection(store, 'signing-keys', zSigningKey);
+  const stored = await keys.get(tenant);
+  if (stored) {
+    const { publicKey, privateKey } = stored.value;
+    return { publicKey, privateKey: sealer.open(privateKey, sealedAs(tenant)) };
+  }
+  const pair = await generateKeyPair(algorithm, { modulusLength: 2048, extractable: true });
+  const publicKey = await exportSPKI(pair.publicKey);
+  const privateKey = await exportPKCS8(pair.privateKey);
+  try {
+    const sealed = sealer.seal(privateKey, sealedAs(tenant));
+    await keys.put(tenant, { publicKey, privateKey: sealed }, 'absent');
+    return { publicKey, privateKey };
+  } catch (error) {
+    if (!(error instanceof WriteConflict)) throw error;
+    return signingKey(ports, tenant);
+  }
+}

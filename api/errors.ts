@@ -1,0 +1,65 @@
+import { LogsUnavailable } from '#contracts/logs.ts';
+import { BrokenDocument } from '#contracts/store.ts';
+
+/** What a caller did that cannot be done; the message is for the caller. */
+export class Refused extends Error {
+  override readonly name = 'Refused';
+  readonly status: 401 | 403 | 404 | 409 | 429;
+
+  constructor(status: Refused['status'], message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** Input that fails validation; each text names the field and the fix. */
+export class Invalid extends Error {
+  override readonly name = 'Invalid';
+  readonly texts: readonly string[];
+
+  constructor(texts: readonly string[]) {
+    super(texts.join('; '));
+    this.texts = texts;
+  }
+}
+
+export interface ErrorReply {
+  readonly status: number;
+  readonly message: string | readonly string[];
+}
+
+/** Fastify's own refusals of a body, in words that name the fix. */
+const bodyErrors: Readonly<Record<string, ErrorReply>> = {
+  FST_ERR_CTP_INVALID_JSON_BODY: { status: 400, message: ['body: is not valid JSON'] },
+  FST_ERR_CTP_EMPTY_JSON_BODY: { status: 400, message: ['body: is empty, expected a JSON object'] },
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: {
+    status: 400,
+    message: ['body: send it with Content-Type: application/json'],
+  },
+  FST_ERR_CTP_BODY_TOO_LARGE: { status: 413, message: ['body: is larger than 1 MiB'] },
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
+    status: 400,
+    message: ['body: is not as long as declared'],
+  },
+};
+
+/** The one place where a failure becomes an answer; undefined is a bug of ours, to be logged. */
+export function errorReply(error: unknown): ErrorReply | undefined {
+  if (error instanceof Invalid) return { status: 400, message: error.texts };
+  if (error instanceof Refused) return { status: error.status, message: error.message };
+  if (error instanceof LogsUnavailable) {
+    return { status: 503, message: 'Logs cannot be read at the moment: no controller answers.' };
+  }
+  if (error instanceof BrokenDocument) {
+    return { status: 500, message: 'The stored record is damaged; an operator must look at it.' };
+  }
+  const code: unknown = Reflect.get(Object(error), 'code');
+  const reply = typeof code === 'string' ? bodyErrors[code] : undefined;
+  if (reply) return reply;
+  // A body that is cut off or refused by the parser for another reason is still the caller's.
+  const status: unknown = Reflect.get(Object(error), 'statusCode');
+  if (typeof status === 'number' && status >= 400 && status < 500) {
+    return { status, message: error instanceof Error ? error.message : 'Bad request.' };
+  }
+  return undefined;
+}

@@ -1,0 +1,84 @@
+import { podHost } from '#contracts/hosts.ts';
+import type { Action, DesiredPod, PodState, PodStatus } from '#contracts/pod.ts';
+import type { WireNetwork } from './schemas.ts';
+import { zWireNetwork } from './schemas.ts';
+
+/** A pod as the wire shows it: all fields, always, with naive UTC times. */
+export function presentPod(
+  desired: DesiredPod,
+  status: PodStatus | undefined,
+  options: { readonly domain: string; readonly environment: Readonly<Record<string, string>> },
+): object {
+  return {
+    pod_id: desired.podId,
+    image: desired.image,
+    template: '',
+    description: desired.description,
+    command: desired.command,
+    arguments: desired.arguments,
+    environment_variables: options.environment,
+    status_requested: statusRequested(desired, status),
+    volume_mounts: {},
+    time_to_stop_default: desired.timeToStopDefault,
+    time_to_stop_instance: desired.timeToStopInstance,
+    networking: presentNetworking(desired, options.domain),
+    resources: desired.resources,
+    compute_queue: desired.computeQueue,
+    time_to_stop_ts: timestamp(status?.stopAtMs),
+    status: podState(desired, status),
+    status_container: presentContainer(status),
+    creation_ts: timestamp(desired.createdAtMs),
+    update_ts: timestamp(desired.updatedAtMs),
+    start_instance_ts: timestamp(status?.startedAtMs),
+  };
+}
+
+export function statusRequested(
+  { requested, generation, generationCause }: DesiredPod,
+  status: PodStatus | undefined,
+): 'ON' | 'OFF' | 'RESTART' {
+  if (requested === 'OFF' || status?.expiredGeneration === generation) return 'OFF';
+  const pending = status === undefined || status.generation < generation;
+  return generationCause === 'restart' && pending ? 'RESTART' : 'ON';
+}
+
+/** The state users see: what the controller wrote, unless a newer wish has not reached it yet. */
+export function podState(desired: DesiredPod, status: PodStatus | undefined): PodState {
+  if (!status) return desired.requested === 'ON' ? 'REQUESTED' : 'STOPPED';
+  const waiting = desired.requested === 'ON' && status.generation < desired.generation;
+  const ended = ['STOPPED', 'ERROR', 'COMPLETE'].includes(status.state);
+  return waiting && ended ? 'REQUESTED' : status.state;
+}
+
+function presentNetworking(desired: DesiredPod, domain: string): Record<string, WireNetwork> {
+  const networks = Object.entries(desired.networking).map(([name, network]) => {
+    const url = network.protocol === 'local_only' ? '' : podHost(desired.podId, name, domain);
+    return [name, zWireNetwork.parse({ ...network, url })] as const;
+  });
+  return Object.fromEntries(networks);
+}
+
+function presentContainer(status: PodStatus | undefined): object {
+  if (!status || status.phase === '') return {};
+  return {
+    phase: status.phase,
+    start_time: timestamp(status.startedAtMs),
+    message: status.message,
+  };
+}
+
+/** ISO 8601 in UTC without a zone, with microseconds. */
+export function timestamp(ms: number | null | undefined): string | null {
+  return ms === null || ms === undefined ? null : new Date(ms).toISOString().replace('Z', '000');
+}
+
+/** The action log as lines `YY/MM/DD HH:MM: text`, oldest first. */
+export function actionLines(...logs: readonly (readonly Action[])[]): string[] {
+  return logs
+    .flat()
+    .toSorted((a, b) => a.atMs - b.atMs)
+    .map(({ atMs, text }) => {
+      const iso = new Date(atMs).toISOString();
+      return `${iso.slice(2, 10).replaceAll('-', '/')} ${iso.slice(11, 16)}: ${text}`;
+    });
+}

@@ -1,0 +1,188 @@
+import type { FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { App } from '../app.ts';
+import type { Caller } from '../auth/caller.ts';
+import { callerOf } from '../auth/caller.ts';
+import type { Tokens } from '../auth/tokens.ts';
+import { failure, success } from '../envelope.ts';
+import type { ApiPorts, ApiSettings } from '../ports.ts';
+import { zNewPod, zSetPermission, zUpdatePod } from './schemas.ts';
+import { PodService } from './service.ts';
+
+const params = z.object({ pod_id: z.string() });
+const tags = ['pods'];
+
+const unchanged = 'Incoming data made no changes to pod. Is incoming data equal to current data?';
+const restartNote = [
+  'Pod update applied. The running pod is unchanged.',
+  'Restart the pod for the update to take effect.',
+];
+
+interface Routing {
+  readonly pods: PodService;
+  readonly caller: (request: FastifyRequest) => Promise<Caller>;
+}
+
+export function podRoutes(
+  app: App,
+  ports: ApiPorts,
+  { settings, tokens }: { settings: ApiSettings; tokens: Tokens },
+): void {
+  const { tenant } = settings;
+  const routing: Routing = {
+    pods: new PodService(ports, settings),
+    caller: (request) => callerOf(request, { store: ports.store, tokens, tenant }),
+  };
+  collectionRoutes(app, routing);
+  podRoute(app, routing);
+  lifeRoutes(app, routing);
+  insightRoutes(app, routing);
+  permissionRoutes(app, routing);
+}
+
+function collectionRoutes(app: App, { pods, caller }: Routing): void {
+  app.get(
+    '/v3/pods',
+    { schema: { operationId: 'list_pods', tags, summary: 'The pods I may read' } },
+    async (request) => {
+      const listed = await pods.list(await caller(request));
+      const metadata = listed.warnings.length > 0 ? { warnings: listed.warnings } : {};
+      return success(listed.pods, 'Pods retrieved successfully.', metadata);
+    },
+  );
+  app.post(
+    '/v3/pods',
+    {
+      // Before the body is looked at: a stranger learns nothing from how it is refused.
+      preValidation: async (request) => void (await caller(request)),
+      schema: { operationId: 'create_pod', tags, summary: 'Create a pod', body: zNewPod },
+    },
+    async (request) =>
+      success(await pods.create(request.body, await caller(request)), 'Pod created successfully.'),
+  );
+}
+
+function podRoute(app: App, { pods, caller }: Routing): void {
+  app.get(
+    '/v3/pods/:pod_id',
+    { schema: { operationId: 'get_pod', tags, summary: 'One pod', params } },
+    async (request) =>
+      success(
+        await pods.get(request.params.pod_id, await caller(request)),
+        'Pod retrieved successfully.',
+      ),
+  );
+  app.put(
+    '/v3/pods/:pod_id',
+    {
+      preValidation: async (request) => void (await caller(request)),
+      schema: {
+        operationId: 'update_pod',
+        tags,
+        summary: 'Change a pod; a running one keeps its run',
+        params,
+        body: zUpdatePod,
+      },
+    },
+    async (request) => {
+      const { pod_id: podId } = request.params;
+      const { pod, changed } = await pods.update(podId, request.body, await caller(request));
+      return changed
+        ? success(pod, 'Pod updated successfully.', { note: restartNote })
+        : failure(unchanged, pod);
+    },
+  );
+  app.delete(
+    '/v3/pods/:pod_id',
+    { schema: { operationId: 'delete_pod', tags, summary: 'Delete a pod', params } },
+    async (request) => {
+      await pods.remove(request.params.pod_id, await caller(request));
+      return success('', 'Pod successfully deleted.');
+    },
+  );
+}
+
+/** GET changes state here because the clients of the wire send GET. */
+function lifeRoutes(app: App, { pods, caller }: Routing): void {
+  for (const verb of ['start', 'stop', 'restart'] as const) {
+    app.get(
+      `/v3/pods/:pod_id/${verb}`,
+      { schema: { operationId: `${verb}_pod`, tags, summary: `${verb} a pod`, params } },
+      async (request) => {
+        const { pod_id: podId } = request.params;
+        const pod = await pods[verb](podId, await caller(request));
+        return success(pod, `Updated pod's status_requested by ${verb}_pod.`);
+      },
+    );
+  }
+}
+
+function insightRoutes(app: App, { pods, caller }: Routing): void {
+  app.get(
+    '/v3/pods/:pod_id/logs',
+    { schema: { operationId: 'get_pod_logs', tags, summary: 'Output and actions', params } },
+    async (request) =>
+      success(
+        await pods.logs(request.params.pod_id, await caller(request)),
+        'Pod logs retrieved successfully.',
+      ),
+  );
+  app.get(
+    '/v3/pods/:pod_id/credentials',
+    { schema: { operationId: 'get_pod_credentials', tags, summary: 'Its own account', params } },
+    async (request, reply) => {
+      void reply.header('cache-control', 'no-store');
+      return success(
+        await pods.credentials(request.params.pod_id, await caller(request)),
+        'Pod credentials retrieved successfully.',
+      );
+    },
+  );
+}
+
+function permissionRoutes(app: App, { pods, caller }: Routing): void {
+  app.get(
+    '/v3/pods/:pod_id/permissions',
+    { schema: { operationId: 'get_pod_permissions', tags, summary: 'Who may do what', params } },
+    async (request) =>
+      success(
+        await pods.permissions(request.params.pod_id, await caller(request)),
+        'Pod permissions retrieved successfully.',
+      ),
+  );
+  app.post(
+    '/v3/pods/:pod_id/permissions',
+    {
+      preValidation: async (request) => void (await caller(request)),
+      schema: {
+        operationId: 'set_pod_permission',
+        tags,
+        summary: 'Let a user do something',
+        params,
+        body: zSetPermission,
+      },
+    },
+    async (request) => {
+      const { pod_id: podId } = request.params;
+      const result = await pods.setPermission(podId, request.body, await caller(request));
+      return success(result, 'Pod permissions updated successfully.');
+    },
+  );
+  app.delete(
+    '/v3/pods/:pod_id/permissions/:user',
+    {
+      schema: {
+        operationId: 'delete_pod_permission',
+        tags,
+        summary: "Take a user's permission away",
+        params: params.extend({ user: z.string() }),
+      },
+    },
+    async (request) => {
+      const { pod_id: podId, user } = request.params;
+      const grant = { user, level: undefined };
+      const result = await pods.setPermission(podId, grant, await caller(request));
+      return success(result, 'Pod permission deleted successfully.');
+    },
+  );
+}

@@ -1,0 +1,173 @@
+import { z } from 'zod';
+import { permissionLevels } from '#contracts/pod.ts';
+
+/** What callers may send for a pod: names, defaults and bounds of the wire. */
+
+// The path segments after /pods that are, or will be, resources of their own.
+const reservedIds = new Set(
+  (
+    'admin catalog catalogs cluster image images jupyter metrics nodes routes secrets ' +
+    'snapshot snapshots stacks template templates volume volumes'
+  ).split(' '),
+);
+
+// RFC 1035: a pod and its network share one label of the host name.
+const labelLengthMax = 63;
+
+export const zPodId = z
+  .string()
+  .regex(/^[a-z][a-z0-9]+$/, 'must be lowercase alphanumeric, the first character a letter')
+  .min(3, 'must have at least 3 characters')
+  .max(labelLengthMax, `must have at most ${labelLengthMax} characters`)
+  .refine((id) => !reservedIds.has(id), 'is a reserved word, choose another');
+
+const zDescription = z
+  .string()
+  .max(255, 'must have at most 255 characters')
+  // oxlint-disable-next-line no-control-regex -- the wire allows all of ASCII
+  .regex(/^[\u0000-\u007f]*$/, 'must be ASCII');
+
+const zSeconds = z
+  .int('must be a whole number of seconds')
+  .refine((value) => value === -1 || value >= 300, 'must be -1 (never) or at least 300 seconds');
+
+/** Fields of the wire that nothing enforces yet: only the value that asks for nothing is taken. */
+const notYet = 'is not available yet, leave it out';
+const emptyList = z.array(z.string()).max(0, notYet).default([]);
+const emptyMap = z
+  .record(z.string(), z.unknown())
+  .refine((map) => Object.keys(map).length === 0, notYet)
+  .default({});
+const emptyText = z.literal('', notYet).default('');
+const off = z.literal(false, notYet).default(false);
+
+export const zWireNetwork = z.strictObject({
+  protocol: z
+    .string()
+    .toLowerCase()
+    .pipe(
+      z.enum(
+        ['http', 'tcp', 'postgres', 'local_only'],
+        'must be http, tcp, postgres or local_only',
+      ),
+    )
+    .default('http'),
+  port: z
+    .int('must be a port number')
+    .min(10, 'must be a port from 10 to 65535')
+    .max(65_535, 'must be a port from 10 to 65535')
+    .default(5000),
+  url: z.string().max(128, 'must have at most 128 characters').default('').describe('Set by us.'),
+  ip_allow_list: emptyList,
+  tapis_auth: off,
+  tapis_auth_response_headers: emptyMap,
+  tapis_auth_allowed_users: z
+    .array(z.string())
+    .refine((users) => users.length === 1 && users[0] === '*', notYet)
+    .default(['*']),
+  tapis_auth_return_path: z.literal('/', notYet).default('/'),
+  cors_allow_origins: emptyList,
+  cors_allow_methods: emptyList,
+  cors_allow_headers: emptyList,
+  cors_allow_credentials: off,
+  cors_max_age: z.literal(100, notYet).default(100),
+  tapis_ui_uri: emptyText,
+  tapis_ui_uri_redirect: off,
+  tapis_ui_uri_description: emptyText,
+});
+export type WireNetwork = z.infer<typeof zWireNetwork>;
+
+const networksMax = 4;
+const zNetworking = z
+  .record(
+    z.string().regex(/^[a-z0-9]{3,61}$/, 'a network name has 3 to 61 lowercase letters and digits'),
+    zWireNetwork,
+  )
+  .refine((networks) => Object.keys(networks).length <= networksMax, 'has more than 4 networks')
+  .refine((networks) => Object.keys(networks).length > 0, 'has no network, name at least one');
+
+const bounded = (unit: string, min: number, max: number): z.ZodType<number> =>
+  z
+    .int(`must be a whole number of ${unit}`)
+    .min(min, `must be at least ${min} ${unit}`)
+    .max(max, `must be at most ${max} ${unit}`);
+
+const resourceFields = {
+  cpu_request: bounded('millicpu', 250, 6000).default(250),
+  cpu_limit: bounded('millicpu', 250, 6000).default(2000),
+  mem_request: bounded('MiB', 256, 12_288).default(256),
+  mem_limit: bounded('MiB', 256, 12_288).default(3072),
+  gpus: z.literal(0, notYet).default(0),
+};
+export const zWireResources = z
+  .strictObject(resourceFields)
+  .refine((r) => r.cpu_request <= r.cpu_limit, {
+    path: ['cpu_request'],
+    message: 'must not be more than cpu_limit',
+  })
+  .refine((r) => r.mem_request <= r.mem_limit, {
+    path: ['mem_request'],
+    message: 'must not be more than mem_limit',
+  });
+
+const zEnvironment = z.record(
+  z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'a name has letters, digits and _'),
+  z.string('must be a string'),
+);
+
+const updatable = {
+  description: zDescription,
+  command: z.array(z.string()).nullable(),
+  environment_variables: zEnvironment,
+  status_requested: z.enum(['ON', 'OFF', 'RESTART'], 'must be ON, OFF or RESTART'),
+  volume_mounts: emptyMap,
+  time_to_stop_default: zSeconds,
+  time_to_stop_instance: zSeconds.nullable(),
+  networking: zNetworking,
+  resources: zWireResources,
+};
+
+const labelFits = (podId: string, networks: object): boolean =>
+  Object.keys(networks).every(
+    (name) => name === 'default' || podId.length + 1 + name.length <= labelLengthMax,
+  );
+
+const labelTooLong = `pod_id and a network's name have together more than ${labelLengthMax - 1} characters: shorten one`;
+
+export const zNewPod = z
+  .strictObject({
+    pod_id: zPodId,
+    image: z.string().min(1, 'is empty, name an image'),
+    template: z.literal('', 'templates are not available yet, give an image').default(''),
+    ...updatable,
+    description: updatable.description.default(''),
+    command: updatable.command.default(null),
+    arguments: z.array(z.string()).nullable().default(null),
+    environment_variables: updatable.environment_variables.default({}),
+    status_requested: z.enum(['ON', 'OFF'], 'must be ON or OFF for a new pod').default('ON'),
+    time_to_stop_default: updatable.time_to_stop_default.default(43_200),
+    time_to_stop_instance: updatable.time_to_stop_instance.default(null),
+    networking: updatable.networking.prefault({ default: {} }),
+    resources: updatable.resources.prefault({}),
+    compute_queue: z.literal('default', 'there is only the queue default').default('default'),
+  })
+  .refine(({ pod_id, networking }) => labelFits(pod_id, networking), {
+    path: ['networking'],
+    message: labelTooLong,
+  });
+export type NewPod = z.infer<typeof zNewPod>;
+
+export const zUpdatePod = z.strictObject(updatable).partial();
+export type UpdatePod = z.infer<typeof zUpdatePod>;
+
+/** Why a change of networks does not fit this pod, or undefined. */
+export const networkingProblem = (podId: string, networking: object): string | undefined =>
+  labelFits(podId, networking) ? undefined : `body, networking: ${labelTooLong}`;
+
+export const zSetPermission = z.strictObject({
+  user: z.string().min(1, 'is empty').max(128, 'is longer than 128'),
+  level: z
+    .string()
+    .toUpperCase()
+    .pipe(z.enum(permissionLevels, `must be one of ${permissionLevels.join(', ')}`)),
+});

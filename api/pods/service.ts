@@ -1,0 +1,199 @@
+import type { DesiredPod, PermissionLevel, PodStatus } from '#contracts/pod.ts';
+import { desiredPods, podKey, podStatuses } from '#contracts/pod.ts';
+import { WriteConflict } from '#contracts/store.ts';
+import type { Caller } from '../auth/caller.ts';
+import { Invalid, Refused } from '../errors.ts';
+import type { ApiPorts, ApiSettings } from '../ports.ts';
+import { allows, levelOf } from './access.ts';
+import { environmentOf, newPod, nextRun, passwordOf, updatedPod, withAction } from './edit.ts';
+import { imageRefusal } from './images.ts';
+import { actionLines, podState, presentPod } from './present.ts';
+import type { NewPod, UpdatePod } from './schemas.ts';
+import { networkingProblem } from './schemas.ts';
+
+const conflictRetriesMax = 5;
+
+/** The operations on pods, as a caller with a right to them sees them. Throws `Refused`, `Invalid`. */
+export class PodService {
+  readonly #ports: ApiPorts;
+  readonly #settings: ApiSettings;
+
+  constructor(ports: ApiPorts, settings: ApiSettings) {
+    this.#ports = ports;
+    this.#settings = settings;
+  }
+
+  async list(caller: Caller): Promise<{ pods: object[]; warnings: string[] }> {
+    const { documents, broken } = await desiredPods(this.#ports.store).list();
+    const visible = documents.filter(({ value }) => allows(levelOf(value, caller), 'READ'));
+    const statuses = await podStatuses(this.#ports.store).list();
+    const byKey = new Map(statuses.documents.map(({ id, value }) => [id, value]));
+    return {
+      pods: visible.map(({ id, value }) => this.#present(value, byKey.get(id), caller)),
+      warnings: broken.map(({ id }) => `pod ${id} is left out: its record is damaged`),
+    };
+  }
+
+  async create(body: NewPod, caller: Caller): Promise<object> {
+    const refusal = imageRefusal(body, this.#settings.runtime, caller);
+    if (refusal) throw new Invalid([refusal]);
+    const { store, random } = this.#ports;
+    const key = podKey(caller.tenant, body.pod_id);
+    const earlier = (await podStatuses(store).get(key))?.value;
+    const pod = newPod(caller.tenant, body, { ...this.#editing(caller), random, earlier });
+    try {
+      await desiredPods(store).put(key, pod, 'absent');
+    } catch (error) {
+      if (!(error instanceof WriteConflict)) throw error;
+      throw new Refused(409, `Pod with pod_id '${body.pod_id}' already exists, choose another.`);
+    }
+    return this.#present(pod, undefined, caller);
+  }
+
+  async get(podId: string, caller: Caller): Promise<object> {
+    const { pod, status } = await this.#find(podId, caller, 'READ');
+    return this.#present(pod, status, caller);
+  }
+
+  /** The updated pod, or with `changed` false the pod as it was. */
+  async update(
+    podId: string,
+    body: UpdatePod,
+    caller: Caller,
+  ): Promise<{ pod: object; changed: boolean }> {
+    const problem = body.networking && networkingProblem(podId, body.networking);
+    if (problem) throw new Invalid([problem]);
+    let changed = false;
+    const pod = await this.#edit(podId, caller, 'USER', (current) => {
+      const updated = updatedPod(current, body, this.#editing(caller));
+      const refusal = updated && imageRefusal(updated, this.#settings.runtime, caller);
+      if (refusal) throw new Invalid([refusal]);
+      changed = updated !== undefined;
+      return updated;
+    });
+    return { pod, changed };
+  }
+
+  async remove(podId: string, caller: Caller): Promise<void> {
+    await this.#find(podId, caller, 'ADMIN');
+    await desiredPods(this.#ports.store).remove(podKey(caller.tenant, podId), 'anything');
+  }
+
+  stop(podId: string, caller: Caller): Promise<object> {
+    return this.#edit(podId, caller, 'ADMIN', (pod) => {
+      const text = `'${caller.username}' ran stop_pod, set to OFF`;
+      return withAction({ ...pod, requested: 'OFF' }, text, this.#ports.clock.nowMs());
+    });
+  }
+
+  start(podId: string, caller: Caller): Promise<object> {
+    return this.#edit(podId, caller, 'ADMIN', (pod, status) => {
+      if (podState(pod, status) !== 'STOPPED') {
+        const advice = "Please run 'stop_pod' or 'restart_pod' instead.";
+        throw new Refused(409, `Pod must be in 'STOPPED' status to run 'start_pod'. ${advice}`);
+      }
+      const text = `'${caller.username}' ran start_pod, set to ON`;
+      return withAction({ ...pod, ...nextRun(pod, 'start') }, text, this.#ports.clock.nowMs());
+    });
+  }
+
+  restart(podId: string, caller: Caller): Promise<object> {
+    return this.#edit(podId, caller, 'ADMIN', (pod) => {
+      const text = `'${caller.username}' ran restart_pod, set to RESTART`;
+      return withAction({ ...pod, ...nextRun(pod, 'restart') }, text, this.#ports.clock.nowMs());
+    });
+  }
+
+  async logs(podId: string, caller: Caller): Promise<{ logs: string; action_logs: string[] }> {
+    const { pod, status } = await this.#find(podId, caller, 'READ');
+    const logs = await this.#ports.logs.read(podKey(caller.tenant, podId));
+    return { logs, action_logs: actionLines(pod.actions, status?.actions ?? []) };
+  }
+
+  async credentials(podId: string, caller: Caller): Promise<object> {
+    const { pod } = await this.#find(podId, caller, 'USER');
+    const password = passwordOf(pod, this.#ports.sealer);
+    return { user_username: pod.credentials.userUsername, user_password: password };
+  }
+
+  async permissions(podId: string, caller: Caller): Promise<object> {
+    const { pod } = await this.#find(podId, caller, 'USER');
+    return permissionList(pod);
+  }
+
+  /** Sets a user's level, or takes it away with `undefined`; somebody must remain ADMIN. */
+  async setPermission(
+    podId: string,
+    grant: { readonly user: string; readonly level: PermissionLevel | undefined },
+    caller: Caller,
+  ): Promise<object> {
+    const { user, level } = grant;
+    await this.#edit(podId, caller, 'ADMIN', (pod) => {
+      const { [user]: had, ...others } = pod.permissions;
+      if (level === undefined && had === undefined) {
+        throw new Invalid([`path, user: '${user}' has no permission on this pod`]);
+      }
+      const permissions = level === undefined ? others : { ...others, [user]: level };
+      if (!Object.values(permissions).includes('ADMIN')) {
+        throw new Invalid(['permissions: would leave no user with ADMIN, grant that first']);
+      }
+      const text = `'${caller.username}' set permission of '${user}' to ${level ?? 'none'}`;
+      return withAction({ ...pod, permissions }, text, this.#ports.clock.nowMs());
+    });
+    return this.permissions(podId, caller);
+  }
+
+  /** Reads, decides, writes if nobody wrote meanwhile; else reads again. */
+  async #edit(
+    podId: string,
+    caller: Caller,
+    needed: PermissionLevel,
+    change: (pod: DesiredPod, status: PodStatus | undefined) => DesiredPod | undefined,
+  ): Promise<object> {
+    const key = podKey(caller.tenant, podId);
+    for (let attempt = 1; ; attempt += 1) {
+      const { pod, status, version } = await this.#find(podId, caller, needed);
+      const changed = change(pod, status);
+      if (!changed) return this.#present(pod, status, caller);
+      try {
+        await desiredPods(this.#ports.store).put(key, changed, { version });
+        return this.#present(changed, status, caller);
+      } catch (error) {
+        if (!(error instanceof WriteConflict) || attempt === conflictRetriesMax) throw error;
+      }
+    }
+  }
+
+  async #find(
+    podId: string,
+    caller: Caller,
+    needed: PermissionLevel,
+  ): Promise<{ pod: DesiredPod; status: PodStatus | undefined; version: number }> {
+    const key = podKey(caller.tenant, podId);
+    const stored = await desiredPods(this.#ports.store).get(key);
+    if (!stored) throw new Refused(404, `Pod with identifier pod_id: '${podId}' not found`);
+    if (!allows(levelOf(stored.value, caller), needed)) {
+      throw new Refused(403, `Not authorized: this needs the permission ${needed} on ${podId}.`);
+    }
+    const status = (await podStatuses(this.#ports.store).get(key))?.value;
+    return { pod: stored.value, status, version: stored.version };
+  }
+
+  /** Values of the environment may be credentials: they are for those who may use the pod. */
+  #present(pod: DesiredPod, status: PodStatus | undefined, caller: Caller): object {
+    const variables = environmentOf(pod, this.#ports.sealer);
+    const mayUse = allows(levelOf(pod, caller), 'USER');
+    const hidden = Object.fromEntries(Object.keys(variables).map((name) => [name, '***']));
+    const environment = mayUse ? variables : hidden;
+    return presentPod(pod, status, { domain: this.#settings.domain, environment });
+  }
+
+  #editing(caller: Caller) {
+    const { sealer, clock } = this.#ports;
+    return { sealer, nowMs: clock.nowMs(), username: caller.username };
+  }
+}
+
+const permissionList = (pod: DesiredPod): object => ({
+  permissions: Object.entries(pod.permissions).map(([user, level]) => `${user}:${level}`),
+});

@@ -1,0 +1,26 @@
+import type { Clock } from '#contracts/clock.ts';
+import type { Log } from '#contracts/log.ts';
+import type { PodLogs } from '#contracts/logs.ts';
+import type { Random } from '#contracts/random.ts';
+import type { Sealer } from '#contracts/sealer.ts';
+import type { Store } from '#contracts/store.ts';
+
+export interface ApiPorts {
+  readonly store: Store;
+  readonly sealer: Sealer;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logs: PodLogs;
+  readonly log: Log;
+}
+
+export interface ApiSettings {
+  readonly tenant: string;
+  readonly domain: string;
+  readonly host: string;
+  readonly port: number;
+  readonly publicHttpsPort: number;
+  /** The own CA's root, PEM, for `/ca.pem`. */
+  readonly rootPem: string;
+  readonly runtime: 'auto' | 'process' | 'engine' | 'kubernetes';
+}

@@ -1,0 +1,53 @@
+import type { App } from '../app.ts';
+import { originOf } from '../auth/routes.ts';
+import type { Tokens } from '../auth/tokens.ts';
+import { success } from '../envelope.ts';
+import type { ApiSettings } from '../ports.ts';
+
+const siteId = 'podgate';
+
+/** What a client asks before it has a token: sites, tenants, health, the CA to trust. */
+export function siteRoutes(app: App, settings: ApiSettings, tokens: Tokens): void {
+  app.get(
+    '/v3/sites',
+    { schema: { operationId: 'list_sites', tags: ['tenants'], summary: 'The one site' } },
+    async (request) =>
+      success(
+        [{ site_id: siteId, primary: true, base_url: originOf(request), services: ['pods'] }],
+        'Sites retrieved successfully.',
+      ),
+  );
+  app.get(
+    '/v3/tenants',
+    {
+      schema: {
+        operationId: 'list_tenants',
+        tags: ['tenants'],
+        summary: 'The tenants served here',
+      },
+    },
+    async (request) => {
+      const tenant = {
+        tenant_id: settings.tenant,
+        site_id: siteId,
+        // Clients pick the tenant whose base_url is the URL they were given, compared as strings.
+        base_url: originOf(request),
+        public_key: tokens.publicKey,
+        status: 'active',
+        description: '',
+        token_service: `${originOf(request)}/v3/tokens`,
+        authenticator: `${originOf(request)}/v3/oauth2`,
+      };
+      return success([tenant], 'Tenants retrieved successfully.');
+    },
+  );
+  app.get(
+    '/v3/healthcheck',
+    { schema: { operationId: 'healthcheck', tags: ['misc'], summary: 'Whether the API answers' } },
+    async () => success('The API answers.', 'The API answers.'),
+  );
+  app.get('/ca.pem', { schema: { hide: true } }, async (_request, reply) =>
+    reply.header('content-type', 'application/x-pem-file').send(settings.rootPem),
+  );
+  app.get('/', { schema: { hide: true } }, async (_request, reply) => reply.redirect('/v3/docs'));
+}
