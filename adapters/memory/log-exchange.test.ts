@@ -1,0 +1,4 @@
+import { logExchangeConforms } from '../../test/conformance/log-exchange.ts';
+import { MemoryLogExchange } from './log-exchange.ts';
+
+logExchangeConforms('MemoryLogExchange', () => new MemoryLogExchange());

@@ -1,0 +1,4 @@
+import { routeBusConforms } from '../../test/conformance/route-bus.ts';
+import { MemoryRouteBus } from './route-bus.ts';
+
+routeBusConforms('MemoryRouteBus', async () => new MemoryRouteBus());
