@@ -1,0 +1,191 @@
+import type { Clock } from '#contracts/clock.ts';
+import type { Leases } from '#contracts/leases.ts';
+import type { Log } from '#contracts/log.ts';
+import type { LogExchange } from '#contracts/logs.ts';
+import { desiredPods, podStatuses } from '#contracts/pod.ts';
+import type { Random } from '#contracts/random.ts';
+import type { Route, RouteBus } from '#contracts/route.ts';
+import type { Sealer } from '#contracts/sealer.ts';
+import type { Store } from '#contracts/store.ts';
+import { FencedOff, WriteConflict } from '#contracts/store.ts';
+import type { Leadership } from './leadership.ts';
+import { keepLeading, NotLeading } from './leadership.ts';
+import { plan } from './plan.ts';
+import { Publisher } from './publish.ts';
+import { WorkQueue } from './queue.ts';
+import type { ReconcileContext } from './reconcile.ts';
+import { look, reconcile } from './reconcile.ts';
+import { routesOf } from './routes.ts';
+import type { Runtime } from './runtime/runtime.ts';
+
+const leaseName = 'controller';
+/** An event that was lost costs at most this long. */
+const resyncMs = 60_000;
+/** Work here is waiting for processes and disks; one pod that takes long must not hold up others. */
+const concurrency = 32;
+/** How long `stop` waits for what is under way. */
+const drainMs = 2_000;
+const watchAgainMs = 1_000;
+
+export interface ControllerPorts {
+  readonly store: Store;
+  readonly routes: RouteBus;
+  readonly leases: Leases;
+  readonly logs: LogExchange;
+  readonly sealer: Sealer;
+  readonly runtime: Runtime;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export interface ControllerSettings {
+  readonly domain: string;
+  /** Names this controller among those that compete for the lease. */
+  readonly holder: string;
+}
+
+/**
+ * Makes pods what users want them to be, as long as it holds the lease. Resolves when it leads and
+ * has published the routes, or has found that another one leads. `stop` leaves all pods running.
+ */
+export async function startController(
+  ports: ControllerPorts,
+  settings: ControllerSettings,
+): Promise<{ ready(): boolean; stop(): Promise<void> }> {
+  const { clock, runtime, logs } = ports;
+  const stopping = new AbortController();
+  const unserve = logs.serve({ read: (key) => runtime.logs(key) });
+  const standing = { known: false };
+  const { promise: known, resolve } = Promise.withResolvers<void>();
+  const settle = (): void => {
+    standing.known = true;
+    resolve();
+  };
+  const leading = keepLeading(
+    ports,
+    { name: leaseName, holder: settings.holder, signal: stopping.signal },
+    (leadership) => lead(ports, settings, leadership, settle),
+    settle,
+  );
+  await known;
+  return {
+    ready: () => standing.known && !stopping.signal.aborted,
+    async stop() {
+      stopping.abort();
+      unserve();
+      const waiting = new AbortController();
+      const late = clock.sleep(drainMs, waiting.signal).catch(() => undefined);
+      await Promise.race([leading, late]);
+      waiting.abort();
+    },
+  };
+}
+
+/** One reign, from the lease to its loss. */
+async function lead(
+  ports: ControllerPorts,
+  { domain }: ControllerSettings,
+  { lease, signal, check, lose }: Leadership,
+  begun: () => void,
+): Promise<void> {
+  const { store, routes, runtime, clock, log } = ports;
+  const context: ReconcileContext = {
+    ...ports,
+    desired: desiredPods(store),
+    statuses: podStatuses(store),
+    publisher: new Publisher(routes, lease.token, clock),
+    domain,
+    fence: { lease: lease.name, token: lease.token },
+    checkLeading: check,
+    awaitingGateways: new Set(),
+  };
+  const queue = new WorkQueue({
+    ...ports,
+    concurrency,
+    work: (key) => reconcile(context, key),
+    failed: (key, error) => {
+      if (error instanceof FencedOff) lose();
+      if (error instanceof WriteConflict || error instanceof NotLeading) return;
+      log.error({ key, error }, 'a pod could not be seen to; trying again');
+    },
+  });
+  // Watching starts before the first look, so nothing falls between the two.
+  const watching = [
+    follow(ports, signal, (ended) => changedKeys(context, ended), queue),
+    follow(ports, signal, (ended) => runtime.events(ended), queue),
+  ];
+  const unlisten = routes.onAcks(() => {
+    for (const key of context.awaitingGateways) queue.add(key);
+  });
+  try {
+    await beginReign(context, log);
+    // Not sooner, or gateways would take a few routes for the whole table.
+    queue.start();
+    begun();
+    while (!signal.aborted) {
+      for (const key of await allKeys(context, log)) queue.add(key);
+      await clock.sleep(resyncMs, signal).catch(() => undefined);
+    }
+  } finally {
+    unlisten();
+    await queue.stop();
+  }
+  await Promise.all(watching);
+}
+
+/** Publishes the table that follows from the first look at every pod, all at once. */
+async function beginReign(context: ReconcileContext, log: Log): Promise<void> {
+  const pods = new Map<string, Route[]>();
+  for (const key of await allKeys(context, log)) {
+    try {
+      const { facts } = await look(context, key);
+      pods.set(key, routesOf(facts.desired, plan(facts), facts.observed, context.domain));
+    } catch (error) {
+      // One document that cannot be read costs its own pod a route, not everybody theirs.
+      log.error({ key, error }, 'a pod could not be looked at');
+    }
+  }
+  context.checkLeading();
+  await context.publisher.begin(pods);
+}
+
+/** Everything that is wanted, on record or running. */
+async function allKeys(
+  { desired, statuses, runtime }: ReconcileContext,
+  log: Log,
+): Promise<Set<string>> {
+  const [wanted, recorded, known] = await Promise.all([
+    desired.list(),
+    statuses.list(),
+    runtime.list(),
+  ]);
+  for (const { id, reason } of [...wanted.broken, ...recorded.broken])
+    log.error({ key: id, reason }, 'a stored pod does not parse and is left as it is');
+  const documents = [...wanted.documents, ...recorded.documents];
+  return new Set([...documents.map(({ id }) => id), ...known]);
+}
+
+async function* changedKeys(
+  { desired }: ReconcileContext,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  for await (const { id } of desired.watch(signal)) yield id;
+}
+
+/** Queues what a source tells; a source that fails is asked again, and the resync fills the gap. */
+async function follow(
+  { clock, log }: Pick<ControllerPorts, 'clock' | 'log'>,
+  signal: AbortSignal,
+  source: (signal: AbortSignal) => AsyncIterable<string>,
+  queue: WorkQueue,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      for await (const key of source(signal)) queue.add(key);
+    } catch (error) {
+      log.error({ error }, 'watching failed; trying again');
+    }
+    if (!signal.aborted) await clock.sleep(watchAgainMs, signal).catch(() => undefined);
+  }
+}

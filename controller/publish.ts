@@ -1,0 +1,82 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Clock } from '#contracts/clock.ts';
+import type { Route, RouteBus } from '#contracts/route.ts';
+import type { RouteStanding } from './status.ts';
+
+interface Published {
+  readonly route: Route;
+  readonly revision: number;
+}
+
+/** The routes of one reign: what was published for each pod, and which gateways serve it. */
+export class Publisher {
+  readonly #bus: RouteBus;
+  readonly #token: number;
+  readonly #clock: Clock;
+  readonly #pods = new Map<string, Map<string, Published>>();
+  /** The newest change of each pod's routes, dropped ones included. */
+  readonly #newest = new Map<string, number>();
+
+  constructor(bus: RouteBus, token: number, clock: Clock) {
+    this.#bus = bus;
+    this.#token = token;
+    this.#clock = clock;
+  }
+
+  /** Starts the reign with the whole table, so that gateways forget what is not in it. */
+  async begin(pods: ReadonlyMap<string, readonly Route[]>): Promise<void> {
+    const revision = await this.#bus.begin(this.#token, [...pods.values()].flat());
+    for (const [key, routes] of pods) {
+      this.#pods.set(key, new Map(routes.map((route) => [route.host, { route, revision }])));
+      this.#newest.set(key, revision);
+    }
+  }
+
+  /** Makes the routes of a pod these. What does not change costs nothing. */
+  async publish(key: string, routes: readonly Route[]): Promise<void> {
+    const published = this.#pods.get(key) ?? new Map<string, Published>();
+    this.#pods.set(key, published);
+    for (const route of routes) {
+      if (isDeepStrictEqual(published.get(route.host)?.route, route)) continue;
+      const revision = await this.#bus.put(this.#token, route);
+      published.set(route.host, { route, revision });
+      this.#newest.set(key, revision);
+    }
+    const wanted = new Set(routes.map(({ host }) => host));
+    for (const host of [...published.keys()].filter((name) => !wanted.has(name))) {
+      this.#newest.set(key, await this.#bus.drop(this.#token, host));
+      published.delete(host);
+    }
+  }
+
+  /** Forgets a pod that is gone. */
+  forget(key: string): void {
+    this.#pods.delete(key);
+    this.#newest.delete(key);
+  }
+
+  /** Whether every live gateway, of which there is one, serves the route of this host. */
+  standing(key: string, host: string): RouteStanding {
+    const revision = this.#pods.get(key)?.get(host)?.revision;
+    const acks = this.#bus.acks();
+    if (acks.length === 0) return 'no gateway';
+    const served = revision !== undefined && acks.every((ack) => ack.revision >= revision);
+    return served ? 'served' : 'unserved';
+  }
+
+  /**
+   * Resolves when no live gateway uses an older route of this pod, or after `limitMs`: a gateway
+   * that hangs must not keep pods from being stopped.
+   */
+  async settled(key: string, limitMs: number): Promise<void> {
+    const revision = this.#newest.get(key) ?? 0;
+    const isSettled = (): boolean => this.#bus.acks().every((ack) => ack.revision >= revision);
+    if (isSettled()) return;
+    const waiting = new AbortController();
+    const removeListener = this.#bus.onAcks(() => {
+      if (isSettled()) waiting.abort();
+    });
+    await this.#clock.sleep(limitMs, waiting.signal).catch(() => undefined);
+    removeListener();
+  }
+}

@@ -1,0 +1,107 @@
+import type { Clock } from '#contracts/clock.ts';
+import type { Random } from '#contracts/random.ts';
+
+const firstBackoffMs = 100;
+const backoffMsMax = 60_000;
+// Longer timers are cut: the work looks at the time again anyway.
+const delayMsMax = 3_600_000;
+
+export interface WorkQueueOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** How many names are worked on at once. */
+  readonly concurrency: number;
+  /** Works on one name; returns after how long to do so again, if at all. A throw means backoff. */
+  work(this: void, name: string): Promise<number | undefined>;
+  failed(this: void, name: string, error: unknown): void;
+}
+
+interface Waiting {
+  failures: number;
+  /** Asked for again while it was being worked on. */
+  dirty: boolean;
+  cancelTimer: (() => void) | undefined;
+}
+
+/**
+ * Names to work on: each waits at most once, is worked on by one at a time, and comes again after
+ * a failure with growing delays, or when its work asks for it.
+ */
+export class WorkQueue {
+  readonly #options: WorkQueueOptions;
+  readonly #ready = new Set<string>();
+  readonly #working = new Map<string, Promise<void>>();
+  readonly #names = new Map<string, Waiting>();
+  #started = false;
+  #stopped = false;
+
+  constructor(options: WorkQueueOptions) {
+    this.#options = options;
+  }
+
+  /** Works from now on; names that were added before have waited for it. */
+  start(): void {
+    this.#started = true;
+    this.#next();
+  }
+
+  /** Asks for a look at `name`, now: an event does not wait for a backoff. */
+  add(name: string): void {
+    if (this.#stopped) return;
+    const waiting = this.#names.get(name) ?? { failures: 0, dirty: false, cancelTimer: undefined };
+    this.#names.set(name, waiting);
+    waiting.cancelTimer?.();
+    waiting.cancelTimer = undefined;
+    if (this.#working.has(name)) waiting.dirty = true;
+    else this.#ready.add(name);
+    this.#next();
+  }
+
+  /** Starts nothing more; resolves when what is under way is done. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#ready.clear();
+    for (const { cancelTimer } of this.#names.values()) cancelTimer?.();
+    await Promise.all(this.#working.values());
+  }
+
+  #next(): void {
+    if (!this.#started) return;
+    for (const name of this.#ready) {
+      if (this.#working.size >= this.#options.concurrency) return;
+      this.#ready.delete(name);
+      this.#working.set(name, this.#work(name));
+    }
+  }
+
+  async #work(name: string): Promise<void> {
+    const waiting = this.#names.get(name) ?? { failures: 0, dirty: false, cancelTimer: undefined };
+    let againMs: number | undefined;
+    try {
+      againMs = await this.#options.work(name);
+      waiting.failures = 0;
+    } catch (error) {
+      againMs = this.#backoffMs(waiting.failures);
+      waiting.failures += 1;
+      this.#options.failed(name, error);
+    }
+    this.#working.delete(name);
+    if (this.#stopped) return;
+    if (waiting.dirty) this.#ready.add(name);
+    else if (againMs !== undefined) this.#later(name, waiting, againMs);
+    else this.#names.delete(name);
+    waiting.dirty = false;
+    this.#next();
+  }
+
+  #later(name: string, waiting: Waiting, delayMs: number): void {
+    const bounded = Math.max(0, Math.min(delayMs, delayMsMax));
+    waiting.cancelTimer = this.#options.clock.after(bounded, () => this.add(name));
+  }
+
+  /** Half of it by chance, so that what failed together does not come back together. */
+  #backoffMs(failures: number): number {
+    const fullMs = Math.min(backoffMsMax, firstBackoffMs * 2 ** failures);
+    return fullMs / 2 + (fullMs / 2) * this.#options.random.fraction();
+  }
+}

@@ -1,0 +1,156 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Clock } from '#contracts/clock.ts';
+import { podHost } from '#contracts/hosts.ts';
+import type { Log } from '#contracts/log.ts';
+import type { DesiredPod, PodStatus } from '#contracts/pod.ts';
+import { zPodStatus } from '#contracts/pod.ts';
+import type { Sealer } from '#contracts/sealer.ts';
+import type { Collection, Fence } from '#contracts/store.ts';
+import type { Facts, Plan } from './plan.ts';
+import { plan } from './plan.ts';
+import type { Publisher } from './publish.ts';
+import { primaryNetwork } from './routed-networks.ts';
+import { routesOf } from './routes.ts';
+import { runSpecOf } from './run-spec.ts';
+import type { Runtime } from './runtime/runtime.ts';
+import type { RouteStanding } from './status.ts';
+import { statusOf } from './status.ts';
+
+/** From SIGTERM to SIGKILL when a pod is stopped. */
+const stopGraceMs = 10_000;
+/** How long a pod may outlive its route for the sake of a gateway that does not answer. */
+const withdrawMs = 1_000;
+// Stop, remove, launch and a look: more steps in a row mean that something is amiss.
+const stepsMax = 8;
+
+export interface ReconcileContext {
+  readonly desired: Collection<DesiredPod>;
+  readonly statuses: Collection<PodStatus>;
+  readonly runtime: Runtime;
+  readonly publisher: Publisher;
+  readonly sealer: Sealer;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly domain: string;
+  readonly fence: Fence;
+  /** Throws when the lease may be lost: runtimes cannot check a fence, so it is asked before acting. */
+  checkLeading(this: void): void;
+  /** Pods that become available as soon as gateways acknowledge their routes. */
+  readonly awaitingGateways: Set<string>;
+}
+
+interface Seen {
+  readonly facts: Facts;
+  readonly statusVersion: number | undefined;
+}
+
+/** Reads everything that is known of a pod. */
+export async function look(
+  {
+    desired,
+    statuses,
+    runtime,
+    clock,
+  }: Pick<ReconcileContext, 'desired' | 'statuses' | 'runtime' | 'clock'>,
+  key: string,
+): Promise<Seen> {
+  const [wanted, status, observed] = await Promise.all([
+    desired.get(key),
+    statuses.get(key),
+    runtime.observe(key),
+  ]);
+  return {
+    facts: { desired: wanted?.value, status: status?.value, observed, nowMs: clock.nowMs() },
+    statusVersion: status?.version,
+  };
+}
+
+/** Makes a pod what it should be; returns after how long to look again without an event. */
+export async function reconcile(
+  context: ReconcileContext,
+  key: string,
+): Promise<number | undefined> {
+  for (let step = 0; step < stepsMax; step += 1) {
+    const { facts, statusVersion } = await look(context, key);
+    const next = plan(facts);
+    context.checkLeading();
+    await context.publisher.publish(
+      key,
+      routesOf(facts.desired, next, facts.observed, context.domain),
+    );
+    if (isGone(facts)) {
+      forget(context, key);
+      return undefined;
+    }
+    await writeStatus(context, key, { facts, statusVersion }, next);
+    if (next.step.do === 'nothing') {
+      return next.againAtMs === undefined ? undefined : next.againAtMs - facts.nowMs;
+    }
+    await take(context, key, next, facts);
+  }
+  throw new Error(`${key} is not settled after ${stepsMax} steps`);
+}
+
+const isGone = ({ desired, status, observed }: Facts): boolean => !(desired ?? status ?? observed);
+
+function forget({ publisher, awaitingGateways }: ReconcileContext, key: string): void {
+  publisher.forget(key);
+  awaitingGateways.delete(key);
+}
+
+async function take(
+  context: ReconcileContext,
+  key: string,
+  next: Plan,
+  facts: Facts,
+): Promise<void> {
+  const { runtime, publisher, statuses, sealer, log, fence } = context;
+  const { step, reason } = next;
+  log.info({ key, step: step.do, run: next.ledger.run, reason }, 'acting on a pod');
+  switch (step.do) {
+    case 'nothing':
+      return;
+    case 'launch':
+      if (!facts.desired) return;
+      context.checkLeading();
+      await runtime.start(runSpecOf(facts.desired, step.run, sealer));
+      return;
+    case 'stop':
+      await publisher.settled(key, withdrawMs);
+      context.checkLeading();
+      await runtime.stop(key, stopGraceMs);
+      return;
+    case 'remove':
+      context.checkLeading();
+      await runtime.remove(key);
+      await statuses.remove(key, 'anything', fence);
+  }
+}
+
+/** Before the step: a run that is not on record would be started again after a crash. */
+async function writeStatus(
+  context: ReconcileContext,
+  key: string,
+  { facts, statusVersion }: Seen,
+  next: Plan,
+): Promise<void> {
+  const standing = routeStanding(context, key, facts.desired);
+  const status = statusOf(facts, next, standing);
+  const waits = next.situation === 'running' && status.state !== 'AVAILABLE';
+  if (waits) context.awaitingGateways.add(key);
+  else context.awaitingGateways.delete(key);
+  // Parsed, so that equal documents are equal whatever order their keys came in.
+  if (isDeepStrictEqual(zPodStatus.parse(status), facts.status)) return;
+  const expect = statusVersion === undefined ? 'absent' : { version: statusVersion };
+  await context.statuses.put(key, status, expect, context.fence);
+}
+
+function routeStanding(
+  { publisher, domain }: ReconcileContext,
+  key: string,
+  desired: DesiredPod | undefined,
+): RouteStanding {
+  const network = desired && primaryNetwork(desired);
+  if (!desired || network === undefined) return 'unserved';
+  return publisher.standing(key, podHost(desired.podId, network, domain));
+}

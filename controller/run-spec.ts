@@ -1,0 +1,42 @@
+import { z } from 'zod';
+import type { DesiredPod } from '#contracts/pod.ts';
+import { podKey, sealContext } from '#contracts/pod.ts';
+import type { Sealer } from '#contracts/sealer.ts';
+import { fillPlaceholders } from './placeholders.ts';
+import type { RunSpec } from './runtime/runtime.ts';
+
+const zEnvironment = z.record(z.string(), z.string());
+
+/** The run a pod asks for, with its secrets opened and filled in. Throws `SealBroken`. */
+export function runSpecOf(desired: DesiredPod, run: number, sealer: Sealer): RunSpec {
+  const key = podKey(desired.tenant, desired.podId);
+  const { userUsername, userPassword } = desired.credentials;
+  const password = sealer.open(userPassword, sealContext.credentials(key));
+  const fill = (text: string): string =>
+    fillPlaceholders(text, { userUsername, userPassword: password });
+  const opened = sealer.open(desired.environment, sealContext.environment(key));
+  const environment = Object.entries(parseEnvironment(opened));
+  return {
+    key,
+    run,
+    podCreatedAtMs: desired.createdAtMs,
+    image: desired.image,
+    command: desired.command?.map(fill) ?? null,
+    arguments: desired.arguments?.map(fill) ?? null,
+    environment: Object.fromEntries(environment.map(([name, value]) => [name, fill(value)])),
+    networks: Object.keys(desired.networking),
+  };
+}
+
+/** Own errors instead of the parser's, which quote what they could not read. */
+function parseEnvironment(text: string): Record<string, string> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new TypeError('the environment of the pod is no JSON');
+  }
+  const parsed = zEnvironment.safeParse(value);
+  if (!parsed.success) throw new TypeError('the environment of the pod is no map of strings');
+  return parsed.data;
+}

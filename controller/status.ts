@@ -1,0 +1,117 @@
+import type { PodState, PodStatus } from '#contracts/pod.ts';
+import { actionsMax } from '#contracts/pod.ts';
+import type { Facts, Plan } from './plan.ts';
+import { howItEnded } from './plan.ts';
+import { primaryNetwork } from './routed-networks.ts';
+import type { Observed } from './runtime/runtime.ts';
+
+/** What the gateways say about the route of the network that decides. */
+export type RouteStanding = 'served' | 'unserved' | 'no gateway';
+
+interface Appearance {
+  readonly state: PodState;
+  /** Phase of the program, in the words of Kubernetes; '' when there is none. */
+  readonly phase: '' | 'Pending' | 'Running' | 'Succeeded' | 'Failed';
+  readonly headline: string;
+  /** The program's own last words: not for the action log. */
+  readonly detail?: string;
+}
+
+/** The status of a pod that is planned for, with the action log carried on. */
+export function statusOf(facts: Facts, plan: Plan, standing: RouteStanding): PodStatus {
+  const { status: before, nowMs } = facts;
+  const { state, phase, headline, detail } = appearance(facts, plan, standing);
+  const message = detail ? `${headline}\n${detail}` : headline;
+  const text = `${state}: ${headline}`;
+  const actions = before?.actions ?? [];
+  const news =
+    before?.state !== state || (plan.situation === 'waiting' && before.message !== message);
+  return {
+    ...plan.ledger,
+    state,
+    message,
+    phase,
+    actions: news ? [...actions, { atMs: nowMs, text }].slice(-actionsMax) : actions,
+  };
+}
+
+function appearance(facts: Facts, plan: Plan, standing: RouteStanding): Appearance {
+  const { observed, status } = facts;
+  const { reason } = plan;
+  switch (plan.situation) {
+    case 'removing':
+    case 'restarting':
+    case 'stopping':
+      return { state: 'DELETING', phase: 'Running', headline: `Stopping: ${reason}.` };
+    case 'stopped':
+      return { state: 'STOPPED', phase: '', headline: `The pod is off: ${reason}.` };
+    case 'launching':
+      return {
+        state: 'SPAWNER SETUP',
+        phase: 'Pending',
+        headline: `Run ${plan.ledger.run}: ${reason}.`,
+      };
+    case 'running':
+      return running(facts, standing);
+    case 'waiting':
+      return {
+        state: 'CREATING',
+        phase: 'Failed',
+        headline: `${sentence(reason)}.`,
+        ...words(observed),
+      };
+    case 'failed':
+      return failed(observed, status, reason);
+    case 'complete':
+      return {
+        state: 'COMPLETE',
+        phase: 'Succeeded',
+        headline: 'The program has done its work (exit code 0).',
+      };
+  }
+}
+
+function running({ desired, observed, status }: Facts, standing: RouteStanding): Appearance {
+  const phase = 'Running';
+  const creating = (headline: string): Appearance => ({ state: 'CREATING', phase, headline });
+  const network = desired && primaryNetwork(desired);
+  if (network === undefined) {
+    return observed?.phase === 'running'
+      ? { state: 'AVAILABLE', phase, headline: 'The program runs.' }
+      : creating('The program is being started.');
+  }
+  const address = observed?.addresses[network];
+  if (!address) return creating(`Restart the pod: it was started without the network ${network}.`);
+  if (!address.listening) return creating(notListening(network, address.port));
+  // Once announced it stays so: a gateway that joins later learns the route before it has visitors.
+  const announced = status?.state === 'AVAILABLE' && status.run === observed.run;
+  if (standing === 'served' || announced)
+    return { state: 'AVAILABLE', phase, headline: 'The pod can be reached.' };
+  return creating(
+    standing === 'no gateway'
+      ? 'The program listens, but no gateway is there to lead clients to it.'
+      : 'The program listens; the gateways are about to lead clients to it.',
+  );
+}
+
+const notListening = (network: string, port: number): string =>
+  `The program runs but does not listen on port ${port} yet, ` +
+  `which it finds in PORT_${network.toUpperCase()}.`;
+
+function failed(
+  observed: Observed | undefined,
+  before: PodStatus | undefined,
+  reason: string,
+): Appearance {
+  const base = { state: 'ERROR', phase: 'Failed' } as const;
+  const end = observed?.end;
+  // Nothing is left of the run but what was said of it.
+  if (!end) return { ...base, headline: before?.message ?? 'The program has failed.' };
+  const how = end.by === 'refused' ? sentence(reason) : `${sentence(howItEnded(end))} (${reason})`;
+  return { ...base, headline: `${how}. Restart the pod to try again.`, ...words(observed) };
+}
+
+const words = (observed: Observed | undefined): { detail?: string } =>
+  observed?.end?.message ? { detail: observed.end.message } : {};
+
+const sentence = (clause: string): string => clause.charAt(0).toUpperCase() + clause.slice(1);
