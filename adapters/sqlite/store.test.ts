@@ -2,12 +2,15 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
+  closeSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   rmSync,
   statSync,
   truncateSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -179,6 +182,17 @@ test('a file with a broken or missing part is refused on opening, not met later'
   truncateSync(file, Math.floor(size / 2 / 4096) * 4096);
   expect(() => openSqliteStore(file)).toThrow(StoreDamaged);
 });
+
+test('one garbled page deep inside is found on opening', async () => {
+  const store = open();
+  for (let i = 0; i < 2000; i += 1)
+    await store.put('pods', { id: `id-${i}`, value: 'x'.repeat(1000) }, 'anything');
+  store.close();
+  const fd = openSync(file, 'r+');
+  writeSync(fd, Buffer.alloc(4096, 0xa5), 0, 4096, 300 * 4096);
+  closeSync(fd);
+  expect(() => openSqliteStore(file)).toThrow(StoreDamaged);
+}, 60_000);
 
 test('a file of a newer Podgate is refused and left as it is', () => {
   open().close();
