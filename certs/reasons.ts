@@ -3,6 +3,8 @@ import type { Certificate } from '#contracts/certificate.ts';
 export interface Facts {
   /** What is stored, if anything. */
   readonly certificate: Certificate | undefined;
+  /** Its private key can be unsealed. */
+  readonly keyOpens: boolean;
   /** The hosts it must cover, sorted. */
   readonly hosts: readonly string[];
   readonly issuer: string;
@@ -19,12 +21,15 @@ const otherHosts: Check = ({ certificate, hosts }) =>
 const otherIssuer: Check = ({ certificate, issuer }) =>
   certificate?.issuer === issuer ? undefined : `it is not from ${issuer}`;
 
+// After the secret key file was replaced no gateway can use it.
+const lostKey: Check = ({ keyOpens }) => (keyOpens ? undefined : 'its key does not open');
+
 const due: Check = ({ certificate, nowMs }) =>
   certificate && certificate.renewAtMs <= nowMs ? 'its renewal is due' : undefined;
 
 /** Why `facts` call for a new certificate, or undefined when they do not. First reason wins. */
 export function reasonToIssue(facts: Facts): string | undefined {
-  for (const check of [missing, otherHosts, otherIssuer, due]) {
+  for (const check of [missing, otherHosts, otherIssuer, lostKey, due]) {
     const reason = check(facts);
     if (reason) return reason;
   }

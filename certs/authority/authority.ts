@@ -30,15 +30,16 @@ export interface Authority {
 /** Opens the authority of `domain`; the first call in a store's life makes it. */
 export async function openAuthority(ports: AuthorityPorts, domain: string): Promise<Authority> {
   const { clock, random } = ports;
-  const root = await keep(ports, `root/${domain}`, () => makeRoot(domain, clock.nowMs(), random));
-  const intermediate = async (): Promise<Signer> => {
-    const make = (): Promise<Signer> => makeIntermediate(root, domain, clock.nowMs(), random);
-    const kept = await keep(ports, `intermediate/${domain}`, make);
-    // A third of its life is left: every leaf it signed has been replaced long before it ends.
-    if (notAfterMs(kept.certificate) - clock.nowMs() > intermediateLifeMs / 3) return kept;
-    await signers(ports.store).remove(`intermediate/${domain}`, 'anything');
-    return keep(ports, `intermediate/${domain}`, make);
-  };
+  const root = await keep(ports, `root/${domain}`, {
+    // For ever: a new one would have to be imported by every person and machine again.
+    usable: () => true,
+    make: () => makeRoot(domain, clock.nowMs(), random),
+  });
+  const intermediate = (): Promise<Signer> =>
+    keep(ports, `intermediate/${domain}`, {
+      usable: ({ certificate }) => !replaceSigner(certificate, root.certificate, clock.nowMs()),
+      make: () => makeIntermediate(root, domain, clock.nowMs(), random),
+    });
   await intermediate();
   return {
     rootPem: root.certificate.trimEnd() + '\n',
@@ -52,27 +53,38 @@ export async function openAuthority(ports: AuthorityPorts, domain: string): Prom
   };
 }
 
+/**
+ * Whether an intermediate has less than a third of its life left: every leaf it signed has been
+ * replaced long before it ends. One that ends with the root cannot be bettered.
+ */
+function replaceSigner(intermediate: string, root: string, nowMs: number): boolean {
+  const endMs = notAfterMs(intermediate);
+  return endMs < notAfterMs(root) && endMs - nowMs < intermediateLifeMs / 3;
+}
+
 const signers = (store: Store) => collection(store, 'authority', zSigner);
 
-/** The stored signer, or a new one; whoever stores it first wins, so that there is only one. */
+/** The stored signer while it is usable, else a new one; whoever stores it first wins. */
 async function keep(
   ports: AuthorityPorts,
   id: string,
-  make: () => Promise<Signer>,
+  terms: { usable(signer: Signer): boolean; make(): Promise<Signer> },
 ): Promise<Signer> {
   const { store, sealer } = ports;
   const stored = await signers(store).get(id);
   if (stored) {
     const { certificate, key } = stored.value;
-    return { certificate, key: sealer.open(key, sealedAs(id)) };
+    const signer = { certificate, key: sealer.open(key, sealedAs(id)) };
+    if (terms.usable(signer)) return signer;
   }
-  const made = await make();
+  const made = await terms.make();
+  const key = sealer.seal(made.key, sealedAs(id));
   try {
-    const key = sealer.seal(made.key, sealedAs(id));
-    await signers(store).put(id, { certificate: made.certificate, key }, 'absent');
+    const expect = stored ? { version: stored.version } : 'absent';
+    await signers(store).put(id, { certificate: made.certificate, key }, expect);
     return made;
   } catch (error) {
     if (!(error instanceof WriteConflict)) throw error;
-    return keep(ports, id, make);
+    return keep(ports, id, terms);
   }
 }

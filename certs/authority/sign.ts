@@ -34,7 +34,6 @@ export function validity(nowMs: number, lifeMs: number): Validity {
 }
 
 const caUsage = (): x509.KeyUsagesExtension =>
-  // oxlint-disable-next-line typescript/no-unsafe-enum-assignment -- a set of flags, made to be or-ed
   new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true);
 
 /** A root that vouches for `domain` and the names below it only (RFC 5280, 4.2.1.10). */
@@ -79,6 +78,7 @@ export async function makeIntermediate(
     extensions: [
       new x509.BasicConstraintsExtension(true, 0, true),
       caUsage(),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
       nameConstraints(domain),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
       await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
@@ -96,7 +96,9 @@ export async function makeLeaf(
 ): Promise<Signer & Validity> {
   const keys = await makeKeys();
   const parent = new x509.X509Certificate(issuer.certificate);
-  const times = validity(nowMs, leafLifeMs);
+  const { notBeforeMs, notAfterMs: wantedMs } = validity(nowMs, leafLifeMs);
+  // Clients refuse what outlives its issuer.
+  const times = { notBeforeMs, notAfterMs: Math.min(wantedMs, parent.notAfter.getTime()) };
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serial(random),
     // Names live in the SAN (RFC 6125); an empty subject makes that extension critical.
@@ -146,10 +148,17 @@ function serial(random: Random): string {
   return bytes.toString('hex');
 }
 
-/** permittedSubtrees with one dNSName, as DER: the library has no type for this extension. */
+/**
+ * permittedSubtrees with one dNSName, as DER: the library has no type for this extension. A kind of
+ * name that no subtree mentions is not constrained at all, so all IP addresses are excluded, as
+ * address and mask of zeros (CA/Browser Forum Baseline Requirements, 7.1.2.5.2).
+ */
 function nameConstraints(domain: string): x509.Extension {
-  const subtree = tlv(0x30, tlv(0x82, Buffer.from(domain, 'latin1')));
-  return new x509.Extension('2.5.29.30', true, new Uint8Array(tlv(0x30, tlv(0xa0, subtree))));
+  const permitted = tlv(0xa0, tlv(0x30, tlv(0x82, Buffer.from(domain, 'latin1'))));
+  const addresses = [8, 32].map((length) => tlv(0x30, tlv(0x87, Buffer.alloc(length))));
+  const excluded = tlv(0xa1, Buffer.concat(addresses));
+  const constraints = tlv(0x30, Buffer.concat([permitted, excluded]));
+  return new x509.Extension('2.5.29.30', true, new Uint8Array(constraints));
 }
 
 const tlv = (tag: number, content: Buffer): Buffer =>

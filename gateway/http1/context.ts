@@ -1,0 +1,24 @@
+import type { Deadlines } from '../deadlines.ts';
+import type { Limits } from '../limits.ts';
+import type { Routing } from '../routing.ts';
+import type { UpstreamPool } from '../upstream/pool.ts';
+
+/** What all connections of a worker share. */
+export interface Http1Context {
+  readonly routing: Routing;
+  readonly upstreams: UpstreamPool;
+  readonly deadlines: Deadlines;
+  readonly limits: Limits;
+  /** A request id that no other worker gives out. */
+  nextRequestId(): string;
+  draining(): boolean;
+}
+
+/** What is known of one connection before its first request. */
+export interface Peer {
+  /** The name of the TLS handshake; undefined on the plain port. */
+  readonly sni: string | undefined;
+  readonly address: string;
+  /** The port as clients see it, for X-Forwarded-Port. */
+  readonly port: number;
+}

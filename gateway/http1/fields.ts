@@ -1,0 +1,63 @@
+/** Header fields as RFC 9110 and 9112 have them; every ambiguity is refused, none repaired. */
+
+/** Why a message is refused: what the client gets, or the reason an upstream answer is not passed on. */
+export class Refusal {
+  readonly status: 400 | 405 | 414 | 431 | 501 | 505;
+  readonly reason: string;
+
+  constructor(status: Refusal['status'], reason: string) {
+    this.status = status;
+    this.reason = reason;
+  }
+}
+
+// RFC 9110, 5.6.2
+const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+export const isToken = (text: string): boolean => token.test(text);
+
+// Control characters other than TAB, and CR or LF outside of a line's end (RFC 9112, 2.2).
+// oxlint-disable-next-line no-control-regex -- these are the characters to find
+const forbidden = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]|\r(?!\n)|(?:^|[^\r])\n/;
+export const hasForbiddenBytes = (head: string): boolean => forbidden.test(head);
+
+/** A field line split into its lower-case name and its value without optional white space. */
+export function splitField(line: string): { name: string; value: string } | undefined {
+  const colon = line.indexOf(':');
+  const name = line.slice(0, colon);
+  // A space before the colon, or at the start (obs-fold), is no token character.
+  if (colon < 1 || !isToken(name)) return undefined;
+  let from = colon + 1;
+  let to = line.length;
+  while (from < to && isSpace(line.charCodeAt(from))) from += 1;
+  while (to > from && isSpace(line.charCodeAt(to - 1))) to -= 1;
+  return { name: name.toLowerCase(), value: line.slice(from, to) };
+}
+
+const isSpace = (code: number): boolean => code === 0x20 || code === 0x09;
+
+/** A length that is safe to count with, or undefined (RFC 9112, 6.3: anything else is an attack). */
+export function parseLength(value: string): number | undefined {
+  if (!/^(0|[1-9]\d{0,15})$/.test(value)) return undefined;
+  const length = Number(value);
+  return Number.isSafeInteger(length) ? length : undefined;
+}
+
+/** Fields about one connection only (RFC 9110, 7.6.1). */
+export const hopByHop = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'te',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** The members of a comma list in lower case. */
+export const listOf = (value: string): string[] =>
+  value
+    .toLowerCase()
+    .split(',')
+    .map((member) => member.trim())
+    .filter(Boolean);

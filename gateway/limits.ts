@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+
+/** Every bound of the gateway, its unit in its name, its reason beside it. */
+export const limits = {
+  /** Accepting: each phase has a clock of its own, so that a slow client holds little for little time. */
+  firstByteMs: 5_000, // a client that connects has something to say
+  clientHelloMs: 5_000, // one flight; several segments at most
+  clientHelloBytesMax: 64 * 1024, // post-quantum key shares need 2 KB; RFC 8446 allows 16 MB
+  handshakeMs: 10_000, // two more flights over a slow mobile link
+  connectionsPerWorkerMax: 20_000, // about 70 KB each: 1.4 GB
+
+  /** HTTP/1.1 heads. */
+  headBytesMax: 32 * 1024, // as large cookies and tokens make them; larger ones are attacks
+  headersMax: 128,
+  targetBytesMax: 16 * 1024,
+  chunkLineBytesMax: 16, // a size in hex; extensions are refused
+  trailerBytesMax: 8 * 1024,
+  informationalMax: 16, // 1xx responses before the real one
+
+  /** HTTP/1.1 in time. Bodies are judged by progress, not by a total: large uploads are legitimate. */
+  headMs: 10_000,
+  keepAliveMs: 65_000, // longer than the 60 s of load balancers in front, so that they close first
+  bodyIdleMs: 60_000,
+  responseHeadMs: 300_000, // long polls; beyond it the pod is taken for stuck
+  responseIdleMs: 3_600_000, // server-sent events may be silent for long
+  pipelinedBytesMax: 64 * 1024, // what may wait behind the request under way
+
+  /** Upstream. */
+  upstreamConnectMs: 2_000, // the address is next door
+  upstreamIdleMs: 4_000, // below Node's default keep-alive of 5 s, the shortest in common use
+  upstreamIdlePerRouteMax: 32,
+  upstreamIdleTotalMax: 1_024,
+
+  /** Certificates. */
+  certificateWaitMs: 250, // the first handshake of a cold host may wait this long, then the wildcard
+  contextsMax: 5_000, // 45 KB each: 225 MB
+  contextBuildsPerSecondMax: 200, // 340 µs each: 7 % of a core at most for a flood of names
+
+  /** Stopping. */
+  drainMs: 2_000, // what is idle ends at once; what is under way gets this long
+} as const;
+
+export type Limits = { readonly [name in keyof typeof limits]: number };
+
+assert(limits.targetBytesMax < limits.headBytesMax);
+assert(limits.upstreamConnectMs < limits.responseHeadMs);

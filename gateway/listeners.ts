@@ -1,0 +1,108 @@
+import net from 'node:net';
+import { getSystemErrorName } from 'node:util';
+import type { Clock } from '#contracts/clock.ts';
+
+/** Another program listens on the port, or this user may not (`code` tells which). */
+export class PortTaken extends Error {
+  override readonly name = 'PortTaken';
+  readonly port: number;
+  readonly code: string;
+
+  constructor(port: number, code: string) {
+    super(`port ${port}: ${code}`);
+    this.port = port;
+    this.code = code;
+  }
+}
+
+/** A bound socket that is handed down to a worker by its descriptor. */
+export interface Handle {
+  readonly fd: number;
+  close(): void;
+}
+
+interface TcpHandle extends Handle {
+  getsockname(out: { port?: number }): number;
+}
+
+// Flags of libuv's uv_tcp_bind.
+const reusePort = 2;
+
+/**
+ * Node has no public way to bind without listening, which is what lets the sockets outlive the
+ * workers. The function is old and used by node:cluster; a test pins what we need of it.
+ */
+const createServerHandle = Reflect.get(net, '_createServerHandle') as (
+  address: string,
+  port: number,
+  addressType: 4 | 6,
+  fd: number,
+  flags: number,
+) => TcpHandle | number;
+
+/** One socket of each port for each worker. */
+export interface Listeners {
+  readonly ports: readonly number[];
+  /** By worker, then by port. */
+  readonly handles: readonly (readonly Handle[])[];
+}
+
+const triesMax = 10;
+const tryAgainMs = 100; // the workers of a parent that was killed need a moment to go
+
+/** Binds every port on IPv6 and IPv4. Port 0 picks a free one. Throws `PortTaken`. */
+export async function bindListeners(
+  wanted: readonly number[],
+  workers: number,
+  clock: Clock,
+): Promise<Listeners> {
+  const bound: Handle[][] = Array.from({ length: workers }, () => []);
+  const ports: number[] = [];
+  try {
+    for (const port of wanted) {
+      if (port !== 0) await refuseTaken(port, clock);
+      let chosen = port;
+      for (const handles of bound) {
+        const handle = bind(chosen, reusePort);
+        handles.push(handle);
+        chosen = portOf(handle);
+      }
+      ports.push(chosen);
+    }
+  } catch (error) {
+    for (const handle of bound.flat()) handle.close();
+    throw error;
+  }
+  return { ports, handles: bound };
+}
+
+/** `reusePort` would share the port with another program of this user without a word. */
+async function refuseTaken(port: number, clock: Clock): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      bind(port, 0).close();
+      return;
+    } catch (error) {
+      const again = error instanceof PortTaken && error.code === 'EADDRINUSE';
+      if (!again || attempt === triesMax) throw error;
+    }
+    await clock.sleep(tryAgainMs);
+  }
+}
+
+function bind(port: number, flags: number): TcpHandle {
+  const both = createServerHandle('::', port, 6, -1, flags);
+  if (typeof both !== 'number') return both;
+  const code = getSystemErrorName(both);
+  // Without IPv6 on this machine there is IPv4.
+  if (code !== 'EAFNOSUPPORT' && code !== 'EINVAL') throw new PortTaken(port, code);
+  const v4 = createServerHandle('0.0.0.0', port, 4, -1, flags);
+  if (typeof v4 === 'number') throw new PortTaken(port, getSystemErrorName(v4));
+  return v4;
+}
+
+function portOf(handle: TcpHandle): number {
+  const name: { port?: number } = {};
+  handle.getsockname(name);
+  return name.port ?? 0;
+}

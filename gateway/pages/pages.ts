@@ -1,0 +1,154 @@
+import type { Route, RouteState } from '#contracts/route.ts';
+
+/** An answer of the gateway itself, for a person or a program. Codes are stable and never reused. */
+export interface Page {
+  readonly status: number;
+  readonly code: string;
+  readonly title: string;
+  readonly message: string;
+  /** Seconds until trying again makes sense; browsers reload by themselves. */
+  readonly retryAfter?: number;
+  readonly location?: string;
+}
+
+const states: Readonly<Record<Exclude<RouteState, 'ready'>, Omit<Page, 'message'>>> = {
+  starting: {
+    status: 503,
+    code: 'EDGE_POD_STARTING',
+    title: 'This pod is starting',
+    retryAfter: 1,
+  },
+  stopping: {
+    status: 503,
+    code: 'EDGE_POD_STOPPING',
+    title: 'This pod is stopping',
+    retryAfter: 2,
+  },
+  stopped: { status: 503, code: 'EDGE_POD_STOPPED', title: 'This pod is stopped' },
+  failed: { status: 503, code: 'EDGE_POD_FAILED', title: 'This pod has failed' },
+  complete: { status: 503, code: 'EDGE_POD_COMPLETE', title: 'This pod has finished' },
+};
+
+/** What clients of a pod that is not ready are told. */
+export function podPage({ state, message }: Route): Page {
+  return state === 'ready' ? pages.badGateway : { ...states[state], message };
+}
+
+export const pages = {
+  unknownHost: (host: string): Page => ({
+    status: 404,
+    code: 'EDGE_NO_ROUTE',
+    title: 'There is no pod here',
+    message: `No pod has the address ${host}.`,
+  }),
+  misdirected: {
+    status: 421,
+    code: 'EDGE_MISDIRECTED',
+    title: 'Misdirected request',
+    message: 'This connection was opened for another host: open a new one.',
+  },
+  notHttp: (protocol: string): Page => ({
+    status: 400,
+    code: 'EDGE_NOT_HTTP',
+    title: 'This address is not for browsers',
+    message: `It speaks ${protocol} over TLS: use a client for that, with this host and port.`,
+  }),
+  refused: (status: number, reason: string): Page => ({
+    status,
+    code: 'EDGE_BAD_REQUEST',
+    title: 'This request was refused',
+    message: `The gateway refuses it: ${reason}.`,
+  }),
+  moved: (location: string): Page => ({
+    status: 308,
+    code: 'EDGE_USE_HTTPS',
+    title: 'Moved to https',
+    message: `Use ${location}`,
+    location,
+  }),
+  badGateway: {
+    status: 502,
+    code: 'EDGE_UPSTREAM_FAILED',
+    title: 'The pod did not answer properly',
+    message: 'The connection to the pod failed or its answer made no sense.',
+    retryAfter: 2,
+  },
+  timeout: {
+    status: 504,
+    code: 'EDGE_UPSTREAM_TIMEOUT',
+    title: 'The pod took too long',
+    message: 'It accepted the request and did not answer in time.',
+  },
+  clientTimeout: {
+    status: 408,
+    code: 'EDGE_CLIENT_TIMEOUT',
+    title: 'The request took too long',
+    message: 'It was not complete in time.',
+  },
+} as const satisfies Record<string, Page | ((...facts: never[]) => Page)>;
+
+const reasons: Readonly<Record<number, string>> = {
+  308: 'Permanent Redirect',
+  400: 'Bad Request',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
+  414: 'URI Too Long',
+  421: 'Misdirected Request',
+  431: 'Request Header Fields Too Large',
+  501: 'Not Implemented',
+  502: 'Bad Gateway',
+  503: 'Service Unavailable',
+  504: 'Gateway Timeout',
+  505: 'HTTP Version Not Supported',
+};
+
+/** The whole HTTP/1.1 response; without a body for HEAD. */
+export function renderPage(
+  page: Page,
+  options: { readonly html: boolean; readonly head: boolean; readonly keepAlive: boolean },
+): string {
+  const body = options.html ? htmlOf(page) : jsonOf(page);
+  const type = options.html ? 'text/html; charset=utf-8' : 'application/json';
+  const extra =
+    (page.retryAfter === undefined ? '' : `Retry-After: ${page.retryAfter}\r\n`) +
+    (page.location === undefined ? '' : `Location: ${page.location}\r\n`) +
+    (page.status === 405 ? 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n' : '');
+  return (
+    `HTTP/1.1 ${page.status} ${reasons[page.status] ?? ''}\r\n` +
+    `Content-Type: ${type}\r\nContent-Length: ${body.length}\r\n` +
+    'Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n' +
+    "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n" +
+    `${extra}Connection: ${options.keepAlive ? 'keep-alive' : 'close'}\r\n\r\n` +
+    (options.head ? '' : body)
+  );
+}
+
+// Bodies are kept to ASCII, so that their length in characters is that in bytes.
+const ascii = (text: string): string => text.replace(/[^\u0020-\u007e]/g, '?');
+
+const jsonOf = ({ message, code }: Page): string =>
+  `${JSON.stringify({ message: ascii(message), code, status: 'error' })}\n`;
+
+const escaped = (text: string): string =>
+  ascii(text).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+
+function htmlOf({ title, message, code, retryAfter }: Page): string {
+  const refresh =
+    retryAfter === undefined ? '' : `<meta http-equiv="refresh" content="${retryAfter}">`;
+  const waiting = retryAfter === undefined ? '' : '<p class="quiet">This page reloads itself.</p>';
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8">${refresh}
+<meta name="viewport" content="width=device-width"><title>${escaped(title)}</title>
+<style>
+body{margin:0;min-height:100vh;display:grid;place-items:center;background:#f6f7f9;color:#1c2530;
+font:16px/1.5 system-ui,sans-serif}
+main{max-width:34rem;margin:1rem;padding:2rem 2.5rem;background:#fff;border-radius:12px;
+box-shadow:0 1px 3px #0002}
+h1{margin:0 0 .5rem;font-size:1.4rem}.quiet{color:#6b7785;font-size:.85rem}
+@media(prefers-color-scheme:dark){body{background:#14181d;color:#dfe5ec}main{background:#1d232a}}
+</style></head>
+<body><main><h1>${escaped(title)}</h1><p>${escaped(message)}</p>${waiting}
+<p class="quiet">Podgate &middot; ${code}</p></main></body></html>
+`;
+}

@@ -1,0 +1,28 @@
+/** The few messages of the Postgres protocol (version 3) that the gateway itself reads or writes. */
+
+const sslRequest = 80_877_103;
+const gssEncRequest = 80_877_104;
+
+/** Requests before TLS are eight bytes: their length and a code. */
+export const encryptionRequestBytes = 8;
+
+export function encryptionRequest(bytes: Buffer): 'ssl' | 'gss' | 'other' {
+  if (bytes.readInt32BE(0) !== encryptionRequestBytes) return 'other';
+  const code = bytes.readInt32BE(4);
+  return code === sslRequest ? 'ssl' : code === gssEncRequest ? 'gss' : 'other';
+}
+
+/** An ErrorResponse of severity FATAL; drivers show `message` to their user. */
+export function errorResponse(sqlState: string, message: string): Buffer {
+  const fields = Buffer.from(`SFATAL\0VFATAL\0C${sqlState}\0M${message}\0\0`, 'utf8');
+  const head = Buffer.alloc(5);
+  head.write('E', 'latin1');
+  head.writeInt32BE(fields.length + 4, 1);
+  return Buffer.concat([head, fields]);
+}
+
+export const sqlStates = {
+  cannotConnectNow: '57P03',
+  connectionFailure: '08006',
+  rejected: '08004',
+} as const;

@@ -1,0 +1,151 @@
+import net from 'node:net';
+import type { Clock } from '#contracts/clock.ts';
+import type { Random } from '#contracts/random.ts';
+import type { Route } from '#contracts/route.ts';
+import type { AcceptContext } from '../accept.ts';
+import { Accepting, clientAddress } from '../accept.ts';
+import { Deadlines } from '../deadlines.ts';
+import { Http1Connection } from '../http1/connection.ts';
+import type { Http1Context, Peer } from '../http1/context.ts';
+import { limits } from '../limits.ts';
+import type { FromWorker, ToWorker, WorkerTerms } from '../messages.ts';
+import { RouteTable } from '../route-table.ts';
+import { UpstreamPool } from '../upstream/pool.ts';
+import { Contexts } from './contexts.ts';
+
+export interface WorkerPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Descriptors of the bound sockets: https, http. */
+  readonly descriptors: { readonly https: number; readonly http: number };
+  send(message: FromWorker): void;
+  /** Everything is drained: the process may end. */
+  drained(): void;
+}
+
+/** The domain's own host leads to the API, whatever the controller publishes. */
+const apiRoute = ({ domain, api }: WorkerTerms): Route => ({
+  host: domain,
+  tenant: '',
+  pod: 'api',
+  network: 'default',
+  protocol: 'http',
+  state: 'ready',
+  message: '',
+  upstream: api,
+});
+
+const backlog = 1024; // connections that wait while a worker is replaced
+
+/** Accepts and serves. Routes and certificates come by message; nothing here waits for a store. */
+export class Worker {
+  readonly #ports: WorkerPorts;
+  readonly #terms: WorkerTerms;
+  readonly #table: RouteTable;
+  readonly #contexts: Contexts;
+  readonly #deadlines: Deadlines;
+  readonly #http1: Http1Context;
+  readonly #accept: AcceptContext;
+  readonly #sockets = new Set<net.Socket>();
+  readonly #connections = new Set<Http1Connection>();
+  readonly #servers: net.Server[] = [];
+  #draining = false;
+
+  constructor(terms: WorkerTerms, ports: WorkerPorts) {
+    const { clock } = ports;
+    this.#ports = ports;
+    this.#terms = terms;
+    this.#table = new RouteTable([apiRoute(terms)]);
+    this.#deadlines = new Deadlines(clock);
+    this.#contexts = new Contexts({ clock, limits }, terms.ticketMaster, (host) =>
+      ports.send({ kind: 'certificate-wanted', host }),
+    );
+    const prefix = ports.random.bytes(6).toString('hex');
+    let requests = 0;
+    this.#http1 = {
+      routing: {
+        table: this.#table,
+        domain: terms.domain,
+        publicHttpsPort: terms.publicHttpsPort,
+      },
+      upstreams: new UpstreamPool(this.#deadlines, limits),
+      deadlines: this.#deadlines,
+      limits,
+      nextRequestId: () => `${prefix}-${(requests += 1).toString(36)}`,
+      draining: () => this.#draining,
+    };
+    this.#accept = {
+      http1: this.#http1,
+      domain: terms.domain,
+      certificate: (host, own, done) => this.#contexts.get(host, own, done),
+      serveHttp: (socket, peer) => this.#http(socket, { ...peer, port: terms.publicHttpsPort }),
+    };
+  }
+
+  listen(): void {
+    const { https, http } = this.#ports.descriptors;
+    this.#serve(https, (socket) => new Accepting(socket, this.#accept));
+    this.#serve(http, (socket) =>
+      this.#http(socket, {
+        sni: undefined,
+        address: clientAddress(socket),
+        port: this.#terms.httpPort,
+      }),
+    );
+  }
+
+  handle(message: Exclude<ToWorker, { kind: 'begin' }>): void {
+    switch (message.kind) {
+      case 'routes':
+        this.#table.apply(message);
+        this.#ports.send({ kind: 'applied', revision: message.revision });
+        return;
+      case 'certificate':
+        this.#contexts.answer(message.host, message.identity);
+        return;
+      case 'certificates-changed':
+        this.#contexts.forget(message.hosts);
+        return;
+      case 'wildcard':
+        this.#contexts.setWildcard(message.identity);
+        return;
+      case 'drain':
+        this.#drain();
+    }
+  }
+
+  #serve(fd: number, accepted: (socket: net.Socket) => void): void {
+    const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      this.#sockets.add(socket);
+      socket.on('close', () => {
+        this.#sockets.delete(socket);
+        if (this.#draining && this.#sockets.size === 0) this.#end();
+      });
+      accepted(socket);
+    });
+    // Beyond it a connection is closed at once, before it costs a handshake.
+    server.maxConnections = limits.connectionsPerWorkerMax;
+    server.listen({ fd, backlog });
+    this.#servers.push(server);
+  }
+
+  #http(socket: net.Socket, peer: Peer): void {
+    const connection = new Http1Connection(socket, this.#http1, peer);
+    this.#connections.add(connection);
+    socket.on('close', () => this.#connections.delete(connection));
+  }
+
+  /** Idle connections end now, others with their answer; what remains at the deadline is cut. */
+  #drain(): void {
+    this.#draining = true;
+    for (const server of this.#servers) server.close();
+    for (const connection of this.#connections) if (connection.idle) connection.destroy();
+    if (this.#sockets.size === 0) this.#end();
+    else this.#ports.clock.after(limits.drainMs, () => this.#end());
+  }
+
+  #end(): void {
+    this.#deadlines.stop();
+    this.#ports.drained();
+  }
+}
