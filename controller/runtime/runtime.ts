@@ -80,7 +80,7 @@ export interface Runtime {
   events(signal: AbortSignal): AsyncIterable<string>;
   /** Stops every run, in parallel; resolves within about `deadlineMs`. */
   stopAll(deadlineMs: number): Promise<void>;
-  /** Stops watching; runs go on. */
+  /** Lets go of all runs, which go on; nothing else may be called afterwards but `stopAll`, which then does nothing. */
   close(): void;
 }
 

@@ -83,7 +83,8 @@ export class SupervisedRun {
 
   async stop(graceMs: number): Promise<void> {
     const { shim } = this.#record;
-    if (!this.alive || !shim) return;
+    // Once let go of, the run is another controller's, and what we remember of it may be past.
+    if (!this.alive || !shim || this.#unwatched.signal.aborted) return;
     signalIfAlive(shim, 'SIGTERM');
     if (await this.#endsWithin(graceMs)) return;
     signalIfAlive(shim, 'SIGUSR2');
