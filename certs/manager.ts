@@ -49,7 +49,7 @@ export class Manager {
   readonly #authority: Authority;
   readonly #signal: AbortSignal;
   readonly #queue = new WorkQueue();
-  readonly #validUntilMs = new Map<string, number>();
+  readonly #ownValidUntilMs = new Map<string, number>();
 
   constructor(
     ports: ManagerPorts,
@@ -65,7 +65,7 @@ export class Manager {
 
   ready(): boolean {
     const nowMs = this.#ports.clock.nowMs();
-    return ownIds.every((id) => (this.#validUntilMs.get(id) ?? 0) > nowMs);
+    return ownIds.every((id) => (this.#ownValidUntilMs.get(id) ?? 0) > nowMs);
   }
 
   /** Resolves when the domain and the wildcard have certificates, made here or by another. */
@@ -165,7 +165,7 @@ export class Manager {
       nowMs: this.#ports.clock.nowMs(),
     });
     if (reason !== undefined) return { kind: 'issue', hosts, reason };
-    if (readable) this.#validUntilMs.set(id, readable.notAfterMs);
+    if (readable) this.#noteOwn(id, readable.notAfterMs);
     return undefined;
   }
 
@@ -203,6 +203,10 @@ export class Manager {
     }
   }
 
+  #noteOwn(id: string, notAfterMs: number): void {
+    if (ownIds.some((own) => own === id)) this.#ownValidUntilMs.set(id, notAfterMs);
+  }
+
   async #do(id: string, task: Task, { name, token }: Lease): Promise<void> {
     const { store, sealer, random, log } = this.#ports;
     const fence = { lease: name, token };
@@ -222,7 +226,7 @@ export class Manager {
       issuer: this.#authority.name,
     };
     await certificates(store).put(id, certificate, 'anything', fence);
-    this.#validUntilMs.set(id, notAfterMs);
+    this.#noteOwn(id, notAfterMs);
     log.info({ certificate: id, hosts: task.hosts, reason: task.reason }, 'certificate issued');
   }
 }

@@ -21,10 +21,8 @@ export class WorkQueue {
     signal.addEventListener('abort', wake);
     try {
       while (!signal.aborted) {
-        for (const ids of [this.#hurried, this.#added]) {
-          const [id] = ids;
-          if (id !== undefined && ids.delete(id)) return id;
-        }
+        const id = takeFirst(this.#hurried) ?? takeFirst(this.#added);
+        if (id !== undefined) return id;
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });
@@ -35,4 +33,10 @@ export class WorkQueue {
       signal.removeEventListener('abort', wake);
     }
   }
+}
+
+function takeFirst(ids: Set<string>): string | undefined {
+  const [id] = ids;
+  if (id !== undefined) ids.delete(id);
+  return id;
 }
