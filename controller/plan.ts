@@ -10,12 +10,12 @@ export interface Facts {
 }
 
 /** What is remembered of a pod between two looks; kept in its status. */
-export type Ledger = Pick<
+type Ledger = Pick<
   PodStatus,
   'generation' | 'run' | 'startedAtMs' | 'stopAtMs' | 'expiredGeneration' | 'failuresAtMs'
 >;
 
-export type Step =
+type Step =
   | { readonly do: 'nothing' }
   | { readonly do: 'launch'; readonly run: number }
   | { readonly do: 'stop' }
@@ -74,7 +74,7 @@ export function plan(facts: Facts): Plan {
 }
 
 /** The part of a status that decisions rest on. */
-export function ledgerOf(status: PodStatus | undefined): Ledger {
+function ledgerOf(status: PodStatus | undefined): Ledger {
   if (!status) return newLedger;
   const { generation, run, startedAtMs, stopAtMs, expiredGeneration, failuresAtMs } = status;
   return { generation, run, startedAtMs, stopAtMs, expiredGeneration, failuresAtMs };

@@ -161,7 +161,7 @@ describe('the action log', () => {
     const first = status({ observed: silent, status: null });
     const before = status({ observed: silent, status: { state: 'SPAWNER SETUP' } });
     expect(before.actions).toHaveLength(1);
-    expect(before.actions[0]?.text).toMatch(/^CREATING: The program runs but/);
+    expect(before.actions[0]?.text).toMatch(/^CREATING: The program runs, but/);
     expect(status({ observed: silent, status: before }).actions).toEqual(before.actions);
     expect(first.actions).toHaveLength(1);
   });

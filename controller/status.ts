@@ -15,14 +15,16 @@ interface Appearance {
   readonly headline: string;
   /** The program's own last words: not for the action log. */
   readonly detail?: string;
+  /** What the action log says instead of the headline. */
+  readonly event?: string;
 }
 
 /** The status of a pod that is planned for, with the action log carried on. */
 export function statusOf(facts: Facts, plan: Plan, standing: RouteStanding): PodStatus {
   const { status: before, nowMs } = facts;
-  const { state, phase, headline, detail } = appearance(facts, plan, standing);
+  const { state, phase, headline, detail, event } = appearance(facts, plan, standing);
   const message = detail ? `${headline}\n${detail}` : headline;
-  const text = `${state}: ${headline}`;
+  const text = `${state}: ${event ?? headline}`;
   const actions = before?.actions ?? [];
   const news =
     before?.state !== state || (plan.situation === 'waiting' && before.message !== message);
@@ -73,7 +75,12 @@ function appearance(facts: Facts, plan: Plan, standing: RouteStanding): Appearan
 
 function running({ desired, observed, status }: Facts, standing: RouteStanding): Appearance {
   const phase = 'Running';
-  const creating = (headline: string): Appearance => ({ state: 'CREATING', phase, headline });
+  const creating = (headline: string, event?: string): Appearance => ({
+    state: 'CREATING',
+    phase,
+    headline,
+    ...(event && { event }),
+  });
   const network = desired && primaryNetwork(desired);
   if (network === undefined) {
     return observed?.phase === 'running'
@@ -82,7 +89,8 @@ function running({ desired, observed, status }: Facts, standing: RouteStanding):
   }
   const address = observed?.addresses[network];
   if (!address) return creating(`Restart the pod: it was started without the network ${network}.`);
-  if (!address.listening) return creating(notListening(network, address.port));
+  if (!address.listening)
+    return creating(notListening(network, address.port), 'The program runs, but does not listen.');
   // Once announced it stays so: a gateway that joins later learns the route before it has visitors.
   const announced = status?.state === 'AVAILABLE' && status.run === observed.run;
   if (standing === 'served' || announced)

@@ -25,6 +25,9 @@ export interface Places {
   readonly hello: string;
 }
 
+/** Others may enter, but neither list nor change what is there. */
+const passThrough = 0o011;
+
 const hello = join(import.meta.dirname, '../../../deploy/examples/hello');
 
 /**
@@ -47,12 +50,12 @@ export async function preparePlaces(
   };
 }
 
-/** Others may pass through, as they must to reach their own folder, but not look around. */
+/** A folder that pods pass through on the way to their own. */
 export async function makeFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   const found = await lstat(folder);
   if (!found.isDirectory()) throw new Error(`${folder} is no directory`);
-  if ((found.mode & 0o777) !== 0o711) await chmod(folder, 0o711);
+  if ((found.mode & 0o777) !== (0o700 | passThrough)) await chmod(folder, 0o700 | passThrough);
 }
 
 async function podsFolder(dataDir: string, user: PodUser | undefined, log: Log): Promise<string> {
@@ -60,6 +63,9 @@ async function podsFolder(dataDir: string, user: PodUser | undefined, log: Log):
   await mkdir(dataDir, { recursive: true, mode: 0o711 });
   await makeFolder(pods);
   if (!user || mayEnter(user, pods)) return pods;
+  const { mode } = await lstat(dataDir);
+  await chmod(dataDir, mode | passThrough);
+  if (mayEnter(user, pods)) return pods;
   // Only root switches users, so this place is ours to make.
   const id = createHash('sha256').update(dataDir).digest('hex').slice(0, 12);
   const other = join('/var/lib/podgate', id, 'pods');

@@ -10,7 +10,7 @@ const rangeEnd = 32_768;
 const attemptsMax = 200;
 const connectMs = 1_000;
 
-export class NoFreePort extends Error {
+class NoFreePort extends Error {
   override readonly name = 'NoFreePort';
 }
 

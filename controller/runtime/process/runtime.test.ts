@@ -210,6 +210,20 @@ describe('pods as processes', { timeout: 30_000 }, () => {
     expect(await runtime.logs(key)).toMatch(/^nobody\nnogroup\ndone\n$/);
   });
 
+  test.runIf(isRoot)(
+    'a data directory that is closed to pods is opened to pass through',
+    async () => {
+      const dataDir = await mkdtemp(join(tmpdir(), 'podgate-runtime-'));
+      cleanups.push(() => rm(dataDir, { recursive: true, force: true }));
+      const ports = { clock: systemClock, random: systemRandom, log };
+      const runtime = await createProcessRuntime({ dataDir, user: 'nobody', ...ports });
+      await runtime.start(shell('echo here'));
+      await exited(runtime);
+      expect(await runtime.logs(key)).toBe('here\n');
+      expect((await stat(dataDir)).mode & 0o777).toBe(0o711);
+    },
+  );
+
   test.runIf(isRoot)('a data directory that pods cannot enter gets a substitute', async () => {
     const closed = await mkdtemp(join(tmpdir(), 'podgate-closed-'));
     cleanups.push(() => rm(closed, { recursive: true, force: true }));

@@ -8,7 +8,7 @@ export interface PodUser {
   readonly gid: number;
 }
 
-export class UnknownUser extends Error {
+class UnknownUser extends Error {
   override readonly name = 'UnknownUser';
 }
 
