@@ -24,7 +24,7 @@ export interface Authority {
   readonly rootPem: string;
   readonly name: string;
   /** A leaf for `hosts` with its chain (leaf, intermediate) as PEM. */
-  issue(hosts: readonly string[]): Promise<Validity & { chain: string; key: string }>;
+  readonly issue: (hosts: readonly string[]) => Promise<Validity & { chain: string; key: string }>;
 }
 
 /** Opens the authority of `domain`; the first call in a store's life makes it. */
