@@ -195,6 +195,26 @@ test('two at once issue each certificate once', async () => {
   expect(issued.toSorted()).toEqual(wanted.toSorted());
 });
 
+test('what another issued just before the lease was taken is kept', async () => {
+  const first = await start();
+  const valid = await stored('wildcard');
+  await first.stop();
+  if (!valid) throw new Error('no wildcard');
+  await certificates(ports.store).remove('wildcard', 'anything');
+  const acquire = vi.fn<typeof ports.leases.acquire>(async (...terms) => {
+    await certificates(ports.store).put('wildcard', valid, 'anything');
+    return ports.leases.acquire(...terms);
+  });
+  const leases: ManagerPorts['leases'] = {
+    acquire,
+    renew: (...terms) => ports.leases.renew(...terms),
+    release: (lease) => ports.leases.release(lease),
+  };
+  await start({ ...ports, leases });
+  expect(acquire).toHaveBeenCalled();
+  expect(await stored('wildcard')).toEqual(valid);
+});
+
 test('one that was fenced off while it ordered does not overwrite the newer one', async () => {
   await start();
   const lease = await ports.leases.acquire('other', 'x', 1);

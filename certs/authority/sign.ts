@@ -12,9 +12,9 @@ const dayMs = 24 * 60 * 60 * 1000;
 // Clients whose clock is behind must not refuse a certificate made a moment ago.
 const backdateMs = 60 * 60 * 1000;
 
-export const rootLifeMs = 3650 * dayMs; // never replaced: people imported it into their browsers
+const rootLifeMs = 3650 * dayMs; // never replaced: people imported it into their browsers
 export const intermediateLifeMs = 1095 * dayMs;
-export const leafLifeMs = 30 * dayMs;
+const leafLifeMs = 30 * dayMs;
 
 /** A certificate that can sign, as PEM, with its private key as PKCS#8 PEM. */
 export interface Signer {
@@ -27,7 +27,7 @@ export interface Validity {
   readonly notAfterMs: number;
 }
 
-export function validity(nowMs: number, lifeMs: number): Validity {
+function validity(nowMs: number, lifeMs: number): Validity {
   // X.509 times have whole seconds.
   const notBeforeMs = Math.floor((nowMs - backdateMs) / 1000) * 1000;
   return { notBeforeMs, notAfterMs: notBeforeMs + lifeMs };
