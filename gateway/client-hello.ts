@@ -37,25 +37,30 @@ export function parseClientHello(
 /** The handshake message of as many records as it takes. */
 function joinRecords(bytes: Buffer, limits: Limits): Buffer | 'incomplete' | 'refused' {
   let message: Buffer = Buffer.alloc(0);
-  for (let at = 0; ;) {
-    if (bytes.length > 0 && bytes[0] !== handshakeRecord) return 'refused';
-    if (at > limits.clientHelloBytesMax) return 'refused';
-    if (bytes.length < at + recordHeaderBytes) return 'incomplete';
-    const length = bytes.readUInt16BE(at + 3);
-    // RFC 8446, 5.1: no empty handshake records, none above 2^14 bytes.
-    const valid = bytes[at] === handshakeRecord && bytes[at + 1] === 3;
-    if (!valid || length === 0 || length > 16_384) return 'refused';
-    const end = at + recordHeaderBytes + length;
-    if (bytes.length < end)
-      return bytes.length > limits.clientHelloBytesMax ? 'refused' : 'incomplete';
-    message = Buffer.concat([message, bytes.subarray(at + recordHeaderBytes, end)]);
-    at = end;
+  let at = 0;
+  while (at <= limits.clientHelloBytesMax) {
+    const record = readRecord(bytes, at);
+    if (typeof record === 'string') return record;
+    at += recordHeaderBytes + record.length;
+    message = Buffer.concat([message, record]);
     if (message[0] !== clientHelloType) return 'refused';
     if (message.length < 4) continue;
     const wanted = 4 + message.readUIntBE(1, 3);
     if (wanted > limits.clientHelloBytesMax) return 'refused';
     if (message.length >= wanted) return message.subarray(4, wanted);
   }
+  return 'refused';
+}
+
+/** The content of the record at `at`. RFC 8446, 5.1: none is empty, none above 2^14 bytes. */
+function readRecord(bytes: Buffer, at: number): Buffer | 'incomplete' | 'refused' {
+  const [type = handshakeRecord, major = 3] = bytes.subarray(at, at + 2);
+  if (type !== handshakeRecord || major !== 3) return 'refused';
+  const start = at + recordHeaderBytes;
+  if (bytes.length < start) return 'incomplete';
+  const length = bytes.readUInt16BE(at + 3);
+  if (length === 0 || length > 16_384) return 'refused';
+  return bytes.length < start + length ? 'incomplete' : bytes.subarray(start, start + length);
 }
 
 /** Takes pieces off the front; throws RangeError where they are not there. */

@@ -49,9 +49,10 @@ export interface Gateway {
 
 const snapshotWaitMs = 2_000; // then the tables of the last run are better than none
 const saveDelayMs = 500; // a burst of changes is one write
+const workersStartMs = 10_000; // a machine that is busy starting everything else
 const ticketMasterBytes = 32;
 
-/** Binds the ports (throws `PortTaken`) and serves; the tables fill as they arrive. */
+/** Binds the ports (throws `PortTaken`); resolves when workers listen. Tables fill as they arrive. */
 export async function startGateway(
   ports: GatewayPorts,
   settings: GatewaySettings,
@@ -62,6 +63,7 @@ export async function startGateway(
   const parent = new Parent(ports, { ...settings, httpsPort, httpPort });
   await parent.loadCertificates();
   const workers = parent.startWorkers(listeners.handles);
+  await parent.listening(workersStartMs);
   const abort = new AbortController();
   const loops = Promise.all([
     parent.followRoutes(abort.signal),
@@ -94,6 +96,7 @@ class Parent {
   #revision = -1;
   #acknowledged = -1;
   #workers: Workers | undefined;
+  readonly #allListen = Promise.withResolvers<void>();
   #cancelSave: (() => void) | undefined;
   #cancelWait: (() => void) | undefined;
 
@@ -112,9 +115,19 @@ class Parent {
       greeting: (number) => this.#greeting(number),
       wanted: (host, answer) =>
         answer({ kind: 'certificate', host, identity: this.#identity(host) }),
-      changed: () => this.#acknowledge(),
+      changed: () => {
+        this.#acknowledge();
+        if (this.#workers?.ready) this.#allListen.resolve();
+      },
     });
     return this.#workers;
+  }
+
+  /** Resolves when every worker listens; a worker that fails all this time is logged and retried. */
+  async listening(patienceMs: number): Promise<void> {
+    const cancel = this.#ports.clock.after(patienceMs, () => this.#allListen.resolve());
+    await this.#allListen.promise;
+    cancel();
   }
 
   async followRoutes(signal: AbortSignal): Promise<void> {
@@ -192,10 +205,8 @@ class Parent {
 
   #greeting(number: number): ToWorker[] {
     const { domain, publicHttpsPort, httpPort, api } = this.#settings;
-    const terms = {
-      ...{ number, domain, publicHttpsPort, httpPort, api },
-      ticketMaster: this.#ticketMaster,
-    };
+    const ticketMaster = this.#ticketMaster;
+    const terms = { number, domain, publicHttpsPort, httpPort, api, ticketMaster };
     const begin = { kind: 'begin', terms, wildcard: this.#wildcard() } as const;
     if (!this.hasTables) return [begin];
     const puts = [...this.#routes.values()];

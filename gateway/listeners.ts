@@ -32,13 +32,11 @@ const reusePort = 2;
  * Node has no public way to bind without listening, which is what lets the sockets outlive the
  * workers. The function is old and used by node:cluster; a test pins what we need of it.
  */
-const createServerHandle = Reflect.get(net, '_createServerHandle') as (
-  address: string,
-  port: number,
-  addressType: 4 | 6,
-  fd: number,
-  flags: number,
+type CreateServerHandle = (
+  ...where: [address: string, port: number, addressType: 4 | 6, fd: number, flags: number]
 ) => TcpHandle | number;
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it is in no declaration
+const createServerHandle = Reflect.get(net, '_createServerHandle') as CreateServerHandle;
 
 /** One socket of each port for each worker. */
 export interface Listeners {
@@ -63,7 +61,7 @@ export async function bindListeners(
       if (port !== 0) await refuseTaken(port, clock);
       let chosen = port;
       for (const handles of bound) {
-        const handle = bind(chosen, reusePort);
+        const handle = bind(chosen);
         handles.push(handle);
         chosen = portOf(handle);
       }
@@ -79,24 +77,29 @@ export async function bindListeners(
 /** `reusePort` would share the port with another program of this user without a word. */
 async function refuseTaken(port: number, clock: Clock): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
-    try {
-      bind(port, 0).close();
-      return;
-    } catch (error) {
-      const again = error instanceof PortTaken && error.code === 'EADDRINUSE';
-      if (!again || attempt === triesMax) throw error;
-    }
+    const code = await listenOnce(port);
+    if (code === undefined) return;
+    if (code !== 'EADDRINUSE' || attempt === triesMax) throw new PortTaken(port, code);
     await clock.sleep(tryAgainMs);
   }
 }
 
-function bind(port: number, flags: number): TcpHandle {
-  const both = createServerHandle('::', port, 6, -1, flags);
+/** Why nobody can listen on the port, or undefined. Binding alone does not tell: libuv defers it. */
+function listenOnce(port: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const server = net.createServer();
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    server.listen(port, () => server.close(() => resolve(undefined)));
+  });
+}
+
+function bind(port: number): TcpHandle {
+  const both = createServerHandle('::', port, 6, -1, reusePort);
   if (typeof both !== 'number') return both;
   const code = getSystemErrorName(both);
   // Without IPv6 on this machine there is IPv4.
   if (code !== 'EAFNOSUPPORT' && code !== 'EINVAL') throw new PortTaken(port, code);
-  const v4 = createServerHandle('0.0.0.0', port, 4, -1, flags);
+  const v4 = createServerHandle('0.0.0.0', port, 4, -1, reusePort);
   if (typeof v4 === 'number') throw new PortTaken(port, getSystemErrorName(v4));
   return v4;
 }

@@ -11,13 +11,13 @@ import { malformed, needsMore } from './chunked.ts';
 import type { Http1Context, Peer } from './context.ts';
 import { Refusal } from './fields.ts';
 import { forwardedHead, mayRetry, returnedHead } from './forward.ts';
+import { HeadBuffer } from './head-buffer.ts';
 import type { RequestHead } from './request-head.ts';
 import { parseRequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
 import { parseResponseHead } from './response-head.ts';
 
-const empty = Buffer.alloc(0);
-const endOfHead = '\r\n\r\n';
+const joinedBytesMax = 16_384; // a head and so much body leave in one write
 
 /**
  * Serves HTTP/1.1 (RFC 9112) on a client's connection until it ends. Heads are parsed once and
@@ -34,9 +34,10 @@ export class Http1Connection implements Mortal, UpstreamUser {
   readonly #peer: Peer;
   readonly #requestBody: BodyMeter;
   readonly #responseBody: BodyMeter;
+  /** Received from the client and not yet used: an unfinished head, or requests that wait. */
+  readonly #received: HeadBuffer;
+  readonly #answered: HeadBuffer;
   #phase: 'head' | 'exchange' | 'tunnel' | 'closing' = 'head';
-  /** Bytes received and not yet used: an unfinished head, or requests that wait. */
-  #received: Buffer = empty;
   #clientEnded = false;
   #advancing = false;
   #request: RequestHead | undefined;
@@ -44,7 +45,6 @@ export class Http1Connection implements Mortal, UpstreamUser {
   #address: Address | undefined;
   #upstream: Upstream | undefined;
   #sentHead = '';
-  #answer: Buffer = empty;
   #response: ResponseHead | undefined;
   #informational = 0;
 
@@ -54,13 +54,18 @@ export class Http1Connection implements Mortal, UpstreamUser {
     this.#peer = peer;
     this.#requestBody = new BodyMeter(context.limits);
     this.#responseBody = new BodyMeter(context.limits);
+    this.#received = new HeadBuffer(context.limits);
+    this.#answered = new HeadBuffer(context.limits);
     this.deadlineMs = context.deadlines.nowMs + context.limits.headMs;
     context.deadlines.add(this);
     socket.on('data', (bytes: Buffer) => this.#clientData(bytes));
     socket.on('drain', () => this.#upstream?.socket.resume());
     socket.on('end', () => this.#clientEnd());
     socket.on('error', () => undefined);
-    socket.on('close', () => this.#clientGone());
+    socket.on('close', () => {
+      context.deadlines.delete(this);
+      this.#dropUpstream();
+    });
   }
 
   /** Nothing is under way: a draining worker may end it at once. */
@@ -85,16 +90,16 @@ export class Http1Connection implements Mortal, UpstreamUser {
   #clientData(bytes: Buffer): void {
     if (this.#phase === 'closing') return;
     if (this.#phase === 'exchange' && !this.#requestBody.done) {
-      this.#passRequestBody(bytes, 0);
+      this.#passRequestBody(bytes);
       return;
     }
-    this.#received = this.#received.length === 0 ? bytes : Buffer.concat([this.#received, bytes]);
-    if (this.#phase === 'head') this.#nextRequest();
+    this.#received.push(bytes);
+    if (this.#phase === 'head') this.#advance();
     else if (this.#received.length > this.#context.limits.pipelinedBytesMax) this.#socket.pause();
   }
 
   /** A loop, not a recursion: a client may pipeline thousands of requests that get pages. */
-  #nextRequest(): void {
+  #advance(): void {
     if (this.#advancing) return;
     this.#advancing = true;
     while (this.#phase === 'head' && this.#takeRequest());
@@ -104,38 +109,31 @@ export class Http1Connection implements Mortal, UpstreamUser {
   /** Whether a whole head was there. */
   #takeRequest(): boolean {
     const { limits, deadlines } = this.#context;
-    // RFC 9112, 2.2: an empty line before a request is left over from a sloppy client's body.
-    if (this.#received.length > 1 && this.#received[0] === 0x0d && this.#received[1] === 0x0a) {
-      this.#received = this.#received.subarray(2);
-    }
-    if (this.#received.length === 0) {
-      this.deadlineMs = deadlines.nowMs + limits.keepAliveMs;
+    this.#received.skipEmptyLine();
+    const text = this.#received.head();
+    if (text === undefined) {
+      const waitMs = this.#received.length === 0 ? limits.keepAliveMs : limits.headMs;
+      // More bytes of an unfinished head buy no more time.
+      const runs = this.#received.length > 0 && this.deadlineMs <= deadlines.nowMs + waitMs;
+      if (!runs) this.deadlineMs = deadlines.nowMs + waitMs;
       if (this.#clientEnded) this.#socket.end();
       return false;
     }
-    const end = this.#received.indexOf(endOfHead);
-    if (end < 0 ? this.#received.length > limits.headBytesMax : end > limits.headBytesMax) {
-      this.#page(pages.refused(431, 'the head is too large'));
-    } else if (end >= 0) {
-      const head = parseRequestHead(this.#received.toString('latin1', 0, end), limits);
-      const rest = this.#received.subarray(end + endOfHead.length);
-      this.#received = empty;
-      if (head instanceof Refusal) this.#page(pages.refused(head.status, head.reason));
-      else this.#begin(head, rest);
-      return true;
-    } else if (this.deadlineMs > deadlines.nowMs + limits.headMs) {
-      this.deadlineMs = deadlines.nowMs + limits.headMs;
-    }
-    return false;
+    const head =
+      text === 'too large'
+        ? new Refusal(431, 'the head is too large')
+        : parseRequestHead(text, limits);
+    if (head instanceof Refusal) this.#page(pages.refused(head.status, head.reason));
+    else this.#begin(head);
+    return true;
   }
 
-  #begin(request: RequestHead, rest: Buffer): void {
+  #begin(request: RequestHead): void {
     this.#request = request;
     this.#requestBody.begin(request.framing, request.length);
     const { host, target } = request;
     const decision = decide({ host, target, sni: this.#peer.sni }, this.#context.routing);
     if (decision.kind === 'page') {
-      this.#received = rest;
       this.#page(decision.page);
       return;
     }
@@ -147,13 +145,14 @@ export class Http1Connection implements Mortal, UpstreamUser {
     this.#informational = 0;
     this.#send(false);
     this.#waitForResponse();
-    if (rest.length > 0) this.#clientData(rest);
+    if (!this.#requestBody.done && this.#received.length > 0) {
+      this.#passRequestBody(this.#received.rest());
+    }
   }
 
   #send(fresh: boolean): void {
-    const { upstreams } = this.#context;
     if (!this.#route || !this.#address) return;
-    this.#upstream = upstreams.take(this.#route, this.#address, this, fresh);
+    this.#upstream = this.#context.upstreams.take(this.#route, this.#address, this, fresh);
     this.#upstream.socket.write(this.#sentHead, 'latin1');
   }
 
@@ -163,18 +162,18 @@ export class Http1Connection implements Mortal, UpstreamUser {
     this.deadlineMs = deadlines.nowMs + waitMs;
   }
 
-  #passRequestBody(bytes: Buffer, from: number): void {
-    const end = this.#requestBody.take(bytes, from);
+  #passRequestBody(bytes: Buffer): void {
+    const end = this.#requestBody.take(bytes, 0);
     if (end === malformed) {
       this.#dropUpstream();
       if (this.#response) this.#socket.destroy();
       else this.#page(pages.refused(400, 'the chunked body is malformed'));
       return;
     }
-    const body = end === needsMore ? bytes : bytes.subarray(from, end);
+    const body = end === needsMore ? bytes : bytes.subarray(0, end);
     if (this.#upstream && !this.#upstream.socket.write(body)) this.#socket.pause();
-    this.#waitForResponse();
-    if (end !== needsMore && end < bytes.length) this.#received = bytes.subarray(end);
+    if (!this.#response) this.#waitForResponse();
+    if (end !== needsMore && end < bytes.length) this.#received.push(bytes.subarray(end));
   }
 
   #clientEnd(): void {
@@ -185,30 +184,18 @@ export class Http1Connection implements Mortal, UpstreamUser {
     else if (this.#phase === 'closing') this.#socket.destroySoon();
   }
 
-  #clientGone(): void {
-    this.#context.deadlines.delete(this);
-    this.#dropUpstream();
-  }
-
   // === the pod's side ===
 
   upstreamData(bytes: Buffer): void {
     if (this.#response) {
-      this.#passResponseBody(bytes, 0, '');
+      this.#passResponseBody(bytes, '');
       return;
     }
-    const { limits } = this.#context;
-    this.#answer = this.#answer.length === 0 ? bytes : Buffer.concat([this.#answer, bytes]);
+    this.#answered.push(bytes);
     while (!this.#response && this.#upstream) {
-      const end = this.#answer.indexOf(endOfHead);
-      if (end < 0 || end > limits.headBytesMax) {
-        if (this.#answer.length > limits.headBytesMax) this.#upstreamFailed();
-        return;
-      }
-      const answer = this.#answer;
-      const after = end + endOfHead.length;
-      this.#answer = answer.subarray(after);
-      this.#responseHead(answer.toString('latin1', 0, end), answer, after);
+      const text = this.#answered.head();
+      if (text === undefined) return;
+      this.#responseHead(text);
     }
   }
 
@@ -226,56 +213,53 @@ export class Http1Connection implements Mortal, UpstreamUser {
       return;
     }
     // It may have closed while idle, before our request reached it.
-    const unanswered = this.#answer.length === 0;
+    const unanswered = this.#answered.length === 0;
     if (upstream?.reused && unanswered && this.#request && mayRetry(this.#request)) {
       this.#send(true);
     } else this.#upstreamFailed();
   }
 
-  #responseHead(text: string, answer: Buffer, after: number): void {
+  #responseHead(text: string): void {
     const { deadlines, limits } = this.#context;
     const request = this.#request;
     const head = request && parseResponseHead(text, request.method);
     if (!head || (request.minor === 0 && head.framing === 'chunked')) {
       this.#upstreamFailed();
-      return;
-    }
-    if (head.status === 101) {
-      this.#tunnel(head, request, answer.subarray(after));
-      return;
-    }
-    if (head.status < 200) {
+    } else if (head.status === 101) {
+      this.#tunnel(head, request);
+    } else if (head.status < 200) {
       this.#informational += 1;
       if (this.#informational > limits.informationalMax) this.#upstreamFailed();
       else if (request.minor === 1) this.#socket.write(`${head.text}\r\n`, 'latin1');
-      return;
+    } else {
+      this.#response = head;
+      this.#responseBody.begin(head.framing, head.length);
+      this.deadlineMs = deadlines.nowMs + limits.responseIdleMs;
+      const returned = returnedHead(head, request, this.#keepsAlive(head));
+      this.#passResponseBody(this.#answered.rest(), returned);
     }
-    this.#answer = empty;
-    this.#response = head;
-    this.#responseBody.begin(head.framing, head.length);
-    this.deadlineMs = deadlines.nowMs + limits.responseIdleMs;
-    this.#passResponseBody(answer, after, returnedHead(head, request, this.#keepsAlive(head)));
   }
 
   /** Head and the body bytes that came with it leave in one write where they are small. */
-  #passResponseBody(bytes: Buffer, from: number, head: string): void {
-    const end = this.#responseBody.take(bytes, from);
-    const to = end === needsMore ? bytes.length : end;
-    let flowing = true;
-    if (head !== '' && end !== malformed && to - from <= 16_384) {
-      flowing = this.#socket.write(head + bytes.toString('latin1', from, to), 'latin1');
-    } else {
-      if (head !== '') this.#socket.write(head, 'latin1');
-      if (end !== malformed && to > from) flowing = this.#socket.write(bytes.subarray(from, to));
-    }
+  #passResponseBody(bytes: Buffer, head: string): void {
+    const end = this.#responseBody.take(bytes, 0);
     if (end === malformed) {
+      // Cut, so that the client sees that something is missing.
       this.#dropUpstream();
-      this.#socket.destroySoon();
+      this.#socket.destroy();
       return;
     }
+    const to = end === needsMore ? bytes.length : end;
+    let flowing = true;
+    if (head !== '' && to <= joinedBytesMax) {
+      flowing = this.#socket.write(head + bytes.toString('latin1', 0, to), 'latin1');
+    } else {
+      if (head !== '') this.#socket.write(head, 'latin1');
+      if (to > 0) flowing = this.#socket.write(bytes.subarray(0, to));
+    }
     this.deadlineMs = this.#context.deadlines.nowMs + this.#context.limits.responseIdleMs;
-    if (!flowing) this.#upstream?.socket.pause();
     if (this.#responseBody.done) this.#responseDone(to === bytes.length);
+    else if (!flowing) this.#upstream?.socket.pause();
   }
 
   #keepsAlive(head: ResponseHead): boolean {
@@ -295,31 +279,24 @@ export class Http1Connection implements Mortal, UpstreamUser {
     if (upstream && reusable && this.#request?.minor === 1) {
       this.#context.upstreams.release(upstream);
     } else upstream?.destroy();
-    if (!keepAlive) {
-      this.#close();
-      return;
-    }
-    this.#phase = 'head';
-    this.#socket.resume();
-    this.#nextRequest();
+    this.#next(keepAlive);
   }
 
-  #tunnel(head: ResponseHead, request: RequestHead, rest: Buffer): void {
+  #tunnel(head: ResponseHead, request: RequestHead): void {
     const upstream = this.#upstream;
     if (!upstream || !request.websocket || !head.websocket) {
       this.#upstreamFailed();
       return;
     }
     this.#phase = 'tunnel';
-    upstream.user = undefined;
     this.#upstream = undefined;
     this.#context.deadlines.delete(this);
     this.#socket.removeAllListeners('data').removeAllListeners('end').removeAllListeners('drain');
-    upstream.socket.removeAllListeners('data').removeAllListeners('end');
     this.#socket.write(returnedHead(head, request, true), 'latin1');
-    if (rest.length > 0) this.#socket.write(rest);
-    if (this.#received.length > 0) upstream.socket.write(this.#received);
-    splice(this.#socket, upstream.socket);
+    this.#socket.write(this.#answered.rest());
+    const pod = upstream.release();
+    pod.write(this.#received.rest());
+    splice(this.#socket, pod);
   }
 
   #upstreamFailed(): void {
@@ -332,33 +309,34 @@ export class Http1Connection implements Mortal, UpstreamUser {
     this.#upstream = undefined;
   }
 
-  // === answers of our own ===
+  // === answers of our own, and what comes next ===
 
   /** Answers in place of a pod. A body that is still coming is not waited for. */
   #page(page: Page): void {
     const request = this.#request;
-    const refused = page.code === pages.refused(400, '').code;
     const keepAlive =
-      !refused && request?.keepAlive === true && this.#requestBody.done && !this.#clientEnded;
-    const options = {
-      html: request?.wantsHtml === true,
-      head: request?.method === 'HEAD',
-      keepAlive: keepAlive && !this.#context.draining(),
-    };
-    this.#answer = empty;
-    this.#socket.write(renderPage(page, options), 'latin1');
-    if (!options.keepAlive) {
-      this.#close();
-      return;
-    }
-    this.#phase = 'head';
-    this.#nextRequest();
+      page.code !== pages.badRequestCode &&
+      request?.keepAlive === true &&
+      this.#requestBody.done &&
+      !this.#clientEnded &&
+      !this.#context.draining();
+    const html = request?.wantsHtml === true;
+    const head = request?.method === 'HEAD';
+    this.#answered.rest();
+    this.#socket.write(renderPage(page, { html, head, keepAlive }), 'latin1');
+    this.#next(keepAlive);
   }
 
-  /** Ends our side and gives the client a moment to read it; a reset could overtake the answer. */
-  #close(): void {
+  /** The next request, or an end that gives the client a moment to read: a reset could overtake. */
+  #next(keepAlive: boolean): void {
+    if (keepAlive) {
+      this.#phase = 'head';
+      this.#socket.resume();
+      this.#advance();
+      return;
+    }
     this.#phase = 'closing';
-    this.#received = empty;
+    this.#received.rest();
     this.deadlineMs = this.#context.deadlines.nowMs + this.#context.limits.drainMs;
     this.#socket.end();
     this.#socket.resume();

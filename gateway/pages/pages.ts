@@ -34,6 +34,8 @@ export function podPage({ state, message }: Route): Page {
   return state === 'ready' ? pages.badGateway : { ...states[state], message };
 }
 
+const badRequestCode = 'EDGE_BAD_REQUEST';
+
 export const pages = {
   unknownHost: (host: string): Page => ({
     status: 404,
@@ -53,9 +55,10 @@ export const pages = {
     title: 'This address is not for browsers',
     message: `It speaks ${protocol} over TLS: use a client for that, with this host and port.`,
   }),
+  badRequestCode,
   refused: (status: number, reason: string): Page => ({
     status,
-    code: 'EDGE_BAD_REQUEST',
+    code: badRequestCode,
     title: 'This request was refused',
     message: `The gateway refuses it: ${reason}.`,
   }),
@@ -85,7 +88,7 @@ export const pages = {
     title: 'The request took too long',
     message: 'It was not complete in time.',
   },
-} as const satisfies Record<string, Page | ((...facts: never[]) => Page)>;
+} as const;
 
 const reasons: Readonly<Record<number, string>> = {
   308: 'Permanent Redirect',

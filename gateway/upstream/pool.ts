@@ -57,6 +57,15 @@ export class Upstream implements Mortal {
     this.socket.destroy();
   }
 
+  /** Hands the bare socket over to a tunnel. */
+  release(): net.Socket {
+    this.user = undefined;
+    this.deadlineMs = Infinity;
+    for (const event of ['data', 'drain', 'end', 'close']) this.socket.removeAllListeners(event);
+    this.#pool.forget(this);
+    return this.socket;
+  }
+
   /** Ends it; its user hears nothing more. */
   destroy(): void {
     this.user = undefined;

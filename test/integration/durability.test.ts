@@ -35,8 +35,8 @@ function podPids(dataDir: string): number[] {
   return readdirSync(folder).flatMap((pod) => {
     const file = join(folder, pod, 'run.json');
     if (!existsSync(file)) return [];
-    const { pid } = JSON.parse(readFileSync(file, 'utf8')) as { pid?: number };
-    return typeof pid === 'number' ? [pid] : [];
+    const { program } = JSON.parse(readFileSync(file, 'utf8')) as { program?: { pid: number } };
+    return program ? [program.pid] : [];
   });
 }
 

@@ -95,14 +95,14 @@ test('a stopped pod answers 503 with a page that says so, and start brings it ba
 
 test('restart gives a new run at the same address', async () => {
   await podgate.pod({ pod_id: 'again', ...hello });
-  const before = await podgate.request('again.pods.localhost', '/pid');
+  const startedAt = async (): Promise<unknown> =>
+    (await podgate.call('GET', '/v3/pods/again')).envelope.result['start_instance_ts'];
+  const before = await startedAt();
   const restarted = await podgate.call('GET', '/v3/pods/again/restart');
   expect(restarted.envelope.result['status_requested']).toBe('RESTART');
-  await until(async () => {
-    const reply = await podgate.request('again.pods.localhost', '/pid');
-    return reply.status === 200 && reply.body.toString() !== before.body.toString();
-  });
+  await until(async () => ![before, null].includes((await startedAt()) as string));
   await podgate.state('again', 'AVAILABLE');
+  expect((await podgate.request('again.pods.localhost', '/')).status).toBe(200);
   const { envelope } = await podgate.call('GET', '/v3/pods/again');
   expect(envelope.result['status_requested']).toBe('ON');
 });

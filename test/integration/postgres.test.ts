@@ -41,13 +41,13 @@ if (missing) process.stderr.write(`\n*** SKIPPED: the Postgres tests, because ${
 describe.skipIf(missing)('a real Postgres behind the gateway', () => {
   let podgate: Standalone;
   let password = '';
-  const host = 'pg.pods.localhost';
+  const host = 'pgdb.pods.localhost';
   const folder = findPostgres() ?? '';
 
   beforeAll(async () => {
     podgate = await Standalone.start();
     await podgate.pod({
-      pod_id: 'pg',
+      pod_id: 'pgdb',
       image: 'podgate/process',
       command: [
         'sh',
@@ -59,7 +59,7 @@ describe.skipIf(missing)('a real Postgres behind the gateway', () => {
       environment_variables: { BIN: folder, POSTGRES_PASSWORD: '<<TAPIS_user_password>>' },
       networking: { default: { protocol: 'postgres', port: 5432 } },
     });
-    const { envelope } = await podgate.call('GET', '/v3/pods/pg/credentials');
+    const { envelope } = await podgate.call('GET', '/v3/pods/pgdb/credentials');
     password = String(envelope.result['user_password']);
   }, 120_000);
   afterAll(() => podgate.stopAndForget());
@@ -125,8 +125,8 @@ describe.skipIf(missing)('a real Postgres behind the gateway', () => {
   });
 
   test('a stopped database says so in its own protocol', async () => {
-    await podgate.call('GET', '/v3/pods/pg/stop');
-    await podgate.state('pg', 'STOPPED');
+    await podgate.call('GET', '/v3/pods/pgdb/stop');
+    await podgate.state('pgdb', 'STOPPED');
     const { code, err } = await psql('select 1');
     expect(code).not.toBe(0);
     expect(err).toMatch(/stopped/i);

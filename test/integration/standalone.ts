@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { once } from 'node:events';
 import https from 'node:https';
 import net from 'node:net';
@@ -49,7 +49,14 @@ export async function freePorts(): Promise<Ports> {
 }
 
 export function makeDataDir(): string {
-  return join(mkdtempSync(join(tmpdir(), 'podgate-')), 'data');
+  return join(makeFolder(), 'data');
+}
+
+/** A folder that the user of pods may pass through, as it may an operator's data directory. */
+export function makeFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'podgate-'));
+  chmodSync(folder, 0o711);
+  return folder;
 }
 
 export function environment(ports: Ports, dataDir: string): NodeJS.ProcessEnv {

@@ -1,14 +1,14 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { rmSync, statSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
   environment,
   freePorts,
   makeDataDir,
+  makeFolder,
   root,
   runToEnd,
   Standalone,
@@ -47,7 +47,7 @@ describe('what keeps it from starting is said in one line that names the setting
   });
 
   test('a data directory that cannot be written', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'podgate-'));
+    const folder = makeFolder();
     const file = join(folder, 'a-file');
     writeFileSync(file, '');
     const { code, output } = await runToEnd(environment(await freePorts(), join(file, 'data')));
@@ -105,10 +105,11 @@ test('kill -9 of the main process leaves nothing that holds its ports', async ()
 });
 
 test('npm start in a fresh clone installs what is missing and starts', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'podgate-clone-'));
+  const folder = makeFolder();
   const clone = join(folder, 'podgate');
   execFileSync('git', ['clone', '--quiet', '--no-hardlinks', root, clone]);
-  const env = environment(await freePorts(), join(folder, 'data'));
+  // npm needs what this machine gives it to reach its registry.
+  const env = { ...process.env, ...environment(await freePorts(), join(folder, 'data')) };
   // Its own process group, as a terminal would give it: Ctrl-C goes to all of it.
   const child = spawn('npm', ['start'], { cwd: clone, env, detached: true });
   let output = '';
