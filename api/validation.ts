@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { Invalid } from './errors.ts';
 
 /** One text per problem: `<where>, <path>: <what is wrong>`, as clients of the wire parse it. */
-export function texts(where: string, error: z.ZodError): string[] {
+function texts(where: string, error: z.ZodError): string[] {
   return error.issues.flatMap((issue) => {
     const path = [where, ...issue.path.map(String)].join(', ');
     if (issue.code === 'unrecognized_keys') {

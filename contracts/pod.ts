@@ -4,14 +4,14 @@ import type { Collection, Store } from './store.ts';
 import { collection } from './store.ts';
 
 /** Where one network of a pod listens and how clients reach it. Names and defaults: wire of [A]. */
-export const zNetwork = z.strictObject({
+const zNetwork = z.strictObject({
   protocol: z.enum(['http', 'tcp', 'postgres', 'local_only']),
   /** Port inside the pod. The process runtime gives a free one instead (`PORT_<NET>`). */
   port: z.int(),
 });
 export type Network = z.infer<typeof zNetwork>;
 
-export const zResources = z.strictObject({
+const zResources = z.strictObject({
   cpu_request: z.int(),
   cpu_limit: z.int(),
   mem_request: z.int(),
@@ -23,7 +23,7 @@ export const permissionLevels = ['NONE', 'READ', 'USER', 'ADMIN'] as const;
 export type PermissionLevel = (typeof permissionLevels)[number];
 
 /** One line of the action log, kept in the order it happened. */
-export const zAction = z.strictObject({ atMs: z.number(), text: z.string() });
+const zAction = z.strictObject({ atMs: z.number(), text: z.string() });
 export type Action = z.infer<typeof zAction>;
 
 /**
@@ -33,7 +33,7 @@ export type Action = z.infer<typeof zAction>;
  * the pod's run match it and says in the status which generation it is at; so RESTART is no state
  * that somebody must reset.
  */
-export const zDesiredPod = z.strictObject({
+const zDesiredPod = z.strictObject({
   tenant: z.string(),
   podId: z.string(),
   owner: z.string(),
@@ -64,7 +64,7 @@ export const zDesiredPod = z.strictObject({
 });
 export type DesiredPod = z.infer<typeof zDesiredPod>;
 
-export const podStates = [
+const podStates = [
   'REQUESTED',
   'SPAWNER SETUP',
   'CREATING',

@@ -1,17 +1,10 @@
 import { z } from 'zod';
 
 /** How ready a pod's network is, as the gateway tells it to clients. */
-export const zRouteState = z.enum([
-  'ready',
-  'starting',
-  'stopping',
-  'stopped',
-  'failed',
-  'complete',
-]);
+const zRouteState = z.enum(['ready', 'starting', 'stopping', 'stopped', 'failed', 'complete']);
 export type RouteState = z.infer<typeof zRouteState>;
 
-export const zAddress = z.strictObject({ host: z.string(), port: z.int().min(1).max(65_535) });
+const zAddress = z.strictObject({ host: z.string(), port: z.int().min(1).max(65_535) });
 export type Address = z.infer<typeof zAddress>;
 
 /**

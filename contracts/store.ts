@@ -59,12 +59,12 @@ export class FencedOff extends Error {
 }
 
 /** A stored document that its schema refuses: reported, never silently dropped. */
-export interface Broken {
+interface Broken {
   readonly id: string;
   readonly reason: string;
 }
 
-export interface Typed<T> {
+interface Typed<T> {
   readonly id: string;
   readonly value: T;
   readonly version: number;

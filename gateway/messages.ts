@@ -12,7 +12,7 @@ export interface WorkerTerms {
   readonly ticketMaster: Buffer;
 }
 
-export interface RouteChanges {
+interface RouteChanges {
   readonly puts: readonly Route[];
   readonly drops: readonly string[];
   readonly revision: number;

@@ -19,7 +19,7 @@ import { collection, WriteConflict } from '#contracts/store.ts';
 /** RS256 access tokens (RFC 7519) with the claims that clients of the wire read. */
 
 const algorithm = 'RS256';
-export const accessTokenSeconds = 14_400;
+const accessTokenSeconds = 14_400;
 
 const zSigningKey = z.strictObject({ publicKey: z.string(), privateKey: zSealed });
 const sealedAs = (tenant: string): string => `signing-key/${tenant}`;
@@ -31,7 +31,7 @@ interface TokenPorts {
   readonly random: Random;
 }
 
-export interface IssuedToken {
+interface IssuedToken {
   readonly access_token: string;
   readonly expires_at: string;
   readonly expires_in: number;

@@ -33,7 +33,7 @@ export function presentPod(
   };
 }
 
-export function statusRequested(
+function statusRequested(
   { requested, generation, generationCause }: DesiredPod,
   status: PodStatus | undefined,
 ): 'ON' | 'OFF' | 'RESTART' {
@@ -68,7 +68,7 @@ function presentContainer(status: PodStatus | undefined): object {
 }
 
 /** ISO 8601 in UTC without a zone, with microseconds. */
-export function timestamp(ms: number | null | undefined): string | null {
+function timestamp(ms: number | null | undefined): string | null {
   return ms === null || ms === undefined ? null : new Date(ms).toISOString().replace('Z', '000');
 }
 

@@ -14,7 +14,7 @@ const reservedIds = new Set(
 // RFC 1035: a pod and its network share one label of the host name.
 const labelLengthMax = 63;
 
-export const zPodId = z
+const zPodId = z
   .string()
   .regex(/^[a-z][a-z0-9]+$/, 'must be lowercase alphanumeric, the first character a letter')
   .min(3, 'must have at least 3 characters')
@@ -99,7 +99,7 @@ const resourceFields = {
   mem_limit: bounded('MiB', 256, 12_288).default(3072),
   gpus: z.literal(0, notYet).default(0),
 };
-export const zWireResources = z
+const zWireResources = z
   .strictObject(resourceFields)
   .refine((r) => r.cpu_request <= r.cpu_limit, {
     path: ['cpu_request'],

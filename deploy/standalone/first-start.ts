@@ -1,8 +1,11 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { z } from 'zod';
+import { ensureUser, hasUser } from '../../api/auth/users.ts';
+import type { Settings } from './settings.ts';
 
 /** A password nobody has to think of: 24 characters, about 142 bits. */
-export function makePassword(bytes: Buffer): string {
+function makePassword(bytes: Buffer): string {
   return bytes.toString('base64url').slice(0, 24);
 }
 
@@ -10,7 +13,7 @@ export function makePassword(bytes: Buffer): string {
  * The password file, readable by its owner alone. A password that was set by the operator is never
  * written down, and a file with another one would mislead.
  */
-export const passwordFile = {
+const passwordFile = {
   read: (file: string): Promise<string | undefined> =>
     readFile(file, 'utf8').then(
       (text) => text.trim(),
@@ -62,4 +65,33 @@ async function post(
     body: JSON.stringify(body),
   });
   return { status: response.status, body: await response.json() };
+}
+
+export interface AdminPassword {
+  /** There was no admin before: this is the first start. */
+  readonly first: boolean;
+  /** The password where it is known, else ''. */
+  readonly text: string;
+  readonly file: string | undefined;
+}
+
+/** The admin's password: the operator's, else one made at the first start and kept in a file. */
+export async function ensureAdmin(
+  ports: Parameters<typeof ensureUser>[0],
+  { tenant, dataDir, adminPassword }: Settings,
+): Promise<AdminPassword> {
+  const file = join(dataDir, 'admin-password');
+  const first = !(await hasUser(ports, tenant, 'admin'));
+  const user = { tenant, username: 'admin', admin: true };
+  if (adminPassword !== undefined) {
+    await ensureUser(ports, { ...user, password: adminPassword });
+    await passwordFile.remove(file);
+    return { first, text: adminPassword, file: undefined };
+  }
+  const kept = await passwordFile.read(file);
+  if (!first) return { first, text: '', file: kept === undefined ? undefined : file };
+  const text = kept ?? makePassword(ports.random.bytes(18));
+  if (kept === undefined) await passwordFile.write(file, text);
+  await ensureUser(ports, { ...user, password: text });
+  return { first, text, file };
 }

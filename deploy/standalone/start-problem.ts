@@ -1,8 +1,5 @@
-import { BadSetting } from './settings.ts';
-
 /** Errors of starting that a setting can mend. */
 interface SystemError {
-  readonly name?: string;
   readonly code?: string;
   readonly port?: number;
   readonly message: string;
@@ -23,29 +20,45 @@ export function startProblem(
   error: unknown,
   environment: Readonly<Record<string, string | undefined>>,
 ): string | undefined {
-  const { name, code, port, message } = error as SystemError;
-  if (error instanceof BadSetting) return message;
-  if (name === 'StoreInUse') {
-    return `PODGATE_DATA_DIR is in use by another Podgate: stop that one, or give this one a directory of its own`;
+  if (!(error instanceof Error)) return undefined;
+  return namedProblem(error) ?? systemProblem(error, environment);
+}
+
+/** Errors of ours say what is wrong; some need the setting's name in front. */
+function namedProblem({ name, message }: Error): string | undefined {
+  switch (name) {
+    case 'BadSetting':
+    case 'StoreDamaged':
+    case 'BadKeyFile':
+      return message;
+    case 'StoreInUse':
+      return 'PODGATE_DATA_DIR is in use by another Podgate: stop that one, or give this one a directory of its own';
+    case 'SealBroken':
+      return `PODGATE_SECRET_KEY_FILE holds another key than the one this data was written with: ${message}`;
+    case 'UnknownUser':
+      return `PODGATE_PROCESS_USER: ${message}`;
+    default:
+      return undefined;
   }
-  if (name === 'StoreDamaged' || name === 'BadKeyFile') return message;
-  if (name === 'UnknownUser') return `PODGATE_PROCESS_USER: ${message}`;
-  if (port !== undefined && (code === 'EADDRINUSE' || name === 'PortTaken')) {
-    return `${portSetting(port, environment)} is ${port}, which another program listens on: choose another port`;
-  }
-  if (port !== undefined && code === 'EACCES') {
-    return `${portSetting(port, environment)} is ${port}, which this user may not listen on: choose one above 1023`;
+}
+
+const directoryCodes = new Set('EACCES EROFS ENOTDIR EEXIST EPERM ENOSPC ENOENT'.split(' '));
+
+function systemProblem(
+  { code = '', port, message }: SystemError,
+  environment: Readonly<Record<string, string | undefined>>,
+): string | undefined {
+  if (port !== undefined) {
+    const setting = `${portSetting(port, environment)} is ${port}`;
+    if (code === 'EADDRINUSE')
+      return `${setting}, which another program listens on: choose another`;
+    if (code === 'EACCES')
+      return `${setting}, which this user may not listen on: choose one above 1023`;
   }
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
     return `PODGATE_ADMIN_HOST is no address of this machine (${message})`;
   }
-  if (
-    code &&
-    ['EACCES', 'EROFS', 'ENOTDIR', 'EEXIST', 'EPERM', 'ENOSPC', 'ENOENT'].includes(code)
-  ) {
-    return `PODGATE_DATA_DIR cannot be used: ${message}`;
-  }
-  return undefined;
+  return directoryCodes.has(code) ? `PODGATE_DATA_DIR cannot be used: ${message}` : undefined;
 }
 
 function portSetting(

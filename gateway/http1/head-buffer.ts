@@ -31,10 +31,10 @@ export class HeadBuffer {
     if (this.#bytes[0] === 0x0d && this.#bytes[1] === 0x0a) this.#bytes = this.#bytes.subarray(2);
   }
 
-  /** The head without its empty line, which is then gone. */
-  head(): string | 'too large' | undefined {
+  /** The head without its empty line, which is then gone. Undefined: not whole; null: too large. */
+  head(): string | null | undefined {
     const end = this.#bytes.indexOf(endOfHead);
-    if ((end < 0 ? this.#bytes.length : end) > this.#limits.headBytesMax) return 'too large';
+    if ((end < 0 ? this.#bytes.length : end) > this.#limits.headBytesMax) return null;
     if (end < 0) return undefined;
     const head = this.#bytes.toString('latin1', 0, end);
     this.#bytes = this.#bytes.subarray(end + endOfHead.length);

@@ -100,7 +100,7 @@ test('restart gives a new run at the same address', async () => {
   const before = await startedAt();
   const restarted = await podgate.call('GET', '/v3/pods/again/restart');
   expect(restarted.envelope.result['status_requested']).toBe('RESTART');
-  await until(async () => ![before, null].includes((await startedAt()) as string));
+  await until(async () => ![before, null].includes(await startedAt()));
   await podgate.state('again', 'AVAILABLE');
   expect((await podgate.request('again.pods.localhost', '/')).status).toBe(200);
   const { envelope } = await podgate.call('GET', '/v3/pods/again');

@@ -1,0 +1,126 @@
+import { mkdirSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { certificates } from '#contracts/certificate.ts';
+import { MemoryLeases } from '#adapters/memory/leases.ts';
+import { MemoryLogExchange } from '#adapters/memory/log-exchange.ts';
+import { MemoryRouteBus } from '#adapters/memory/route-bus.ts';
+import { openSqliteStore } from '#adapters/sqlite/store.ts';
+import { systemClock } from '#adapters/system/clock.ts';
+import { createLog } from '#adapters/system/log.ts';
+import { systemRandom } from '#adapters/system/random.ts';
+import { openSealer } from '#adapters/system/sealer.ts';
+import type { Api } from '../../api/api.ts';
+import { startApi } from '../../api/api.ts';
+import { startCerts } from '../../certs/certs.ts';
+import { startController } from '../../controller/controller.ts';
+import { createProcessRuntime } from '../../controller/runtime/process/runtime.ts';
+import type { Gateway } from '../../gateway/gateway.ts';
+import { startGateway } from '../../gateway/gateway.ts';
+import type { Part } from './admin.ts';
+import { startAdmin } from './admin.ts';
+import type { AdminPassword } from './first-start.ts';
+import { createDemoPod, ensureAdmin } from './first-start.ts';
+import type { Settings } from './settings.ts';
+
+const host = '127.0.0.1';
+const podsDeadlineMs = 6_000; // pods get most of the 10 s that a supervisor grants
+
+/** What a person is told when it runs. */
+export interface Running {
+  readonly apiPort: number;
+  readonly caFile: string;
+  readonly password: AdminPassword;
+}
+
+/**
+ * Starts api, controller, certs and the gateway's parent in this process, on the embedded adapters.
+ * What was started is put on `stack`, also when a later step fails.
+ */
+export async function startStandalone(
+  settings: Settings,
+  stack: AsyncDisposableStack,
+): Promise<Running> {
+  const ports = openPorts(settings, stack);
+  const { domain, dataDir } = settings;
+  const holder = `standalone-${process.pid}`;
+
+  const certs = await startCerts(ports, { domain, holder });
+  stack.defer(() => certs.stop());
+  const caFile = join(dataDir, 'ca.pem');
+  await writeFile(caFile, certs.rootPem, { mode: 0o644 });
+
+  const password = await ensureAdmin(ports, settings);
+  const api = await serveApi(ports, settings, certs.rootPem);
+  stack.defer(() => api.stop());
+  const gateway = await serveGateway(ports, settings, { holder, api });
+  stack.defer(() => gateway.stop());
+  const parts: Part[] = [
+    { name: 'certs', ready: () => certs.ready() },
+    { name: 'gateway', ready: () => gateway.ready() },
+  ];
+  const admin = await startAdmin(parts, { host: settings.adminHost, port: settings.adminPort });
+  stack.defer(() => admin.stop());
+
+  // Last, when every port is ours: from here on pods are started.
+  const { processUser: user } = settings;
+  const runtime = await createProcessRuntime({ ...ports, dataDir, user });
+  stack.defer(() => runtime.stopAll(podsDeadlineMs));
+  const controller = await startController({ ...ports, runtime }, { domain, holder });
+  stack.defer(() => controller.stop());
+  parts.push({ name: 'controller', ready: () => controller.ready() });
+
+  if (password.first) await createDemoPod(`http://${host}:${api.port}`, password.text);
+  return { apiPort: api.port, caFile, password };
+}
+
+function openPorts(settings: Settings, stack: AsyncDisposableStack) {
+  const { dataDir } = settings;
+  mkdirSync(dataDir, { recursive: true, mode: 0o711 });
+  const store = openSqliteStore(join(dataDir, 'podgate.db'));
+  stack.defer(() => store.close());
+  const clock = systemClock;
+  return {
+    store,
+    clock,
+    sealer: openSealer(settings.secretKeyFile),
+    random: systemRandom,
+    // The store remembers the fences of earlier runs: tokens must go on from there.
+    leases: new MemoryLeases(clock, store.newestToken()),
+    routes: new MemoryRouteBus(),
+    logs: new MemoryLogExchange(),
+    log: createLog({ level: settings.logLevel, destination: 2 }),
+  };
+}
+
+type OpenPorts = ReturnType<typeof openPorts>;
+
+const serveApi = (ports: OpenPorts, settings: Settings, rootPem: string): Promise<Api> =>
+  startApi(ports, {
+    tenant: settings.tenant,
+    domain: settings.domain,
+    host,
+    port: settings.apiPort,
+    publicHttpsPort: settings.publicHttpsPort,
+    rootPem,
+    runtime: settings.runtime,
+  });
+
+const serveGateway = (
+  ports: OpenPorts,
+  settings: Settings,
+  { holder, api }: { readonly holder: string; readonly api: Api },
+): Promise<Gateway> =>
+  startGateway(
+    { ...ports, certificates: certificates(ports.store) },
+    {
+      id: holder,
+      domain: settings.domain,
+      httpsPort: settings.httpsPort,
+      httpPort: settings.httpPort,
+      publicHttpsPort: settings.publicHttpsPort,
+      workers: settings.gatewayWorkers,
+      dataDir: settings.dataDir,
+      api: { host, port: api.port },
+    },
+  );
