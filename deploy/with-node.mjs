@@ -27,11 +27,15 @@ function install(wanted) {
   process.stderr.write('Installing npm packages, once ...\n');
   const npm = process.env.npm_execpath;
   const [command, first] = npm?.endsWith('.js') ? [process.execPath, [npm]] : ['npm', []];
-  const argv = [...first, 'ci', '--no-audit', '--no-fund', '--loglevel=error'];
+  // Not `npm ci`: it refuses a lock file without the builds of a tool for other platforms, and
+  // registry mirrors lack some of those. Versions and checksums are those of the lock file all the same.
+  const argv = [...first, 'install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'];
   if (wanted === 'production') argv.push('--omit=dev');
   const done = spawnSync(command, argv, { cwd: root, stdio: ['ignore', 2, 2] });
   if (done.status !== 0) {
-    process.stderr.write('npm ci failed: see the lines above. Is the npm registry reachable?\n');
+    process.stderr.write(
+      'npm install failed: see the lines above. Is the npm registry reachable?\n',
+    );
     process.exit(1);
   }
   writeFileSync(stamp, `${lock} ${wanted}\n`);
