@@ -14,7 +14,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   api: ['contracts'],
   certs: ['contracts'],
   deploy: ['contracts', 'adapters', 'gateway', 'controller', 'api', 'certs'],
-  bench: ['contracts', 'adapters', 'gateway', 'controller', 'api', 'certs'],
+  bench: ['contracts', 'adapters', 'gateway', 'controller', 'api', 'certs', 'test'],
   test: ['contracts', 'adapters', 'gateway', 'controller', 'api', 'certs', 'deploy'],
 };
 

@@ -1,0 +1,122 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ManualClock } from '#adapters/memory/clock.ts';
+import { MemoryLogExchange } from '#adapters/memory/log-exchange.ts';
+import { MemoryStore } from '#adapters/memory/store.ts';
+import { systemRandom } from '#adapters/system/random.ts';
+import { openSealer } from '#adapters/system/sealer.ts';
+import type { Log } from '#contracts/log.ts';
+import { buildApp } from '../../api/app.ts';
+import { openTokens } from '../../api/auth/tokens.ts';
+import { ensureUser } from '../../api/auth/users.ts';
+import type { ApiSettings } from '../../api/ports.ts';
+
+/** The REST API on stand-ins, called without sockets: what its unit tests share. */
+
+export const tenant = 'default';
+export const origin = 'http://api.test:3000';
+
+export interface Wire {
+  readonly message: string | string[];
+  readonly metadata: Record<string, unknown>;
+  readonly result: unknown;
+  readonly status: string;
+  readonly version: string;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly text: string;
+  /** The body as JSON; throws when it is none. */
+  readonly body: Wire;
+}
+
+export interface Call {
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+  readonly from?: string;
+}
+
+type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
+
+/** A store in which somebody else can get in between a read and the write that follows. */
+class RacingStore extends MemoryStore {
+  beforeNextPut: (() => Promise<unknown>) | undefined;
+
+  override async put(...args: Parameters<MemoryStore['put']>): Promise<number> {
+    const interlope = this.beforeNextPut;
+    this.beforeNextPut = undefined;
+    await interlope?.();
+    return super.put(...args);
+  }
+}
+
+export async function openBench(changes: Partial<ApiSettings> = {}) {
+  const folder = mkdtempSync(join(tmpdir(), 'podgate-api-'));
+  const logged: { readonly fields: object; readonly message: string }[] = [];
+  const write = (fields: object, message: string): void => void logged.push({ fields, message });
+  const log: Log = { debug: write, info: write, warn: write, error: write };
+  const store = new RacingStore();
+  const clock = new ManualClock(Date.UTC(2026, 0, 1, 12));
+  const sealer = openSealer(join(folder, 'secret.key'));
+  const logs = new MemoryLogExchange();
+  const ports = { store, clock, sealer, logs, log, random: systemRandom };
+  const settings: ApiSettings = {
+    tenant,
+    domain: 'localhost',
+    host: '127.0.0.1',
+    port: 0,
+    publicHttpsPort: 8443,
+    rootPem: '-----BEGIN CERTIFICATE-----\n',
+    runtime: 'auto',
+    ...changes,
+  };
+  const tokens = await openTokens(ports, tenant);
+  const app = await buildApp(ports, { settings, tokens });
+
+  async function call(method: Method, url: string, options: Call = {}): Promise<Answer> {
+    const { body, headers = {}, from = '127.0.0.1' } = options;
+    const response = await app.inject({
+      method,
+      url,
+      headers: { host: 'api.test:3000', ...headers },
+      remoteAddress: from,
+      ...(body === undefined ? {} : { payload: body as string | object }),
+    });
+    return {
+      status: response.statusCode,
+      headers: response.headers,
+      text: response.body,
+      get body() {
+        return response.json<Wire>();
+      },
+    };
+  }
+
+  return {
+    app,
+    store,
+    clock,
+    sealer,
+    logs,
+    logged,
+    tokens,
+    call,
+    /** Calls as a user that exists, with a token that is valid now. */
+    as: (username: string) => async (method: Method, url: string, options: Call = {}) => {
+      const { access_token: token } = await tokens.issue(username, `${origin}/v3/tokens`);
+      const headers = { 'x-tapis-token': token, ...options.headers };
+      return call(method, url, { ...options, headers });
+    },
+    addUser: (username: string, password: string, admin = false) =>
+      ensureUser(ports, { tenant, username, password, admin }),
+    close: async () => {
+      await app.close();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+export type Bench = Awaited<ReturnType<typeof openBench>>;
