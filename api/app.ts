@@ -43,6 +43,12 @@ export async function buildApp(
     // Only our own gateway, on this machine, may say where a request came from.
     trustProxy: 'loopback',
     routerOptions: { ignoreTrailingSlash: true },
+    // A path that does not decode belongs to no route: no hook and no error handler sees it.
+    frameworkErrors: (_error, _request, reply) => {
+      reply.hijack();
+      reply.raw.writeHead(400, { 'content-type': 'application/json' });
+      reply.raw.end(JSON.stringify(failure('The path does not decode.')));
+    },
   }).withTypeProvider<ZodTypeProvider>();
 
   app.setValidatorCompiler(({ schema, httpPart }) => (data: unknown) => {

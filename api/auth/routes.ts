@@ -50,11 +50,9 @@ function tokenRoute(app: App, ports: ApiPorts, { settings, tokens }: Terms): voi
         void reply.header('retry-after', String(waitSeconds));
         throw new Refused(429, `Too many failed tries: wait ${waitSeconds} seconds.`);
       }
+      throttle.tried(username);
       const user = await authenticate(ports.store, { tenant, username, password });
-      if (!user) {
-        throttle.failed(username);
-        throw new Refused(401, 'Invalid username/password combination.');
-      }
+      if (!user) throw new Refused(401, 'Invalid username/password combination.');
       throttle.succeeded(username);
       const token = await tokens.issue(user.username, `${originOf(request)}/v3/tokens`);
       void reply.header('cache-control', 'no-store');

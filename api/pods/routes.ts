@@ -53,8 +53,8 @@ function collectionRoutes(app: App, { pods, caller }: Routing): void {
   app.post(
     '/v3/pods',
     {
-      // Before the body is looked at: a stranger learns nothing from how it is refused.
-      preValidation: async (request) => void (await caller(request)),
+      // Before the body is read: a stranger learns nothing from how it is refused.
+      onRequest: async (request) => void (await caller(request)),
       schema: { operationId: 'create_pod', tags, summary: 'Create a pod', body: zNewPod },
     },
     async (request) =>
@@ -75,7 +75,7 @@ function podRoute(app: App, { pods, caller }: Routing): void {
   app.put(
     '/v3/pods/:pod_id',
     {
-      preValidation: async (request) => void (await caller(request)),
+      onRequest: async (request) => void (await caller(request)),
       schema: {
         operationId: 'update_pod',
         tags,
@@ -153,7 +153,7 @@ function permissionRoutes(app: App, { pods, caller }: Routing): void {
   app.post(
     '/v3/pods/:pod_id/permissions',
     {
-      preValidation: async (request) => void (await caller(request)),
+      onRequest: async (request) => void (await caller(request)),
       schema: {
         operationId: 'set_pod_permission',
         tags,

@@ -105,11 +105,13 @@ export async function openBench(changes: Partial<ApiSettings> = {}) {
     tokens,
     call,
     /** Calls as a user that exists, with a token that is valid now. */
-    as: (username: string) => async (method: Method, url: string, options: Call = {}) => {
-      const { access_token: token } = await tokens.issue(username, `${origin}/v3/tokens`);
-      const headers = { 'x-tapis-token': token, ...options.headers };
-      return call(method, url, { ...options, headers });
-    },
+    as:
+      (username: string) =>
+      async (method: Method, url: string, options: Call = {}) => {
+        const { access_token: token } = await tokens.issue(username, `${origin}/v3/tokens`);
+        const headers = { 'x-tapis-token': token, ...options.headers };
+        return call(method, url, { ...options, headers });
+      },
     addUser: (username: string, password: string, admin = false) =>
       ensureUser(ports, { tenant, username, password, admin }),
     close: async () => {
