@@ -13,7 +13,7 @@ export interface ResponseHead {
 }
 
 interface Collected {
-  fields: string;
+  kept: { name: string; line: string }[];
   lengths: string[];
   codings: string[];
   connection: string[];
@@ -43,24 +43,34 @@ export function parseResponseHead(head: string, requestMethod: string): Response
       body.framing !== 'close' &&
       (minor === '1' ? !connection.includes('close') : connection.includes('keep-alive')),
     websocket: collected.upgrade.toLowerCase() === 'websocket',
-    text: `HTTP/1.1 ${code} ${reason}\r\n${collected.fields}`,
+    text: `HTTP/1.1 ${code} ${reason}\r\n${keptFields(collected)}`,
   };
 }
 
 function collect(lines: readonly string[]): Collected | undefined {
-  const found: Collected = { fields: '', lengths: [], codings: [], connection: [], upgrade: '' };
+  const found: Collected = { kept: [], lengths: [], codings: [], connection: [], upgrade: '' };
   for (let index = 1; index < lines.length; index += 1) {
     const line = lines[index] ?? '';
     const field = splitField(line);
     if (!field) return undefined;
     const { name, value } = field;
     if (name === 'content-length') found.lengths.push(value);
-    if (name === 'transfer-encoding') found.codings.push(value);
+    if (name === 'transfer-encoding') found.codings.push(line.slice(name.length + 1));
     if (name === 'connection') found.connection.push(...listOf(value));
     if (name === 'upgrade') found.upgrade = value;
-    if (name === 'transfer-encoding' || !hopByHop.has(name)) found.fields += `${line}\r\n`;
+    if (name === 'transfer-encoding' || !hopByHop.has(name)) found.kept.push({ name, line });
   }
   return found;
+}
+
+/** Connection may name further fields of the pod's hop; not those that tell where the body ends. */
+function keptFields({ kept, connection }: Collected): string {
+  let fields = '';
+  for (const { name, line } of kept) {
+    const framing = name === 'content-length' || name === 'transfer-encoding';
+    if (framing || !connection.includes(name)) fields += `${line}\r\n`;
+  }
+  return fields;
 }
 
 function judgeBody(
@@ -71,8 +81,8 @@ function judgeBody(
   if (codings.length + lengths.length > 1) return undefined;
   const [coding] = codings;
   const [written] = lengths;
-  // Exactly this text: `chunked<TAB>` and the like are read in two ways by two parsers.
-  if (coding !== undefined && coding.toLowerCase() !== 'chunked') return undefined;
+  // Passed on verbatim, so with spaces at most: `chunked<TAB>` is read in two ways by two parsers.
+  if (coding !== undefined && !/^ *chunked *$/i.test(coding)) return undefined;
   const length = written === undefined ? 0 : parseLength(written);
   if (length === undefined) return undefined;
   if (requestMethod === 'HEAD' || status < 200 || status === 204 || status === 304) {
