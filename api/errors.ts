@@ -1,4 +1,5 @@
 import { LogsUnavailable } from '#contracts/logs.ts';
+import { SealBroken } from '#contracts/sealer.ts';
 import { BrokenDocument } from '#contracts/store.ts';
 
 /** What a caller did that cannot be done; the message is for the caller. */
@@ -50,7 +51,7 @@ export function errorReply(error: unknown): ErrorReply | undefined {
   if (error instanceof LogsUnavailable) {
     return { status: 503, message: 'Logs cannot be read at the moment: no controller answers.' };
   }
-  if (error instanceof BrokenDocument) {
+  if (error instanceof BrokenDocument || error instanceof SealBroken) {
     return { status: 500, message: 'The stored record is damaged; an operator must look at it.' };
   }
   const code: unknown = Reflect.get(Object(error), 'code');

@@ -74,9 +74,9 @@ export function newPod(
 export function updatedPod(
   pod: DesiredPod,
   body: UpdatePod,
-  editing: Editing,
+  editing: Editing & { readonly status: PodStatus | undefined },
 ): DesiredPod | undefined {
-  const { sealer } = editing;
+  const { sealer, status } = editing;
   const environment = body.environment_variables;
   const changes: Partial<DesiredPod> = {
     ...(body.description === undefined ? {} : { description: body.description }),
@@ -99,17 +99,22 @@ export function updatedPod(
       : {}),
   };
   const edited = { ...pod, ...changes };
-  const switched = body.status_requested ? asked(edited, body.status_requested) : edited;
+  const switched = body.status_requested ? asked(edited, status, body.status_requested) : edited;
   if (isDeepStrictEqual(switched, pod)) return undefined;
   const fields = [...new Set([...pod.modifiedFields, ...Object.keys(body)])];
   const text = `'${editing.username}' updated pod: ${Object.keys(body).join(', ')}`;
   return withAction({ ...switched, modifiedFields: fields }, text, editing.nowMs);
 }
 
-function asked(pod: DesiredPod, wish: 'ON' | 'OFF' | 'RESTART'): DesiredPod {
+function asked(
+  pod: DesiredPod,
+  status: PodStatus | undefined,
+  wish: 'ON' | 'OFF' | 'RESTART',
+): DesiredPod {
   if (wish === 'OFF') return { ...pod, requested: 'OFF' };
   if (wish === 'RESTART') return { ...pod, ...nextRun(pod, 'restart') };
-  return pod.requested === 'ON' ? pod : { ...pod, ...nextRun(pod, 'start') };
+  const isOn = pod.requested === 'ON' && status?.expiredGeneration !== pod.generation;
+  return isOn ? pod : { ...pod, ...nextRun(pod, 'start') };
 }
 
 /** The fields that ask for one more run. */

@@ -1,5 +1,6 @@
 import type { DesiredPod, PermissionLevel, PodStatus } from '#contracts/pod.ts';
 import { desiredPods, podKey, podStatuses } from '#contracts/pod.ts';
+import { SealBroken } from '#contracts/sealer.ts';
 import { WriteConflict } from '#contracts/store.ts';
 import type { Caller } from '../auth/caller.ts';
 import { Invalid, Refused } from '../errors.ts';
@@ -28,10 +29,19 @@ export class PodService {
     const visible = documents.filter(({ value }) => allows(levelOf(value, caller), 'READ'));
     const statuses = await podStatuses(this.#ports.store).list();
     const byKey = new Map(statuses.documents.map(({ id, value }) => [id, value]));
-    return {
-      pods: visible.map(({ id, value }) => this.#present(value, byKey.get(id), caller)),
-      warnings: broken.map(({ id }) => `pod ${id} is left out: its record is damaged`),
-    };
+    const damaged = new Set([...broken, ...statuses.broken].map(({ id }) => id));
+    const pods: object[] = [];
+    for (const { id, value } of visible) {
+      if (damaged.has(id)) continue;
+      try {
+        pods.push(this.#present(value, byKey.get(id), caller));
+      } catch (error) {
+        if (!(error instanceof SealBroken)) throw error;
+        damaged.add(id);
+      }
+    }
+    const ours = [...damaged].filter((id) => id.startsWith(podKey(caller.tenant, '')));
+    return { pods, warnings: ours.map((id) => `pod ${id} is left out: its record is damaged`) };
   }
 
   async create(body: NewPod, caller: Caller): Promise<object> {
@@ -64,8 +74,8 @@ export class PodService {
     const problem = body.networking && networkingProblem(podId, body.networking);
     if (problem) throw new Invalid([problem]);
     let changed = false;
-    const pod = await this.#edit(podId, caller, 'USER', (current) => {
-      const updated = updatedPod(current, body, this.#editing(caller));
+    const pod = await this.#edit(podId, caller, 'USER', (current, status) => {
+      const updated = updatedPod(current, body, { ...this.#editing(caller), status });
       const refusal = updated && imageRefusal(updated, this.#settings.runtime, caller);
       if (refusal) throw new Invalid([refusal]);
       changed = updated !== undefined;
@@ -129,8 +139,8 @@ export class PodService {
   ): Promise<object> {
     const { user, level } = grant;
     await this.#edit(podId, caller, 'ADMIN', (pod) => {
-      const { [user]: had, ...others } = pod.permissions;
-      if (level === undefined && had === undefined) {
+      const { [user]: _had, ...others } = pod.permissions;
+      if (level === undefined && !Object.hasOwn(pod.permissions, user)) {
         throw new Invalid([`path, user: '${user}' has no permission on this pod`]);
       }
       const permissions = level === undefined ? others : { ...others, [user]: level };

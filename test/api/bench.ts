@@ -14,10 +14,10 @@ import type { ApiSettings } from '../../api/ports.ts';
 
 /** The REST API on stand-ins, called without sockets: what its unit tests share. */
 
-export const tenant = 'default';
+const tenant = 'default';
 export const origin = 'http://api.test:3000';
 
-export interface Wire {
+interface Wire {
   readonly message: string | string[];
   readonly metadata: Record<string, unknown>;
   readonly result: unknown;
