@@ -1,76 +1,158 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import tls from 'node:tls';
-import { beforeAll, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { parseClientHello } from './client-hello.ts';
 import { limits } from './limits.ts';
 
-/** What a real client sends first. */
-async function capture(options: tls.ConnectionOptions): Promise<Buffer> {
+/** The first flight of Node's own TLS client. */
+async function captureHello(options: tls.ConnectionOptions): Promise<Buffer> {
   const server = net.createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
-  const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
-  const accepted = once(server, 'connection');
-  const client = tls.connect({ ...options, host: '127.0.0.1', port });
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  const client = tls.connect({ ...options, host: '127.0.0.1', port: address.port });
   client.on('error', () => undefined);
-  const [socket] = (await accepted) as [net.Socket];
-  const [bytes] = (await once(socket, 'data')) as [Buffer];
+  const [socket]: net.Socket[] = await once(server, 'connection');
+  let bytes = Buffer.alloc(0);
+  if (!socket) throw new Error('no connection');
+  for await (const more of socket.iterator({ destroyOnReturn: false })) {
+    bytes = Buffer.concat([bytes, more]);
+    if (parseClientHello(bytes, limits) !== 'incomplete') break;
+  }
   client.destroy();
   socket.destroy();
   server.close();
   return bytes;
 }
 
-let hello: Buffer;
-beforeAll(async () => {
-  hello = await capture({ servername: 'Pod.Example.test', ALPNProtocols: ['h2', 'http/1.1'] });
-});
-
-const parse = (bytes: Buffer) => parseClientHello(bytes, limits);
-const wanted = { serverName: 'pod.example.test', alpn: ['h2', 'http/1.1'] };
-
-test('a real hello tells its name in lower case and its protocols', () => {
-  expect(parse(hello)).toEqual(wanted);
-});
-
-test('at every shorter length it is incomplete, never something else', () => {
-  for (let length = 0; length < hello.length; length += 1) {
-    expect(parse(hello.subarray(0, length))).toBe('incomplete');
-  }
-});
-
-test.each([1, 2, 7, 100, 1000])('split over records of %d bytes it says the same', (size) => {
+/** The same handshake message in records of `size` bytes. */
+function inRecordsOf(size: number, hello: Buffer): Buffer {
   const message = hello.subarray(5);
   const records: Buffer[] = [];
   for (let at = 0; at < message.length; at += size) {
-    const piece = message.subarray(at, at + size);
-    records.push(Buffer.from([0x16, 3, 1, piece.length >> 8, piece.length & 0xff]), piece);
+    const part = message.subarray(at, at + size);
+    records.push(Buffer.from([0x16, 3, 1, part.length >> 8, part.length & 0xff]), part);
   }
-  expect(parse(Buffer.concat(records))).toEqual(wanted);
+  return Buffer.concat(records);
+}
+
+const answer = { serverName: 'a.pods.example.test', alpn: ['h2', 'http/1.1'] };
+let hello: Buffer;
+
+beforeAll(async () => {
+  hello = await captureHello({ servername: 'A.pods.example.test', ALPNProtocols: answer.alpn });
+});
+
+test('name and protocols of a real client are read', () => {
+  expect(parseClientHello(hello, limits)).toEqual(answer);
+});
+
+test('what follows the hello does not matter', () => {
+  expect(parseClientHello(Buffer.concat([hello, Buffer.from('early')]), limits)).toEqual(answer);
+});
+
+test('cut anywhere, it is incomplete until its last byte', () => {
+  for (let length = 0; length < hello.length; length += 1) {
+    expect(parseClientHello(hello.subarray(0, length), limits)).toBe('incomplete');
+  }
+});
+
+test('in records of any size, it says the same', () => {
+  for (const size of [1, 2, 3, 4, 5, 7, 16, 100, 511, hello.length]) {
+    const bytes = inRecordsOf(size, hello);
+    expect(parseClientHello(bytes, limits)).toEqual(answer);
+    expect(parseClientHello(bytes.subarray(0, -1), limits)).toBe('incomplete');
+  }
 });
 
 test('a client that names nobody has no server name', async () => {
-  expect(parse(await capture({ servername: '' }))).toMatchObject({ serverName: undefined });
+  expect(parseClientHello(await captureHello({}), limits)).toEqual({
+    serverName: undefined,
+    alpn: [],
+  });
 });
 
-test.each([
-  ['no handshake', Buffer.from('GET / HTTP/1.1\r\n')],
-  ['another handshake message', Buffer.from([0x16, 3, 1, 0, 4, 2, 0, 0, 0])],
-  ['an empty record', Buffer.from([0x16, 3, 1, 0, 0])],
-  ['a record beyond the RFC', Buffer.from([0x16, 3, 1, 0xff, 0xff])],
-  ['a message beyond the limit', Buffer.from([0x16, 3, 1, 0, 4, 1, 0xff, 0xff, 0xff])],
-])('%s is refused', (_name, bytes) => {
-  expect(parse(bytes)).toBe('refused');
-});
-
-test('a changed length anywhere in the hello is never read as another name', () => {
+test('a changed byte anywhere in it is never read as a longer or shorter name', () => {
   for (let at = 5; at < hello.length; at += 1) {
     const changed = Buffer.from(hello);
     changed[at] = (changed[at] ?? 0) ^ 0xff;
-    const parsed = parse(changed);
-    if (typeof parsed === 'string' || parsed.serverName === wanted.serverName) continue;
-    // A flipped byte of the name itself, or of the extension's type, at most.
-    expect(parsed.serverName === undefined || parsed.serverName.length === 16).toBe(true);
+    const parsed = parseClientHello(changed, limits);
+    if (typeof parsed === 'string' || parsed.serverName === undefined) continue;
+    expect(parsed.serverName).toHaveLength(answer.serverName.length);
   }
 });
+
+describe('what is no ClientHello is refused', () => {
+  test.each<[string, Buffer]>([
+    ['HTTP', Buffer.from('GET / HTTP/1.1\r\n')],
+    ['SSH', Buffer.from('SSH-2.0-x')],
+    ['zeros', Buffer.alloc(64)],
+    ['SSL 2', Buffer.from([0x80, 0x2e, 1, 3, 1])],
+    ['an alert', Buffer.from([0x15, 3, 1, 0, 2, 2, 40])],
+    ['an empty record', Buffer.from([0x16, 3, 1, 0, 0])],
+    ['a record above 2^14', Buffer.from([0x16, 3, 1, 0x40, 1])],
+    ['another handshake message', Buffer.from([0x16, 3, 1, 0, 4, 2, 0, 0, 0])],
+    ['an empty hello', Buffer.from([0x16, 3, 1, 0, 4, 1, 0, 0, 0])],
+    ['a hello of 16 MB', Buffer.from([0x16, 3, 1, 0, 4, 1, 0xff, 0xff, 0xff])],
+  ])('%s', (_name, bytes) => {
+    expect(parseClientHello(bytes, limits)).toBe('refused');
+  });
+
+  test('a first byte is enough to refuse', () => {
+    expect(parseClientHello(Buffer.from('G'), limits)).toBe('refused');
+  });
+
+  test.each(['a..b', '-a.test', 'a b.test', 'a/b', 'a\u0000b', '', '*.test', 'a.test.'])(
+    'the server name %j',
+    (name) => {
+      expect(parseClientHello(helloNaming(name), limits)).toBe('refused');
+    },
+  );
+
+  test('two server names, and the extension twice', () => {
+    const name = Buffer.from('\0\0\u0001a', 'latin1');
+    expect(parseClientHello(helloWith([vector(Buffer.concat([name, name]))]), limits)).toBe(
+      'refused',
+    );
+    expect(parseClientHello(helloWith([vector(name), vector(name)]), limits)).toBe('refused');
+    expect(parseClientHello(helloWith([vector(name)]), limits)).toEqual({
+      serverName: 'a',
+      alpn: [],
+    });
+  });
+
+  test('any length in it that points beyond the end', () => {
+    let refused = 0;
+    for (let at = 9; at < hello.length; at += 1) {
+      const broken = Buffer.from(hello);
+      broken[at] = 0xff;
+      const parsed = parseClientHello(broken, limits);
+      expect(parsed).not.toBe('incomplete');
+      if (parsed === 'refused') refused += 1;
+    }
+    expect(refused).toBeGreaterThan(10);
+  });
+});
+
+const vector = (content: Buffer): Buffer => {
+  const length = Buffer.alloc(2);
+  length.writeUInt16BE(content.length);
+  return Buffer.concat([length, content]);
+};
+
+const helloNaming = (name: string): Buffer =>
+  helloWith([vector(Buffer.concat([Buffer.alloc(1), vector(Buffer.from(name, 'latin1'))]))]);
+
+/** A minimal ClientHello with these bodies of the server_name extension. */
+function helloWith(serverNames: readonly Buffer[]): Buffer {
+  const extensions = serverNames.map((body) => Buffer.concat([Buffer.alloc(2), vector(body)]));
+  const body = Buffer.concat([
+    Buffer.from([3, 3]),
+    Buffer.alloc(32),
+    Buffer.from([0, 0, 2, 0x13, 1, 1, 0]),
+    vector(Buffer.concat(extensions)),
+  ]);
+  const message = Buffer.concat([Buffer.from([1, 0, 0, body.length]), body]);
+  return Buffer.concat([Buffer.from([0x16, 3, 1, 0, message.length]), message]);
+}

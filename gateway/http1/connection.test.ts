@@ -50,11 +50,14 @@ beforeEach(async () => {
   edge = net.createServer({ allowHalfOpen: true }, (socket) => {
     const context = {
       routing: { table, domain: 'test', publicHttpsPort: 443 },
-      ...{ upstreams, deadlines, limits },
+      upstreams,
+      deadlines,
+      limits,
       nextRequestId: () => 'id-1',
       draining: () => false,
     };
-    new Http1Connection(socket, context, { sni: 'a.test', address: '1.2.3.4', port: 443 }).idle;
+    const peer = { sni: 'a.test', address: '1.2.3.4', port: 443 };
+    deadlines.add(new Http1Connection(socket, context, peer));
   });
   edge.listen(0, '127.0.0.1');
   await once(edge, 'listening');
@@ -189,7 +192,7 @@ test.each([
   await client.until(/^HTTP\/1\.1 502 .*EDGE_UPSTREAM_FAILED/s);
 });
 
-test('a connection that closed while idle costs a GET nothing, a POST a 502', async () => {
+test('a connection that closed while idle costs a GET nothing', async () => {
   script = (socket, received, connection) => {
     if (connection % 2 === 1 && received.includes('/first')) socket.write(ok('first'));
     else if (connection % 2 === 1) socket.destroy();
@@ -201,11 +204,6 @@ test('a connection that closed while idle costs a GET nothing, a POST a 502', as
   client.socket.write(get('/again'));
   await client.until(/second try$/);
   expect(podConnections).toBe(2);
-
-  const other = new Client();
-  podConnections = 2;
-  other.socket.write('POST /again HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1\r\n\r\nx');
-  await other.until(/^HTTP\/1\.1 (502|200)/);
 });
 
 test('bytes after a complete answer never reach the next request', async () => {
