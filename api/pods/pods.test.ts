@@ -262,6 +262,17 @@ describe('permissions', () => {
     end();
   });
 
+  test('switching a pod by PUT needs the level that start and stop need', async () => {
+    await create('switch');
+    const body = { user: 'user', level: 'USER' };
+    await ada('POST', '/v3/pods/switch/permissions', { body });
+    const off = { body: { status_requested: 'OFF', description: 'x' } };
+    expect((await bench.as('user')('PUT', '/v3/pods/switch', off)).status).toBe(403);
+    expect(await shown('switch')).toMatchObject({ status_requested: 'ON', description: '' });
+    expect((await ada('PUT', '/v3/pods/switch', off)).status).toBe(200);
+    expect(await shown('switch')).toMatchObject({ status_requested: 'OFF', description: 'x' });
+  });
+
   test('a list shows what may be read, and a reader sees no values of the environment', async () => {
     await create('shared', { environment_variables: { KEY: 'sesame' } });
     await create('hidden');

@@ -74,7 +74,9 @@ export class PodService {
     const problem = body.networking && networkingProblem(podId, body.networking);
     if (problem) throw new Invalid([problem]);
     let changed = false;
-    const pod = await this.#edit(podId, caller, 'USER', (current, status) => {
+    // Switching a pod on or off is for those who may start and stop it.
+    const needed = body.status_requested === undefined ? 'USER' : 'ADMIN';
+    const pod = await this.#edit(podId, caller, needed, (current, status) => {
       const updated = updatedPod(current, body, { ...this.#editing(caller), status });
       const refusal = updated && imageRefusal(updated, this.#settings.runtime, caller);
       if (refusal) throw new Invalid([refusal]);
