@@ -9,8 +9,12 @@ import { startProblem } from './start-problem.ts';
 const stopDeadlineMs = 9_500;
 
 const stack = new AsyncDisposableStack();
+let stopping = false;
 
+/** Once: a second signal (Ctrl-C reaches us and is passed on by npm as well) must not cut it short. */
 function stop(code: number): void {
+  if (stopping) return;
+  stopping = true;
   setTimeout(() => process.exit(1), stopDeadlineMs).unref();
   stack.disposeAsync().then(
     () => process.exit(code),
@@ -21,7 +25,6 @@ function stop(code: number): void {
   );
 }
 
-// A second Ctrl-C finds the stack disposed and changes nothing; the deadline holds.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop(0));
 
 try {

@@ -1,7 +1,5 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { alive, freePorts, makeDataDir, Standalone, until } from './standalone.ts';
+import { alive, freePorts, makeDataDir, podPids, Standalone, until } from './standalone.ts';
 
 const off = { image: 'podgate/hello', status_requested: 'OFF' };
 
@@ -27,18 +25,6 @@ test('a write that was answered survives kill -9 right after it, 50 times', asyn
   }
   await podgate.stopAndForget();
 }, 300_000);
-
-/** Process ids that the shims wrote down, by pod. */
-function podPids(dataDir: string): number[] {
-  const folder = join(dataDir, 'pods', 'default');
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder).flatMap((pod) => {
-    const file = join(folder, pod, 'run.json');
-    if (!existsSync(file)) return [];
-    const { program } = JSON.parse(readFileSync(file, 'utf8')) as { program?: { pid: number } };
-    return program ? [program.pid] : [];
-  });
-}
 
 test('kill -9 with pods running: the next start has the write and adopts the pods, 5 times', async () => {
   const dataDir = makeDataDir();

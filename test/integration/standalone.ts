@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { once } from 'node:events';
 import https from 'node:https';
 import net from 'node:net';
@@ -267,6 +267,18 @@ export async function until(
     if (performance.now() > deadline) throw new Error(`waited in vain: ${explain()}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+/** Process ids of the pods' programs, as their shims wrote them down. */
+export function podPids(dataDir: string): number[] {
+  const folder = join(dataDir, 'pods', 'default');
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).flatMap((pod) => {
+    const file = join(folder, pod, 'run.json');
+    if (!existsSync(file)) return [];
+    const { program } = JSON.parse(readFileSync(file, 'utf8')) as { program?: { pid: number } };
+    return program ? [program.pid] : [];
+  });
 }
 
 /** Whether a process with this id exists (a zombie does not count). */

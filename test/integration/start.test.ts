@@ -5,10 +5,12 @@ import net from 'node:net';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
+  alive,
   environment,
   freePorts,
   makeDataDir,
   makeFolder,
+  podPids,
   root,
   runToEnd,
   Standalone,
@@ -121,9 +123,13 @@ test('npm start in a fresh clone installs what is missing and starts', async () 
     150_000,
   );
   expect(output).toContain('Podgate is running');
+  await until(() => podPids(join(folder, 'data')).length === 1);
+  const pids = podPids(join(folder, 'data'));
   const stoppedMs = performance.now();
   process.kill(-(child.pid ?? 0), 'SIGINT');
   await once(child, 'exit');
+  // npm may be gone before what it started.
+  await until(() => pids.every((pid) => !alive(pid)));
   expect(performance.now() - stoppedMs).toBeLessThan(10_000);
   rmSync(dirname(clone), { recursive: true, force: true });
 }, 180_000);
