@@ -93,7 +93,5 @@ for (let round = 0; round < rounds; round += 1) {
 }
 row('create → first https 200', creates);
 row('stop → 503 at the edge', stops);
-console.log(
-  `\nIdle memory of the main process and 2 gateway workers: ${memory.toFixed(0)} MiB (PSS).`,
-);
+console.log(`\nIdle memory of the whole process tree: ${memory.toFixed(0)} MiB (PSS).`);
 await podgate.stopAndForget();

@@ -172,6 +172,10 @@ test('health is told on the admin port', async () => {
   const admin = `http://127.0.0.1:${podgate.ports.admin}`;
   expect((await fetch(`${admin}/healthz`)).status).toBe(200);
   expect((await fetch(`${admin}/readyz`)).status).toBe(200);
+  const metrics = await (await fetch(`${admin}/metrics`)).text();
+  for (const part of ['certs', 'gateway', 'controller']) {
+    expect(metrics).toContain(`podgate_part_ready{part="${part}"} 1`);
+  }
 });
 
 test('the three printed commands work exactly as printed', async () => {
