@@ -57,7 +57,7 @@ function metrics(parts: readonly Part[]): Answer {
   const lines = [
     '# HELP podgate_part_ready Whether a part of this process does its work.',
     '# TYPE podgate_part_ready gauge',
-    ...parts.map(({ name, ready }) => `podgate_part_ready{part="${name}"} ${ready() ? 1 : 0}`),
+    ...parts.map((part) => `podgate_part_ready{part="${part.name}"} ${part.ready() ? 1 : 0}`),
   ];
   return { status: 200, type: 'text/plain; version=0.0.4', body: `${lines.join('\n')}\n` };
 }
