@@ -4,7 +4,7 @@ import tls from 'node:tls';
 import { podsDomain } from '#contracts/hosts.ts';
 import type { Route } from '#contracts/route.ts';
 import type { ClientHello } from './client-hello.ts';
-import { parseClientHello } from './client-hello.ts';
+import { ClientHelloReader } from './client-hello.ts';
 import type { Mortal } from './deadlines.ts';
 import type { Http1Context } from './http1/context.ts';
 import { pages, renderPage } from './pages/pages.ts';
@@ -14,6 +14,7 @@ import {
   errorResponse,
   sqlStates,
 } from './tcp/postgres.ts';
+import type { PostgresRefusal } from './tcp/serve.ts';
 import { refusePostgres, serveTcp } from './tcp/serve.ts';
 import { alpnFor, unrecognizedName } from './tls.ts';
 
@@ -37,7 +38,9 @@ export class Accepting implements Mortal {
   deadlineMs: number;
   readonly #raw: net.Socket;
   readonly #context: AcceptContext;
+  /** The first bytes, while they are too few to tell what they are. */
   #bytes: Buffer = Buffer.alloc(0);
+  #reader: ClientHelloReader | undefined;
   #postgres = false;
   readonly #onData = (bytes: Buffer): void => this.#data(bytes);
 
@@ -58,12 +61,18 @@ export class Accepting implements Mortal {
   }
 
   #data(bytes: Buffer): void {
+    if (this.#reader) {
+      this.#hello(this.#reader, bytes);
+      return;
+    }
     const { deadlines, limits } = this.#context.http1;
     if (this.#bytes.length === 0) this.deadlineMs = deadlines.nowMs + limits.clientHelloMs;
     this.#bytes = this.#bytes.length === 0 ? bytes : Buffer.concat([this.#bytes, bytes]);
     const first = this.#bytes[0] ?? 0;
-    if (first === tlsRecord) this.#hello();
-    else if (this.#postgres) this.#raw.destroy();
+    if (first === tlsRecord) {
+      this.#reader = new ClientHelloReader(limits);
+      this.#hello(this.#reader, this.#bytes);
+    } else if (this.#postgres) this.#raw.destroy();
     else if (first === 0) this.#postgresRequest();
     else if (httpLetters.test(String.fromCharCode(first))) {
       const page = pages.refused(400, 'this port speaks TLS: use https');
@@ -90,8 +99,8 @@ export class Accepting implements Mortal {
     this.#raw.write(request === 'ssl' ? 'S' : 'N');
   }
 
-  #hello(): void {
-    const hello = parseClientHello(this.#bytes, this.#context.http1.limits);
+  #hello(reader: ClientHelloReader, bytes: Buffer): void {
+    const hello = reader.push(bytes);
     if (hello === 'incomplete') return;
     if (hello === 'refused') {
       this.#raw.destroy();
@@ -108,7 +117,10 @@ export class Accepting implements Mortal {
     // From here on the bytes belong to TLS; nothing is read until its certificate is there.
     this.#raw.off('data', this.#onData);
     this.#raw.pause();
-    this.#raw.unshift(this.#bytes);
+    this.#raw.unshift(reader.received);
+    // An idle connection must not keep its ClientHello in memory.
+    this.#reader = undefined;
+    this.#bytes = Buffer.alloc(0);
     this.deadlineMs = this.#context.http1.deadlines.nowMs + this.#context.http1.limits.handshakeMs;
     this.#context.certificate(serverName, route !== undefined, (secureContext) => {
       if (this.#raw.destroyed) return;
@@ -122,7 +134,9 @@ export class Accepting implements Mortal {
     { alpn }: ClientHello,
     { serverName, route }: { serverName: string; route: Route | undefined },
   ): void {
-    const protocols = this.#postgres ? undefined : alpnFor(route?.protocol ?? 'http', alpn);
+    const protocol = route?.protocol ?? 'http';
+    // A Postgres client is told in its own protocol that a host speaks http: no ALPN ends it before.
+    const protocols = this.#postgres && protocol === 'http' ? undefined : alpnFor(protocol, alpn);
     const socket = new tls.TLSSocket(this.#raw, {
       isServer: true,
       secureContext,
@@ -131,20 +145,22 @@ export class Accepting implements Mortal {
     socket.on('error', () => undefined);
     socket.on('_tlsError', () => socket.destroy());
     socket.on('close', () => this.#raw.destroy());
+    // Half-open sockets stay: who leaves in the middle of a handshake has nothing left to hear.
+    const left = (): void => void socket.destroy();
+    socket.on('end', left);
     socket.once('secure', () => {
+      socket.off('end', left);
       this.#context.http1.deadlines.delete(this);
       this.#serve(socket, serverName, route);
     });
   }
 
   #serve(socket: tls.TLSSocket, serverName: string, route: Route | undefined): void {
+    const { http1 } = this.#context;
     if (route && route.protocol !== 'http') {
-      serveTcp(socket, route, this.#context.http1);
+      serveTcp(socket, route, http1);
     } else if (this.#postgres) {
-      const message = route
-        ? `${serverName} is no database, it speaks http`
-        : `there is no pod at ${serverName}`;
-      refusePostgres(socket, sqlStates.rejected, message);
+      refusePostgres(socket, http1, whyNoDatabase(serverName, route));
     } else {
       const address = clientAddress(this.#raw);
       this.#context.serveHttp(socket, { sni: serverName, address });
@@ -158,6 +174,13 @@ export class Accepting implements Mortal {
     this.#raw.resume();
     this.deadlineMs = this.#context.http1.deadlines.nowMs + this.#context.http1.limits.drainMs;
   }
+}
+
+function whyNoDatabase(serverName: string, route: Route | undefined): PostgresRefusal {
+  const { cannotConnectNow, rejected } = sqlStates;
+  if (!route) return { sqlState: rejected, message: `there is no pod at ${serverName}` };
+  if (!route.upstream) return { sqlState: cannotConnectNow, message: route.message };
+  return { sqlState: rejected, message: `${serverName} is no database, it speaks http` };
 }
 
 /** Without the prefix of an IPv4 address that came in on the IPv6 socket (RFC 4291, 2.5.5.2). */

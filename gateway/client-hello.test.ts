@@ -2,8 +2,12 @@ import { once } from 'node:events';
 import net from 'node:net';
 import tls from 'node:tls';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { parseClientHello } from './client-hello.ts';
+import type { ClientHello } from './client-hello.ts';
+import { ClientHelloReader } from './client-hello.ts';
 import { limits } from './limits.ts';
+
+const read = (bytes: Buffer): ClientHello | 'incomplete' | 'refused' =>
+  new ClientHelloReader(limits).push(bytes);
 
 /** The first flight of Node's own TLS client. */
 async function captureHello(options: tls.ConnectionOptions): Promise<Buffer> {
@@ -18,7 +22,7 @@ async function captureHello(options: tls.ConnectionOptions): Promise<Buffer> {
   if (!socket) throw new Error('no connection');
   for await (const more of socket.iterator({ destroyOnReturn: false })) {
     bytes = Buffer.concat([bytes, more]);
-    if (parseClientHello(bytes, limits) !== 'incomplete') break;
+    if (read(bytes) !== 'incomplete') break;
   }
   client.destroy();
   socket.destroy();
@@ -45,29 +49,59 @@ beforeAll(async () => {
 });
 
 test('name and protocols of a real client are read', () => {
-  expect(parseClientHello(hello, limits)).toEqual(answer);
+  expect(read(hello)).toEqual(answer);
 });
 
 test('what follows the hello does not matter', () => {
-  expect(parseClientHello(Buffer.concat([hello, Buffer.from('early')]), limits)).toEqual(answer);
+  expect(read(Buffer.concat([hello, Buffer.from('early')]))).toEqual(answer);
 });
 
 test('cut anywhere, it is incomplete until its last byte', () => {
   for (let length = 0; length < hello.length; length += 1) {
-    expect(parseClientHello(hello.subarray(0, length), limits)).toBe('incomplete');
+    expect(read(hello.subarray(0, length))).toBe('incomplete');
   }
 });
 
 test('in records of any size, it says the same', () => {
   for (const size of [1, 2, 3, 4, 5, 7, 16, 100, 511, hello.length]) {
     const bytes = inRecordsOf(size, hello);
-    expect(parseClientHello(bytes, limits)).toEqual(answer);
-    expect(parseClientHello(bytes.subarray(0, -1), limits)).toBe('incomplete');
+    expect(read(bytes)).toEqual(answer);
+    expect(read(bytes.subarray(0, -1))).toBe('incomplete');
   }
 });
 
+test('cut into two or more segments anywhere, it says the same, and nothing received is lost', () => {
+  for (const bytes of [hello, inRecordsOf(3, hello), inRecordsOf(100, hello)]) {
+    for (let cut = 1; cut < bytes.length; cut += 1) {
+      const reader = new ClientHelloReader(limits);
+      expect(reader.push(bytes.subarray(0, cut))).toBe('incomplete');
+      expect(reader.push(bytes.subarray(cut))).toEqual(answer);
+      expect(reader.received.equals(bytes)).toBe(true);
+    }
+    const reader = new ClientHelloReader(limits);
+    for (let at = 0; at < bytes.length - 1; at += 1) {
+      expect(reader.push(bytes.subarray(at, at + 1))).toBe('incomplete');
+    }
+    expect(reader.push(bytes.subarray(-1))).toEqual(answer);
+  }
+});
+
+test('a hello that never ends is refused at its bound, at a cost that grows with its bytes only', () => {
+  const message = Buffer.alloc(20_000);
+  message.writeUInt32BE(0x01_00_ea_60);
+  const slow = inRecordsOf(1, Buffer.concat([Buffer.alloc(5), message]));
+  const reader = new ClientHelloReader(limits);
+  const before = process.cpuUsage();
+  let at = 0;
+  for (; reader.push(slow.subarray(at, at + 7)) === 'incomplete'; at += 7);
+  // A few milliseconds are usual; parsing anew with each segment takes many seconds.
+  expect(process.cpuUsage(before).user).toBeLessThan(2_000_000);
+  expect(at).toBeGreaterThan(limits.clientHelloBytesMax - 7);
+  expect(at).toBeLessThan(limits.clientHelloBytesMax + 14);
+});
+
 test('a client that names nobody has no server name', async () => {
-  expect(parseClientHello(await captureHello({}), limits)).toEqual({
+  expect(read(await captureHello({}))).toEqual({
     serverName: undefined,
     alpn: [],
   });
@@ -77,7 +111,7 @@ test('a changed byte anywhere in it is never read as a longer or shorter name', 
   for (let at = 5; at < hello.length; at += 1) {
     const changed = Buffer.from(hello);
     changed[at] = (changed[at] ?? 0) ^ 0xff;
-    const parsed = parseClientHello(changed, limits);
+    const parsed = read(changed);
     if (typeof parsed === 'string' || parsed.serverName === undefined) continue;
     expect(parsed.serverName).toHaveLength(answer.serverName.length);
   }
@@ -96,27 +130,25 @@ describe('what is no ClientHello is refused', () => {
     ['an empty hello', Buffer.from([0x16, 3, 1, 0, 4, 1, 0, 0, 0])],
     ['a hello of 16 MB', Buffer.from([0x16, 3, 1, 0, 4, 1, 0xff, 0xff, 0xff])],
   ])('%s', (_name, bytes) => {
-    expect(parseClientHello(bytes, limits)).toBe('refused');
+    expect(read(bytes)).toBe('refused');
   });
 
   test('a first byte is enough to refuse', () => {
-    expect(parseClientHello(Buffer.from('G'), limits)).toBe('refused');
+    expect(read(Buffer.from('G'))).toBe('refused');
   });
 
   test.each(['a..b', '-a.test', 'a b.test', 'a/b', 'a\u0000b', '', '*.test', 'a.test.'])(
     'the server name %j',
     (name) => {
-      expect(parseClientHello(helloNaming(name), limits)).toBe('refused');
+      expect(read(helloNaming(name))).toBe('refused');
     },
   );
 
   test('two server names, and the extension twice', () => {
     const name = Buffer.from('\0\0\u0001a', 'latin1');
-    expect(parseClientHello(helloWith([vector(Buffer.concat([name, name]))]), limits)).toBe(
-      'refused',
-    );
-    expect(parseClientHello(helloWith([vector(name), vector(name)]), limits)).toBe('refused');
-    expect(parseClientHello(helloWith([vector(name)]), limits)).toEqual({
+    expect(read(helloWith([vector(Buffer.concat([name, name]))]))).toBe('refused');
+    expect(read(helloWith([vector(name), vector(name)]))).toBe('refused');
+    expect(read(helloWith([vector(name)]))).toEqual({
       serverName: 'a',
       alpn: [],
     });
@@ -127,7 +159,7 @@ describe('what is no ClientHello is refused', () => {
     for (let at = 9; at < hello.length; at += 1) {
       const broken = Buffer.from(hello);
       broken[at] = 0xff;
-      const parsed = parseClientHello(broken, limits);
+      const parsed = read(broken);
       expect(parsed).not.toBe('incomplete');
       if (parsed === 'refused') refused += 1;
     }

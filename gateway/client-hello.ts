@@ -8,6 +8,8 @@ export interface ClientHello {
 }
 
 const recordHeaderBytes = 5;
+const recordBytesMax = 16_384;
+const messageHeaderBytes = 4;
 const handshakeRecord = 0x16;
 const clientHelloType = 1;
 const serverNameExtension = 0;
@@ -16,51 +18,92 @@ const hostName =
   /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$/;
 
 /**
- * Reads the ClientHello (RFC 8446, 4.1.2) from the first bytes of a connection, whatever segments
- * and records it comes in. What does not parse is refused: guessing "no name" would let a client
- * choose another host's TLS terms.
+ * Reads the ClientHello (RFC 8446, 4.1.2) as it comes in, in whatever segments and records. Each byte
+ * is looked at once: parsing anew with every segment would let 64 KB of one-byte records cost a
+ * worker seconds. What does not parse is refused: guessing "no name" would let a client choose
+ * another host's TLS terms.
  */
-export function parseClientHello(
-  bytes: Buffer,
-  limits: Limits,
-): ClientHello | 'incomplete' | 'refused' {
-  const message = joinRecords(bytes, limits);
-  if (typeof message === 'string') return message;
+export class ClientHelloReader {
+  readonly #bytesMax: number;
+  readonly #received = new GrowingBytes();
+  readonly #message = new GrowingBytes();
+  /** Where the bytes begin that are not taken into the message yet. */
+  #at = 0;
+  #recordLeft = 0;
+
+  constructor({ clientHelloBytesMax }: Limits) {
+    this.#bytesMax = clientHelloBytesMax;
+  }
+
+  /** Everything pushed so far: TLS itself wants to read it again. */
+  get received(): Buffer {
+    return this.#received.bytes;
+  }
+
+  push(bytes: Buffer): ClientHello | 'incomplete' | 'refused' {
+    this.#received.append(bytes);
+    for (;;) {
+      const step = this.#recordLeft === 0 ? this.#recordHeader() : this.#recordContent();
+      if (step !== 'next') return step;
+    }
+  }
+
+  /** RFC 8446, 5.1: no record of a handshake is empty, none above 2^14 bytes. */
+  #recordHeader(): 'next' | 'incomplete' | 'refused' {
+    const header = this.received.subarray(this.#at, this.#at + recordHeaderBytes);
+    const [type = handshakeRecord, major = 3] = header;
+    if (type !== handshakeRecord || major !== 3 || this.#at > this.#bytesMax) return 'refused';
+    if (header.length < recordHeaderBytes) return 'incomplete';
+    this.#recordLeft = header.readUInt16BE(3);
+    this.#at += recordHeaderBytes;
+    return this.#recordLeft === 0 || this.#recordLeft > recordBytesMax ? 'refused' : 'next';
+  }
+
+  #recordContent(): ClientHello | 'next' | 'incomplete' | 'refused' {
+    const part = this.received.subarray(this.#at, this.#at + this.#recordLeft);
+    if (part.length === 0) return 'incomplete';
+    this.#message.append(part);
+    this.#at += part.length;
+    this.#recordLeft -= part.length;
+    const message = this.#message.bytes;
+    if (message[0] !== clientHelloType) return 'refused';
+    if (message.length < messageHeaderBytes) return 'next';
+    const wanted = messageHeaderBytes + message.readUIntBE(1, 3);
+    if (wanted > this.#bytesMax) return 'refused';
+    return message.length < wanted
+      ? 'next'
+      : parseHello(message.subarray(messageHeaderBytes, wanted));
+  }
+}
+
+/** Bytes that grow at their end, each copied a bounded number of times. */
+class GrowingBytes {
+  #store = Buffer.allocUnsafe(2_048); // a usual ClientHello with a post-quantum key share
+  #length = 0;
+
+  get bytes(): Buffer {
+    return this.#store.subarray(0, this.#length);
+  }
+
+  append(bytes: Buffer): void {
+    const length = this.#length + bytes.length;
+    if (length > this.#store.length) {
+      const larger = Buffer.allocUnsafe(Math.max(length, 2 * this.#store.length));
+      this.#store.copy(larger, 0, 0, this.#length);
+      this.#store = larger;
+    }
+    bytes.copy(this.#store, this.#length);
+    this.#length = length;
+  }
+}
+
+function parseHello(message: Buffer): ClientHello | 'refused' {
   try {
     return readHello(new Reader(message));
   } catch (error) {
     if (error instanceof RangeError) return 'refused';
     throw error;
   }
-}
-
-/** The handshake message of as many records as it takes. */
-function joinRecords(bytes: Buffer, limits: Limits): Buffer | 'incomplete' | 'refused' {
-  let message: Buffer = Buffer.alloc(0);
-  let at = 0;
-  while (at <= limits.clientHelloBytesMax) {
-    const record = readRecord(bytes, at);
-    if (typeof record === 'string') return record;
-    at += recordHeaderBytes + record.length;
-    message = Buffer.concat([message, record]);
-    if (message[0] !== clientHelloType) return 'refused';
-    if (message.length < 4) continue;
-    const wanted = 4 + message.readUIntBE(1, 3);
-    if (wanted > limits.clientHelloBytesMax) return 'refused';
-    if (message.length >= wanted) return message.subarray(4, wanted);
-  }
-  return 'refused';
-}
-
-/** The content of the record at `at`. RFC 8446, 5.1: none is empty, none above 2^14 bytes. */
-function readRecord(bytes: Buffer, at: number): Buffer | 'incomplete' | 'refused' {
-  const [type = handshakeRecord, major = 3] = bytes.subarray(at, at + 2);
-  if (type !== handshakeRecord || major !== 3) return 'refused';
-  const start = at + recordHeaderBytes;
-  if (bytes.length < start) return 'incomplete';
-  const length = bytes.readUInt16BE(at + 3);
-  if (length === 0 || length > 16_384) return 'refused';
-  return bytes.length < start + length ? 'incomplete' : bytes.subarray(start, start + length);
 }
 
 /** Takes pieces off the front; throws RangeError where they are not there. */

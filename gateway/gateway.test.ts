@@ -1,12 +1,14 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import tls from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Certificate } from '#contracts/certificate.ts';
 import { certificates } from '#contracts/certificate.ts';
 import { sealContext } from '#contracts/pod.ts';
 import type { Route } from '#contracts/route.ts';
@@ -39,30 +41,61 @@ const settings = {
   api: { host: '127.0.0.1', port: 1 },
 };
 const ports = { routes: bus, sealer, clock: systemClock, random: systemRandom, log: silent };
-const start = (routes: MemoryRouteBus): Promise<Gateway> =>
-  startGateway({ ...ports, routes, certificates: certificates(store) }, settings);
+const start = (
+  routes: MemoryRouteBus,
+  other: Partial<typeof settings> = {},
+  collection = certificates(store),
+): Promise<Gateway> =>
+  startGateway({ ...ports, routes, certificates: collection }, { ...settings, ...other });
+
+const identities = new Map<string, { chain: string; key: string }>();
+
+/** A self-signed certificate for one name, made once. */
+function makeIdentity(host: string): { chain: string; key: string } {
+  const known = identities.get(host);
+  if (known) return known;
+  const argv =
+    'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k.pem -out c.pem ' +
+    `-days 2 -subj /CN=t -addext subjectAltName=DNS:${host}`;
+  execFileSync('openssl', argv.split(' '), { cwd: folder, stdio: 'pipe' });
+  const chain = readFileSync(join(folder, 'c.pem'), 'utf8');
+  const made = { chain, key: readFileSync(join(folder, 'k.pem'), 'utf8') };
+  identities.set(host, made);
+  return made;
+}
+
+function certificate(id: string, host: string, key = makeIdentity(host).key): Certificate {
+  return {
+    hosts: [host],
+    chain: makeIdentity(host).chain,
+    key: sealer.seal(key, sealContext.certificate(id)),
+    notBeforeMs: 0,
+    notAfterMs: Number.MAX_SAFE_INTEGER,
+    renewAtMs: Number.MAX_SAFE_INTEGER,
+    issuer: 'test',
+  };
+}
+
+/** The names of the certificate that is shown for a host. */
+function namesShown(host: string, port: number): Promise<string | undefined> {
+  return new Promise((resolve, reject) => {
+    const options = { host: '127.0.0.1', port, servername: host, rejectUnauthorized: false };
+    const socket = tls.connect(options, () => {
+      resolve(socket.getPeerCertificate().subjectaltname);
+      socket.destroy();
+    });
+    socket.on('error', reject);
+  });
+}
 
 beforeAll(async () => {
   upstream = http.createServer((_request, response) => response.end('from the pod'));
   upstream.listen(0, '127.0.0.1');
   await once(upstream, 'listening');
-  const argv =
-    'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k.pem -out c.pem ' +
-    '-days 2 -subj /CN=t -addext subjectAltName=DNS:*.pods.example.test';
-  execFileSync('openssl', argv.split(' '), { cwd: folder, stdio: 'pipe' });
-  ca = readFileSync(join(folder, 'c.pem'), 'utf8');
-  const key = readFileSync(join(folder, 'k.pem'), 'utf8');
+  ca = makeIdentity('*.pods.example.test').chain;
   await certificates(store).put(
     'wildcard',
-    {
-      hosts: ['*.pods.example.test'],
-      chain: ca,
-      key: sealer.seal(key, sealContext.certificate('wildcard')),
-      notBeforeMs: 0,
-      notAfterMs: Number.MAX_SAFE_INTEGER,
-      renewAtMs: Number.MAX_SAFE_INTEGER,
-      issuer: 'test',
-    },
+    certificate('wildcard', '*.pods.example.test'),
     'absent',
   );
   gateway = await start(bus);
@@ -196,4 +229,123 @@ test('stop leaves no worker behind', async () => {
   const pids = short.workerPids();
   await short.stop();
   for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow(/ESRCH/);
+}, 30_000);
+
+test('before any table is known, a pod is on its way and not unknown', async () => {
+  const dataDir = mkdtempSync(join(folder, 'new-'));
+  const early = await start(new MemoryRouteBus(), { dataDir });
+  const answer = await get('one.pods.example.test', early.httpsPort);
+  expect(answer.status).toBe(503);
+  await early.stop();
+}, 30_000);
+
+test('a certificate that cannot be used costs its host the own one, and no process its life', async () => {
+  const own = certificates(store);
+  const [cut, moved] = ['cut.pods.example.test', 'moved.pods.example.test'];
+  await own.put('pod/default/cut', certificate('pod/default/cut', cut, 'no key at all'), 'absent');
+  // Sealed for another place: opening it throws in the parent.
+  await own.put('pod/default/moved', certificate('pod/default/other', moved), 'absent');
+  await publish(bus.put(1, route('cut')));
+  await publish(bus.put(1, route('moved')));
+  const before = gateway.workerPids();
+  for (const host of [cut, moved, cut, moved]) {
+    expect((await get(host, gateway.httpsPort)).status).toBe(200);
+  }
+  expect(gateway.workerPids()).toEqual(before);
+}, 30_000);
+
+test('a certificate that is stored while the gateway starts is not missed', async () => {
+  const host = 'during.pods.example.test';
+  const real = certificates(store);
+  const slow = {
+    ...real,
+    list: async () => {
+      const listed = await real.list();
+      await real.put('pod/default/during', certificate('pod/default/during', host), 'absent');
+      return listed;
+    },
+  };
+  const dataDir = mkdtempSync(join(folder, 'during-'));
+  const own = new MemoryRouteBus();
+  const starting = await start(own, { dataDir }, slow);
+  await own.begin(1, [route('during')]);
+  await eventually(() => starting.ready());
+  await eventually(async () => (await namesShown(host, starting.httpsPort)) === `DNS:${host}`);
+  await starting.stop();
+}, 30_000);
+
+test('tables of the last run bring back no certificate that was replaced since', async () => {
+  const dataDir = mkdtempSync(join(folder, 'old-'));
+  mkdirSync(join(dataDir, 'gateway'));
+  const old = { ...certificate('wildcard', 'old.test'), hosts: ['*.pods.example.test'] };
+  writeFileSync(
+    join(dataDir, 'gateway', 'tables.json'),
+    JSON.stringify({ savedAtMs: 1, routes: [route('past')], certificates: { wildcard: old } }),
+  );
+  const alone = await start(new MemoryRouteBus(), { dataDir });
+  await eventually(() => alone.ready());
+  expect((await get('past.pods.example.test', alone.httpsPort)).status).toBe(200);
+  expect(await namesShown('past.pods.example.test', alone.httpsPort)).toBe(
+    'DNS:*.pods.example.test',
+  );
+  await alone.stop();
+}, 30_000);
+
+test('a certificate that changes before there are routes leaves the tables of the last run alone', async () => {
+  const dataDir = mkdtempSync(join(folder, 'wiped-'));
+  const file = join(dataDir, 'gateway', 'tables.json');
+  mkdirSync(join(dataDir, 'gateway'));
+  const saved = { savedAtMs: 1, routes: [route('past')], certificates: {} };
+  writeFileSync(file, JSON.stringify(saved));
+  const alone = await start(new MemoryRouteBus(), { dataDir });
+  await certificates(store).put(
+    'pod/default/new',
+    certificate('pod/default/new', 'new.pods.example.test'),
+    'absent',
+  );
+  await eventually(() => alone.ready());
+  expect((await get('past.pods.example.test', alone.httpsPort)).status).toBe(200);
+  await alone.stop();
+  expect(readFileSync(file, 'utf8')).toContain('past.pods');
+}, 30_000);
+
+test('what was published last is on disk after a stop', async () => {
+  const dataDir = mkdtempSync(join(folder, 'flushed-'));
+  const own = new MemoryRouteBus();
+  const short = await start(own, { dataDir });
+  const revision = await own.begin(1, [route('last')]);
+  await eventually(() => own.acks().some((ack) => ack.revision >= revision));
+  await short.stop();
+  expect(readFileSync(join(dataDir, 'gateway', 'tables.json'), 'utf8')).toContain('last.pods');
+}, 30_000);
+
+test('a broken feed is followed again', async () => {
+  const real = certificates(store);
+  let breaks = 2;
+  const flaky = {
+    ...real,
+    list: () => (breaks-- > 0 ? Promise.reject(new Error('store is away')) : real.list()),
+  };
+  const dataDir = mkdtempSync(join(folder, 'flaky-'));
+  const own = new MemoryRouteBus();
+  const starting = await start(own, { dataDir }, flaky);
+  await own.begin(1, [route('later')]);
+  await eventually(async () => {
+    const answer = await get('later.pods.example.test', starting.httpsPort).catch(() => undefined);
+    return answer?.status === 200;
+  });
+  await starting.stop();
+}, 30_000);
+
+test('5,000 routes reach the workers in parts, and one request sees the last of them', async () => {
+  const own = new MemoryRouteBus();
+  const dataDir = mkdtempSync(join(folder, 'many-'));
+  const large = await start(own, { dataDir });
+  const routes = Array.from({ length: 5_000 }, (_, index) => route(`n${index}`));
+  const revision = await own.begin(1, routes);
+  await eventually(() => own.acks().some((ack) => ack.revision >= revision));
+  for (const name of ['n0', 'n999', 'n1000', 'n4999']) {
+    expect((await get(`${name}.pods.example.test`, large.httpsPort)).status).toBe(200);
+  }
+  await large.stop();
 }, 30_000);

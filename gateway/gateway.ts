@@ -3,16 +3,17 @@ import type { Certificate } from '#contracts/certificate.ts';
 import type { Clock } from '#contracts/clock.ts';
 import { podsDomain } from '#contracts/hosts.ts';
 import type { Log } from '#contracts/log.ts';
-import { sealContext } from '#contracts/pod.ts';
 import type { Random } from '#contracts/random.ts';
-import type { Address, Route, RouteBus } from '#contracts/route.ts';
+import type { Address, Route, RouteBus, RouteEvent } from '#contracts/route.ts';
 import type { Sealer } from '#contracts/sealer.ts';
 import type { Collection } from '#contracts/store.ts';
-import { CertificateTable } from './certificate-table.ts';
+import { CertificateFeed } from './certificate-feed.ts';
+import { keepFollowing } from './follow.ts';
 import { bindListeners } from './listeners.ts';
 import type { ToWorker } from './messages.ts';
+import { routeMessages } from './messages.ts';
 import { changeFor } from './route-feed.ts';
-import { byHost, loadTables, saveTables } from './snapshot.ts';
+import { TableFile } from './snapshot.ts';
 import type { Identity } from './tls.ts';
 import { Workers } from './workers.ts';
 
@@ -48,7 +49,6 @@ export interface Gateway {
 }
 
 const snapshotWaitMs = 2_000; // then the tables of the last run are better than none
-const saveDelayMs = 500; // a burst of changes is one write
 const workersStartMs = 10_000; // a machine that is busy starting everything else
 const ticketMasterBytes = 32;
 
@@ -61,14 +61,11 @@ export async function startGateway(
   const listeners = await bindListeners(wanted, settings.workers, ports.clock);
   const [httpsPort = 0, httpPort = 0] = listeners.ports;
   const parent = new Parent(ports, { ...settings, httpsPort, httpPort });
-  await parent.loadCertificates();
+  const abort = new AbortController();
+  const certificatesFollowed = await parent.followCertificates(abort.signal);
   const workers = parent.startWorkers(listeners.handles);
   await parent.listening(workersStartMs);
-  const abort = new AbortController();
-  const loops = Promise.all([
-    parent.followRoutes(abort.signal),
-    parent.followCertificates(abort.signal),
-  ]);
+  const routesFollowed = parent.followRoutes(abort.signal);
   return {
     httpsPort,
     httpPort,
@@ -76,9 +73,9 @@ export async function startGateway(
     ready: () => parent.hasTables && workers.ready,
     stop: async () => {
       abort.abort();
-      parent.stop();
       await workers.stop();
-      await loops;
+      await Promise.all([certificatesFollowed.end, routesFollowed]);
+      await parent.stop();
       for (const handle of listeners.handles.flat()) handle.close();
     },
   };
@@ -89,22 +86,28 @@ class Parent {
   hasTables = false;
   readonly #ports: GatewayPorts;
   readonly #settings: GatewaySettings;
-  readonly #file: string;
+  readonly #file: TableFile;
   readonly #ticketMaster: Buffer;
-  readonly #certificates = new CertificateTable();
-  #routes = new Map<string, Route>();
+  readonly #certificates: CertificateFeed;
+  readonly #routes = new Map<string, Route>();
   #revision = -1;
   #acknowledged = -1;
   #workers: Workers | undefined;
   readonly #allListen = Promise.withResolvers<void>();
-  #cancelSave: (() => void) | undefined;
   #cancelWait: (() => void) | undefined;
 
   constructor(ports: GatewayPorts, settings: GatewaySettings) {
     this.#ports = ports;
     this.#settings = settings;
-    this.#file = join(settings.dataDir, 'gateway', 'tables.json');
     this.#ticketMaster = ports.random.bytes(ticketMasterBytes);
+    this.#certificates = new CertificateFeed({
+      ...ports,
+      changed: (hosts) => this.#certificatesChanged(hosts),
+    });
+    this.#file = new TableFile(join(settings.dataDir, 'gateway', 'tables.json'), ports, () => ({
+      routes: [...this.#routes.values()],
+      certificates: Object.fromEntries(this.#certificates.entries()),
+    }));
   }
 
   startWorkers(handles: ConstructorParameters<typeof Workers>[0]): Workers {
@@ -113,8 +116,11 @@ class Parent {
       clock,
       log,
       greeting: (number) => this.#greeting(number),
-      wanted: (host, answer) =>
-        answer({ kind: 'certificate', host, identity: this.#identity(host) }),
+      wanted: (host, answer) => {
+        const identity = this.#certificates.identity(host);
+        answer({ kind: 'certificate', host, identity });
+      },
+      unusable: (host, reason) => log.error({ host, reason }, 'a certificate cannot be used'),
       changed: () => {
         this.#acknowledge();
         if (this.#workers?.ready) this.#allListen.resolve();
@@ -130,70 +136,65 @@ class Parent {
     cancel();
   }
 
+  /** Resolves when the certificates are read, or cannot be; `end` resolves after the signal. */
+  async followCertificates(signal: AbortSignal): Promise<{ readonly end: Promise<void> }> {
+    const tried = Promise.withResolvers<void>();
+    const follow = (): Promise<void> =>
+      this.#certificates.follow(signal, tried.resolve).finally(tried.resolve);
+    const end = keepFollowing('certificates', follow, { ...this.#ports, signal });
+    await tried.promise;
+    return { end };
+  }
+
   async followRoutes(signal: AbortSignal): Promise<void> {
-    const { routes, clock, log } = this.#ports;
-    this.#cancelWait = clock.after(snapshotWaitMs, () => void this.#loadTables());
-    for await (const event of routes.follow(this.#settings.id, signal)) {
-      const change = changeFor(event, this.#routes);
-      if (change === 'refused') {
-        log.error(
-          { revision: event.revision },
-          'a snapshot without a fifth of the routes is refused',
-        );
-        continue;
+    this.#cancelWait = this.#ports.clock.after(snapshotWaitMs, () => void this.#loadTables());
+    const follow = async (): Promise<void> => {
+      for await (const event of this.#ports.routes.follow(this.#settings.id, signal)) {
+        this.#heard(event);
       }
-      for (const bad of change.quarantined) log.error(bad, 'a route is quarantined');
-      this.#apply(change.puts, change.drops, change.revision);
-    }
+    };
+    await keepFollowing('routes', follow, { ...this.#ports, signal });
   }
 
-  async followCertificates(signal: AbortSignal): Promise<void> {
-    for await (const { id } of this.#ports.certificates.watch(signal)) {
-      try {
-        const stored = await this.#ports.certificates.get(id);
-        const hosts = stored
-          ? this.#certificates.put(id, stored.value)
-          : this.#certificates.remove(id);
-        this.#certificatesChanged(hosts);
-      } catch (error) {
-        this.#ports.log.error({ certificate: id, error: String(error) }, 'certificate not loaded');
-      }
-    }
-  }
-
-  async loadCertificates(): Promise<void> {
-    const { documents, broken } = await this.#ports.certificates.list();
-    for (const { id, value } of documents) this.#certificates.put(id, value);
-    for (const bad of broken) this.#ports.log.error(bad, 'certificate not loaded');
-  }
-
-  stop(): void {
+  async stop(): Promise<void> {
     this.#cancelWait?.();
-    this.#cancelSave?.();
+    await this.#file.flush();
+  }
+
+  #heard(event: RouteEvent): void {
+    const { log } = this.#ports;
+    const change = changeFor(event, this.#routes);
+    if (change === 'refused') {
+      const { revision } = event;
+      log.error({ revision }, 'a snapshot without a fifth of the routes is refused');
+      return;
+    }
+    for (const bad of change.quarantined) log.error(bad, 'a route is quarantined');
+    this.#apply(change.puts, change.drops, change.revision);
   }
 
   /** With no controller heard of, what was served last is served again. */
   async #loadTables(): Promise<void> {
-    const tables = this.hasTables ? undefined : await loadTables(this.#file);
+    const tables = this.hasTables ? undefined : await this.#file.load();
     if (!tables || this.hasTables) return;
     const ageMs = this.#ports.clock.nowMs() - tables.savedAtMs;
     this.#ports.log.warn(
       { ageMs },
       'no routes from a controller yet: serving those of the last run',
     );
-    for (const [id, certificate] of Object.entries(tables.certificates)) {
-      this.#certificatesChanged(this.#certificates.put(id, certificate));
-    }
+    this.#certificates.restore(new Map(Object.entries(tables.certificates)));
     this.#apply(tables.routes, [], 0);
   }
 
   #apply(puts: readonly Route[], drops: readonly string[], revision: number): void {
     for (const host of drops) this.#routes.delete(host);
-    for (const [host, route] of byHost(puts)) this.#routes.set(host, route);
-    this.#revision = revision;
+    for (const route of puts) this.#routes.set(route.host, route);
+    this.#revision = Math.max(this.#revision, revision);
     this.hasTables = true;
-    this.#workers?.broadcast({ kind: 'routes', puts, drops, revision });
-    this.#save();
+    for (const message of routeMessages(puts, drops, this.#revision)) {
+      this.#workers?.broadcast(message);
+    }
+    this.#file.changed();
   }
 
   #acknowledge(): void {
@@ -203,26 +204,17 @@ class Parent {
     this.#ports.routes.acknowledge({ gateway: this.#settings.id, revision });
   }
 
-  #greeting(number: number): ToWorker[] {
+  *#greeting(number: number): Generator<ToWorker> {
     const { domain, publicHttpsPort, httpPort, api } = this.#settings;
     const ticketMaster = this.#ticketMaster;
     const terms = { number, domain, publicHttpsPort, httpPort, api, ticketMaster };
-    const begin = { kind: 'begin', terms, wildcard: this.#wildcard() } as const;
-    if (!this.hasTables) return [begin];
-    const puts = [...this.#routes.values()];
-    return [begin, { kind: 'routes', puts, drops: [], revision: this.#revision }];
+    yield { kind: 'begin', terms, wildcard: this.#wildcard() };
+    if (this.hasTables) yield* routeMessages([...this.#routes.values()], [], this.#revision);
+    yield { kind: 'serve' };
   }
 
   #wildcard(): Identity | undefined {
-    return this.#identity(`*.${podsDomain(this.#settings.domain)}`);
-  }
-
-  #identity(host: string): Identity | undefined {
-    const found = this.#certificates.find(host);
-    if (!found) return undefined;
-    const { id, certificate } = found;
-    const key = this.#ports.sealer.open(certificate.key, sealContext.certificate(id));
-    return { chain: certificate.chain, key };
+    return this.#certificates.identity(`*.${podsDomain(this.#settings.domain)}`);
   }
 
   #certificatesChanged(hosts: readonly string[]): void {
@@ -230,21 +222,7 @@ class Parent {
     this.#workers?.broadcast({ kind: 'certificates-changed', hosts });
     const identity = hosts.some((host) => host.startsWith('*.')) ? this.#wildcard() : undefined;
     if (identity) this.#workers?.broadcast({ kind: 'wildcard', identity });
-    this.#save();
-  }
-
-  #save(): void {
-    if (this.#cancelSave) return;
-    const { clock, log } = this.#ports;
-    this.#cancelSave = clock.after(saveDelayMs, () => {
-      this.#cancelSave = undefined;
-      saveTables(this.#file, {
-        savedAtMs: clock.nowMs(),
-        routes: [...this.#routes.values()],
-        certificates: Object.fromEntries(this.#certificates.entries()),
-      }).catch((error: unknown) => {
-        log.error({ error: String(error) }, 'the tables could not be saved');
-      });
-    });
+    // Before there are routes, saving would replace those of the last run with none.
+    if (this.hasTables) this.#file.changed();
   }
 }

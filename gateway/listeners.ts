@@ -45,6 +45,9 @@ export interface Listeners {
   readonly handles: readonly (readonly Handle[])[];
 }
 
+/** How a kernel without IPv6, or with it switched off, refuses `::`. */
+const withoutIpv6: ReadonlySet<string> = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL']);
+
 const triesMax = 10;
 const tryAgainMs = 100; // the workers of a parent that was killed need a moment to go
 
@@ -98,7 +101,7 @@ function bind(port: number): TcpHandle {
   if (typeof both !== 'number') return both;
   const code = getSystemErrorName(both);
   // Without IPv6 on this machine there is IPv4.
-  if (code !== 'EAFNOSUPPORT' && code !== 'EINVAL') throw new PortTaken(port, code);
+  if (!withoutIpv6.has(code)) throw new PortTaken(port, code);
   const v4 = createServerHandle('0.0.0.0', port, 4, -1, reusePort);
   if (typeof v4 === 'number') throw new PortTaken(port, getSystemErrorName(v4));
   return v4;

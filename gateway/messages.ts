@@ -15,7 +15,8 @@ export interface WorkerTerms {
 interface RouteChanges {
   readonly puts: readonly Route[];
   readonly drops: readonly string[];
-  readonly revision: number;
+  /** The table's revision with this message applied; undefined while more of it follows. */
+  readonly revision: number | undefined;
 }
 
 export type ToWorker =
@@ -26,9 +27,33 @@ export type ToWorker =
   /** What was loaded for these hosts is out of date. */
   | { readonly kind: 'certificates-changed'; readonly hosts: readonly string[] }
   | { readonly kind: 'wildcard'; readonly identity: Identity }
+  /** Everything known was sent: accept connections. Queued ones must not meet an empty table. */
+  | { readonly kind: 'serve' }
   | { readonly kind: 'drain' };
 
 export type FromWorker =
   | { readonly kind: 'ready' }
   | { readonly kind: 'applied'; readonly revision: number }
-  | { readonly kind: 'certificate-wanted'; readonly host: string };
+  | { readonly kind: 'certificate-wanted'; readonly host: string }
+  | { readonly kind: 'certificate-unusable'; readonly host: string; readonly reason: string };
+
+// About 300 KB: a worker takes it in within milliseconds and serves before the next.
+const routesPerMessage = 1_000;
+
+/** A change of the table in messages of bounded size; only the last one carries the revision. */
+export function* routeMessages(
+  puts: readonly Route[],
+  drops: readonly string[],
+  revision: number,
+): Generator<ToWorker> {
+  const length = Math.max(puts.length, drops.length, 1);
+  for (let at = 0; at < length; at += routesPerMessage) {
+    const end = at + routesPerMessage;
+    yield {
+      kind: 'routes',
+      puts: puts.slice(at, end),
+      drops: drops.slice(at, end),
+      revision: end < length ? undefined : revision,
+    };
+  }
+}

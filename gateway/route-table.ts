@@ -4,14 +4,21 @@ import type { Route } from '#contracts/route.ts';
 export class RouteTable {
   readonly #routes = new Map<string, Route>();
   readonly #fixed: ReadonlyMap<string, Route>;
+  #waitsUnder: string | undefined;
 
-  /** `fixed` routes are always there, whatever the controller says (the API's own host). */
-  constructor(fixed: readonly Route[]) {
+  /**
+   * `fixed` routes are always there, whatever the controller says (the API's own host). Until
+   * `complete` is called, hosts below `waitsUnder` are not yet known rather than unknown.
+   */
+  constructor(fixed: readonly Route[], waitsUnder?: string) {
     this.#fixed = new Map(fixed.map((route) => [route.host, route]));
+    this.#waitsUnder = waitsUnder;
   }
 
   find(host: string): Route | undefined {
-    return this.#routes.get(host) ?? this.#fixed.get(host);
+    const route = this.#routes.get(host) ?? this.#fixed.get(host);
+    if (route || this.#waitsUnder === undefined) return route;
+    return host.endsWith(`.${this.#waitsUnder}`) ? unknownYet(host) : undefined;
   }
 
   apply({
@@ -24,4 +31,21 @@ export class RouteTable {
     for (const host of drops) this.#routes.delete(host);
     for (const route of puts) if (!this.#fixed.has(route.host)) this.#routes.set(route.host, route);
   }
+
+  /** The whole table is here: a host without a route has no pod. */
+  complete(): void {
+    this.#waitsUnder = undefined;
+  }
 }
+
+/** Before the first table came nobody can say that a pod does not exist. */
+const unknownYet = (host: string): Route => ({
+  host,
+  tenant: '',
+  pod: host,
+  network: 'default',
+  protocol: 'http',
+  state: 'starting',
+  message: 'The gateway has just started and waits for the addresses of the pods.',
+  upstream: null,
+});

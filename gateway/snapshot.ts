@@ -2,7 +2,8 @@ import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { zCertificate } from '#contracts/certificate.ts';
-import type { Route } from '#contracts/route.ts';
+import type { Clock } from '#contracts/clock.ts';
+import type { Log } from '#contracts/log.ts';
 import { zRoute } from '#contracts/route.ts';
 
 /** The last good tables, for a start while everything else is down. Private keys in it are sealed. */
@@ -11,31 +12,84 @@ const zTables = z.strictObject({
   routes: z.array(zRoute),
   certificates: z.record(z.string(), zCertificate),
 });
-export type Tables = z.infer<typeof zTables>;
+type Tables = z.infer<typeof zTables>;
+
+const saveDelayMs = 500; // a burst of changes is one write
+
+/** The tables on disk: written soon after a change, never twice at once. */
+export class TableFile {
+  readonly #file: string;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #tables: () => Omit<Tables, 'savedAtMs'>;
+  #cancel: (() => void) | undefined;
+  #writing: Promise<void> | undefined;
+
+  constructor(
+    file: string,
+    ports: { readonly clock: Clock; readonly log: Log },
+    tables: () => Omit<Tables, 'savedAtMs'>,
+  ) {
+    this.#file = file;
+    this.#clock = ports.clock;
+    this.#log = ports.log;
+    this.#tables = tables;
+  }
+
+  /** Notes that the tables differ from the file. */
+  changed(): void {
+    this.#cancel ??= this.#clock.after(saveDelayMs, () => {
+      this.#cancel = undefined;
+      // Two writers at once would mix their halves in one file.
+      if (this.#writing) this.changed();
+      else this.#write();
+    });
+  }
+
+  /** Resolves when everything noted is on disk; nothing is written afterwards. */
+  async flush(): Promise<void> {
+    await this.#writing;
+    if (!this.#cancel) return;
+    this.#cancel();
+    this.#cancel = undefined;
+    this.#write();
+    await this.#writing;
+  }
+
+  /** What was saved, or undefined when there is nothing that can be used. */
+  async load(): Promise<Tables | undefined> {
+    try {
+      const json: unknown = JSON.parse(await readFile(this.#file, 'utf8'));
+      return zTables.parse(json);
+    } catch (error) {
+      const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+      if (!absent) this.#log.error({ error: String(error) }, 'the saved tables cannot be used');
+      return undefined;
+    }
+  }
+
+  #write(): void {
+    const tables = { savedAtMs: this.#clock.nowMs(), ...this.#tables() };
+    this.#writing = replaceFile(this.#file, JSON.stringify(tables))
+      .catch((error: unknown) => {
+        this.#log.error({ error: String(error) }, 'the tables could not be saved');
+      })
+      .finally(() => {
+        this.#writing = undefined;
+      });
+  }
+}
 
 /** Replaces the file in one step: a reader, or a crash, sees the old one or the new one. */
-export async function saveTables(file: string, tables: Tables): Promise<void> {
+async function replaceFile(file: string, text: string): Promise<void> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   const next = `${file}.next`;
   const handle = await open(next, 'w', 0o600);
   try {
-    await handle.writeFile(JSON.stringify(tables));
+    await handle.writeFile(text);
     await handle.sync();
   } finally {
     await handle.close();
   }
   await rename(next, file);
 }
-
-/** What was saved, or undefined when there is nothing that can be used. */
-export async function loadTables(file: string): Promise<Tables | undefined> {
-  try {
-    const json: unknown = JSON.parse(await readFile(file, 'utf8'));
-    return zTables.parse(json);
-  } catch {
-    return undefined;
-  }
-}
-
-export const byHost = (routes: readonly Route[]): Map<string, Route> =>
-  new Map(routes.map((route) => [route.host, route]));

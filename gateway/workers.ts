@@ -14,7 +14,9 @@ const stableMs = 10_000; // a worker that lived this long was not killed by its 
 const killAfterMs = limits.drainMs + 1_000;
 
 interface Slot {
+  readonly number: number;
   readonly handles: readonly Handle[];
+  cancelStart: (() => void) | undefined;
   child: ChildProcess | undefined;
   revision: number;
   ready: boolean;
@@ -25,9 +27,11 @@ export interface WorkersPorts {
   readonly clock: Clock;
   readonly log: Log;
   /** What a new worker is told first, in order. */
-  greeting(number: number): readonly ToWorker[];
+  greeting(number: number): Iterable<ToWorker>;
   /** A worker wants the certificate of a host; the answer goes to it alone. */
   wanted(host: string, answer: (message: ToWorker) => void): void;
+  /** A certificate that a worker cannot use. */
+  unusable(host: string, reason: string): void;
   /** A worker became ready, applied a revision, or went. */
   changed(): void;
 }
@@ -40,14 +44,16 @@ export class Workers {
 
   constructor(handles: readonly (readonly Handle[])[], ports: WorkersPorts) {
     this.#ports = ports;
-    this.#slots = handles.map((own) => ({
+    this.#slots = handles.map((own, number) => ({
+      number,
       handles: own,
+      cancelStart: undefined,
       child: undefined,
       revision: -1,
       ready: false,
       failures: 0,
     }));
-    for (const [number, slot] of this.#slots.entries()) this.#start(number, slot);
+    for (const slot of this.#slots) this.#start(slot);
   }
 
   /** The revision that every worker applies, or -1 while one does not serve yet. */
@@ -71,7 +77,8 @@ export class Workers {
   async stop(): Promise<void> {
     this.#stopping = true;
     await Promise.all(
-      this.#slots.map(async ({ child }) => {
+      this.#slots.map(async ({ child, cancelStart }) => {
+        cancelStart?.();
         if (!child || child.exitCode !== null || child.signalCode !== null) return;
         const gone = new Promise((resolve) => child.once('exit', resolve));
         send(child, { kind: 'drain' });
@@ -82,7 +89,7 @@ export class Workers {
     );
   }
 
-  #start(number: number, slot: Slot): void {
+  #start(slot: Slot): void {
     const [https, http] = slot.handles;
     if (!https || !http) throw new Error('a worker needs both sockets');
     const child = spawn(process.execPath, [program], {
@@ -95,30 +102,43 @@ export class Workers {
     slot.revision = -1;
     child.on('message', (message: FromWorker) => this.#message(slot, child, message));
     child.on('error', (error) => {
-      this.#ports.log.error({ worker: number, error: String(error) }, 'worker cannot be reached');
+      const fields = { worker: slot.number, error: String(error) };
+      this.#ports.log.error(fields, 'worker cannot be reached');
+      // A process that could not even be started has no 'exit'.
+      if (child.pid === undefined) this.#ended(slot, startedMs);
     });
     child.on('exit', (code, signal) => {
-      slot.child = undefined;
-      slot.ready = false;
-      if (this.#stopping) return;
-      this.#ports.log.error({ worker: number, code, signal }, 'worker ended, starting another');
-      const stable = this.#ports.clock.monotonicMs() - startedMs > stableMs;
-      slot.failures = stable ? 0 : slot.failures + 1;
-      const waitMs = Math.min(respawnMs * 2 ** slot.failures, respawnMsMax);
-      this.#ports.clock.after(stable ? 0 : waitMs, () => {
-        if (!this.#stopping) this.#start(number, slot);
-      });
+      const fields = { worker: slot.number, code, signal };
+      if (!this.#stopping) this.#ports.log.error(fields, 'worker ended, starting another');
+      this.#ended(slot, startedMs);
     });
-    for (const message of this.#ports.greeting(number)) send(child, message);
+    for (const message of this.#ports.greeting(slot.number)) send(child, message);
+  }
+
+  #ended(slot: Slot, startedMs: number): void {
+    slot.child = undefined;
+    slot.ready = false;
+    if (this.#stopping) return;
+    const stable = this.#ports.clock.monotonicMs() - startedMs > stableMs;
+    slot.failures = stable ? 0 : slot.failures + 1;
+    const waitMs = stable ? 0 : Math.min(respawnMs * 2 ** slot.failures, respawnMsMax);
+    slot.cancelStart = this.#ports.clock.after(waitMs, () => this.#start(slot));
   }
 
   #message(slot: Slot, child: ChildProcess, message: FromWorker): void {
-    if (message.kind === 'certificate-wanted') {
-      this.#ports.wanted(message.host, (answer) => send(child, answer));
-      return;
+    switch (message.kind) {
+      case 'certificate-wanted':
+        this.#ports.wanted(message.host, (answer) => send(child, answer));
+        return;
+      case 'certificate-unusable':
+        this.#ports.unusable(message.host, message.reason);
+        return;
+      case 'ready':
+        slot.ready = true;
+        break;
+      case 'applied':
+        slot.revision = message.revision;
     }
-    if (message.kind === 'ready') slot.ready = true;
-    else slot.revision = message.revision;
     this.#ports.changed();
   }
 }

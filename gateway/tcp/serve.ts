@@ -10,28 +10,46 @@ interface TcpContext {
   readonly limits: Limits;
 }
 
+export interface PostgresRefusal {
+  readonly sqlState: string;
+  /** Drivers show it to their user. */
+  readonly message: string;
+}
+
 /** Joins a client whose TLS stands with the pod of its route, or tells it why not. */
 export function serveTcp(socket: net.Socket, route: Route, context: TcpContext): void {
-  const postgres = route.protocol === 'postgres';
-  if (!route.upstream) {
-    if (postgres) refusePostgres(socket, sqlStates.cannotConnectNow, route.message);
+  const { cannotConnectNow, connectionFailure } = sqlStates;
+  const refuse = (sqlState: string, message: string): void => {
+    if (route.protocol === 'postgres') refusePostgres(socket, context, { sqlState, message });
     else socket.destroySoon();
+  };
+  if (!route.upstream) {
+    refuse(cannotConnectNow, route.message);
     return;
   }
   connect(route.upstream, context, (upstream) => {
-    if (upstream) splice(socket, upstream);
-    else if (postgres) {
-      const message = `the database of pod ${route.pod} does not accept connections`;
-      refusePostgres(socket, sqlStates.connectionFailure, message);
-    } else socket.destroy();
+    // Its 'close' is past: nothing would ever end the connection to the pod.
+    if (socket.destroyed) upstream?.destroy();
+    else if (upstream) splice(socket, upstream);
+    else refuse(connectionFailure, `the database of pod ${route.pod} does not accept connections`);
   });
 }
 
 /**
  * Answers a Postgres client in its own protocol, once it has sent its startup message: libpq reads
- * nothing before that.
+ * nothing before that. One that sends none is not waited for long.
  */
-export function refusePostgres(socket: net.Socket, sqlState: string, message: string): void {
+export function refusePostgres(
+  socket: net.Socket,
+  { deadlines, limits }: TcpContext,
+  { sqlState, message }: PostgresRefusal,
+): void {
+  const deadline: Mortal = {
+    deadlineMs: deadlines.nowMs + limits.firstByteMs,
+    expire: () => socket.destroy(),
+  };
+  deadlines.add(deadline);
+  socket.on('close', () => deadlines.delete(deadline));
   socket.on('error', () => undefined);
   socket.once('data', () => {
     socket.end(errorResponse(sqlState, message));

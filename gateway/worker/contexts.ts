@@ -4,6 +4,14 @@ import type { Limits } from '../limits.ts';
 import type { Identity } from '../tls.ts';
 import { secureContext } from '../tls.ts';
 
+/** What the contexts tell the parent. */
+export interface ContextsOwner {
+  /** A cold host was visited: its certificate is wanted. */
+  wanted(host: string): void;
+  /** A certificate that OpenSSL does not take; without it the host is served as if it had none. */
+  unusable(host: string, reason: string): void;
+}
+
 type Done = (context: SecureContext | undefined) => void;
 
 interface Waiting {
@@ -20,7 +28,7 @@ export class Contexts {
   readonly #clock: Clock;
   readonly #limits: Limits;
   readonly #master: Buffer;
-  readonly #ask: (host: string) => void;
+  readonly #owner: ContextsOwner;
   readonly #built = new Map<string, SecureContext>();
   readonly #waiting = new Map<string, Waiting>();
   #wildcard: SecureContext | undefined;
@@ -30,16 +38,16 @@ export class Contexts {
   constructor(
     { clock, limits }: { readonly clock: Clock; readonly limits: Limits },
     master: Buffer,
-    ask: (host: string) => void,
+    owner: ContextsOwner,
   ) {
     this.#clock = clock;
     this.#limits = limits;
     this.#master = master;
-    this.#ask = ask;
+    this.#owner = owner;
   }
 
   setWildcard(identity: Identity): void {
-    this.#wildcard = secureContext(identity, '*', this.#master);
+    this.#wildcard = this.#build(identity, '*') ?? this.#wildcard;
   }
 
   /** `own`: the host has a route and so may have its own certificate; others get the wildcard. */
@@ -58,24 +66,30 @@ export class Contexts {
         this.#settle(host, this.#wildcard);
       });
       this.#waiting.set(host, { callbacks: [done], cancel });
-      this.#ask(host);
+      this.#owner.wanted(host);
     }
   }
 
   /** The parent's answer; one that comes late is kept for the next handshake. */
   answer(host: string, identity: Identity | undefined): void {
-    if (!identity) {
-      this.#settle(host, this.#wildcard);
-      return;
-    }
-    const context = secureContext(identity, host, this.#master);
-    this.#used(host, context);
-    this.#settle(host, context);
+    const context = identity && this.#build(identity, host);
+    if (context) this.#used(host, context);
+    this.#settle(host, context ?? this.#wildcard);
   }
 
   /** The next handshake of these hosts asks anew; connections keep what they have. */
   forget(hosts: readonly string[]): void {
     for (const host of hosts) this.#built.delete(host);
+  }
+
+  /** One record that is damaged must not end the process that serves everybody else. */
+  #build(identity: Identity, host: string): SecureContext | undefined {
+    try {
+      return secureContext(identity, host, this.#master);
+    } catch (error) {
+      this.#owner.unusable(host, String(error));
+      return undefined;
+    }
   }
 
   #settle(host: string, context: SecureContext | undefined): void {

@@ -20,8 +20,6 @@ process.on('message', (message: ToWorker) => {
     drained: () => process.exit(0),
   });
   if (message.wildcard) worker.handle({ kind: 'wildcard', identity: message.wildcard });
-  worker.listen();
-  process.send?.({ kind: 'ready' });
 });
 
 // The parent is gone, perhaps killed: nobody would tell us of changes, and the port must be free.
@@ -29,3 +27,9 @@ process.on('disconnect', () => process.exit(1));
 
 // Ctrl-C reaches the whole process group; the parent decides when its workers end.
 process.on('SIGINT', () => undefined);
+
+// Service managers send it to every process of a service at once: what is under way is finished.
+process.on('SIGTERM', () => {
+  if (worker) worker.handle({ kind: 'drain' });
+  else process.exit(0);
+});

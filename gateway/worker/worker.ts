@@ -1,5 +1,6 @@
 import net from 'node:net';
 import type { Clock } from '#contracts/clock.ts';
+import { podsDomain } from '#contracts/hosts.ts';
 import type { Random } from '#contracts/random.ts';
 import type { Route } from '#contracts/route.ts';
 import type { AcceptContext } from '../accept.ts';
@@ -55,11 +56,12 @@ export class Worker {
     const { clock } = ports;
     this.#ports = ports;
     this.#terms = terms;
-    this.#table = new RouteTable([apiRoute(terms)]);
+    this.#table = new RouteTable([apiRoute(terms)], podsDomain(terms.domain));
     this.#deadlines = new Deadlines(clock);
-    this.#contexts = new Contexts({ clock, limits }, terms.ticketMaster, (host) =>
-      ports.send({ kind: 'certificate-wanted', host }),
-    );
+    this.#contexts = new Contexts({ clock, limits }, terms.ticketMaster, {
+      wanted: (host) => ports.send({ kind: 'certificate-wanted', host }),
+      unusable: (host, reason) => ports.send({ kind: 'certificate-unusable', host, reason }),
+    });
     const prefix = ports.random.bytes(6).toString('hex');
     let requests = 0;
     this.#http1 = {
@@ -82,23 +84,14 @@ export class Worker {
     };
   }
 
-  listen(): void {
-    const { https, http } = this.#ports.descriptors;
-    this.#serve(https, (socket) => new Accepting(socket, this.#accept));
-    this.#serve(http, (socket) =>
-      this.#http(socket, {
-        sni: undefined,
-        address: clientAddress(socket),
-        port: this.#terms.httpPort,
-      }),
-    );
-  }
-
   handle(message: Exclude<ToWorker, { kind: 'begin' }>): void {
     switch (message.kind) {
       case 'routes':
         this.#table.apply(message);
-        this.#ports.send({ kind: 'applied', revision: message.revision });
+        if (message.revision !== undefined) {
+          this.#table.complete();
+          this.#ports.send({ kind: 'applied', revision: message.revision });
+        }
         return;
       case 'certificate':
         this.#contexts.answer(message.host, message.identity);
@@ -109,9 +102,25 @@ export class Worker {
       case 'wildcard':
         this.#contexts.setWildcard(message.identity);
         return;
+      case 'serve':
+        this.#listen();
+        this.#ports.send({ kind: 'ready' });
+        return;
       case 'drain':
         this.#drain();
     }
+  }
+
+  #listen(): void {
+    const { https, http } = this.#ports.descriptors;
+    this.#serve(https, (socket) => new Accepting(socket, this.#accept));
+    this.#serve(http, (socket) =>
+      this.#http(socket, {
+        sni: undefined,
+        address: clientAddress(socket),
+        port: this.#terms.httpPort,
+      }),
+    );
   }
 
   #serve(fd: number, accepted: (socket: net.Socket) => void): void {
@@ -137,6 +146,7 @@ export class Worker {
 
   /** Idle connections end now, others with their answer; what remains at the deadline is cut. */
   #drain(): void {
+    if (this.#draining) return;
     this.#draining = true;
     for (const server of this.#servers) server.close();
     for (const connection of this.#connections) if (connection.idle) connection.destroy();
