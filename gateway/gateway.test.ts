@@ -196,6 +196,55 @@ test('a worker that is killed is replaced; connections made meanwhile are answer
   expect(gateway.workerPids()).not.toEqual(before);
 }, 30_000);
 
+test('queued connections never meet an empty table: raw TCP reaches its pod after both workers died', async () => {
+  const echo = net.createServer((socket) => socket.pipe(socket)).listen(0, '127.0.0.1');
+  await once(echo, 'listening');
+  const address = echo.address();
+  const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
+  const raw: Route = {
+    ...route('raw'),
+    protocol: 'tcp',
+    upstream: { host: '127.0.0.1', port },
+  };
+  await publish(bus.put(1, raw));
+  for (const pid of gateway.workerPids()) process.kill(pid, 'SIGKILL');
+  const echoed = Array.from({ length: 20 }, async () => {
+    const where = { host: '127.0.0.1', port: gateway.httpsPort, servername: raw.host, ca };
+    const socket = tls.connect(where);
+    socket.write('ping');
+    const [bytes]: Buffer[] = await once(socket, 'data');
+    socket.destroy();
+    return bytes?.toString();
+  });
+  expect(new Set(await Promise.all(echoed))).toEqual(new Set(['ping']));
+  await eventually(() => gateway.ready());
+  echo.close();
+}, 30_000);
+
+test('a worker that is asked to end (SIGTERM) finishes what is under way, and is replaced', async () => {
+  const slow = http.createServer((_request, response) => {
+    response.write('first,');
+    setTimeout(() => response.end('last'), 500);
+  });
+  slow.listen(0, '127.0.0.1');
+  await once(slow, 'listening');
+  const address = slow.address();
+  const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
+  await publish(bus.put(1, { ...route('slow'), upstream: { host: '127.0.0.1', port } }));
+  const before = gateway.workerPids();
+  const arrived = Promise.all(Array.from({ length: 4 }, () => once(slow, 'request')));
+  const answers = Array.from({ length: 4 }, () => get('slow.pods.example.test', gateway.httpsPort));
+  await arrived;
+  for (const pid of before) process.kill(pid, 'SIGTERM');
+  for (const answer of await Promise.all(answers)) {
+    expect(answer).toEqual({ status: 200, body: 'first,last' });
+  }
+  await eventually(
+    () => gateway.ready() && gateway.workerPids().every((pid) => !before.includes(pid)),
+  );
+  slow.close();
+}, 30_000);
+
 test('a taken port is named', async () => {
   const other = net.createServer().listen(0, '::');
   await once(other, 'listening');
