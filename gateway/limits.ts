@@ -43,4 +43,6 @@ export const limits = {
 export type Limits = { readonly [name in keyof typeof limits]: number };
 
 assert(limits.targetBytesMax < limits.headBytesMax);
+// A head that is not whole yet must not stop the reading of its rest.
+assert(limits.headBytesMax < limits.pipelinedBytesMax);
 assert(limits.upstreamConnectMs < limits.responseHeadMs);

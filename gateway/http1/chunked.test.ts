@@ -57,6 +57,10 @@ describe('a chunked body', () => {
     '0\r\nTransfer-Encoding: chunked\r\n\r\n',
     '0\r\nHost: a\r\n\r\n',
     '0\r\nConnection: close\r\n\r\n',
+    '0\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n',
+    '0\r\nX_Sum: 1\r\n\r\n',
+    '0\r\nAuthorization: Basic x\r\n\r\n',
+    '0\r\nA: \u0001\r\n\r\n',
     `0\r\nA: ${'b'.repeat(limits.trailerBytesMax)}\r\n\r\n`,
   ])('%.40j is malformed', (text) => {
     expect(scan(text)).toBe(malformed);

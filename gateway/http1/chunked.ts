@@ -1,5 +1,5 @@
 import type { Limits } from '../limits.ts';
-import { splitField } from './fields.ts';
+import { hasForbiddenBytes, hopByHop, isForwarding, splitField } from './fields.ts';
 
 /** What the scanner found in a piece of a chunked body. */
 export const needsMore = -1;
@@ -106,12 +106,14 @@ export class ChunkedScanner {
   }
 }
 
-/** Fields that frame or route a message must not come late (RFC 9110, 6.5.1). */
+// Fields that frame, route or open a message must not come late (RFC 9110, 6.5.1).
+const onlyInHeads = /^(content-(length|encoding|type|range)|host|authorization|cookie|set-cookie)$/;
+
+/** Programs merge trailers into the head: what a head may not say, a trailer may not either. */
 function trailerAllowed(line: string): boolean {
   const name = splitField(line)?.name;
-  return (
-    name !== undefined && !/^(content-length|transfer-encoding|host|connection|te)$/.test(name)
-  );
+  if (name === undefined || hasForbiddenBytes(line) || name.includes('_')) return false;
+  return !onlyInHeads.test(name) && !hopByHop.has(name) && !isForwarding(name);
 }
 
 function hexDigit(byte: number): number {

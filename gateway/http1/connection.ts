@@ -24,7 +24,6 @@ import { parseRequestHead } from './request-head.ts';
 export class Http1Connection implements ExchangeOwner {
   deadlineMs: number;
   readonly requestBody: BodyMeter;
-  clientEnded = false;
   readonly #socket: net.Socket;
   readonly #context: Http1Context;
   readonly #peer: Peer;
@@ -33,6 +32,7 @@ export class Http1Connection implements ExchangeOwner {
   readonly #received: HeadBuffer;
   #phase: 'head' | 'exchange' | 'tunnel' | 'closing' = 'head';
   #advancing = false;
+  #clientEnded = false;
   #request: RequestHead | undefined;
 
   constructor(socket: net.Socket, context: Http1Context, peer: Peer) {
@@ -45,8 +45,9 @@ export class Http1Connection implements ExchangeOwner {
     this.deadlineMs = context.deadlines.nowMs + context.limits.headMs;
     context.deadlines.add(this);
     socket.on('data', (bytes: Buffer) => this.#data(bytes));
-    socket.on('drain', () => this.#exchange.clientDrained());
+    socket.on('drain', () => this.#drained());
     socket.on('end', () => this.#end());
+    socket.on('finish', () => this.#finished());
     socket.on('error', () => undefined);
     socket.on('close', () => {
       context.deadlines.delete(this);
@@ -64,8 +65,10 @@ export class Http1Connection implements ExchangeOwner {
   }
 
   expire(): void {
-    if (this.#phase === 'head' && this.#received.length > 0) this.#page(pages.clientTimeout);
-    else if (this.#phase === 'exchange' && !this.#exchange.responding && this.requestBody.done) {
+    const stalled = this.#socket.writableNeedDrain;
+    if (this.#phase === 'head' && this.#received.length > 0 && !stalled) {
+      this.#page(pages.clientTimeout);
+    } else if (this.#phase === 'exchange' && !this.#exchange.responding && this.requestBody.done) {
       this.#exchange.abandon();
       this.#page(pages.timeout);
     } else this.#socket.destroy();
@@ -93,29 +96,44 @@ export class Http1Connection implements ExchangeOwner {
       return;
     }
     this.#received.push(bytes);
-    if (this.#phase === 'head') this.#advance();
-    else if (this.#received.length > this.#context.limits.pipelinedBytesMax) this.#socket.pause();
+    this.#advance();
+    if (this.#received.length > this.#context.limits.pipelinedBytesMax) this.#socket.pause();
+  }
+
+  #drained(): void {
+    this.#exchange.clientDrained();
+    if (this.#phase !== 'head') return;
+    this.#socket.resume();
+    this.#advance();
   }
 
   #end(): void {
-    this.clientEnded = true;
-    if (this.#phase === 'head') this.#socket.end();
+    this.#clientEnded = true;
+    if (this.#phase === 'head') this.#advance();
     // A body that was cut off must not look like a whole one to the pod.
     else if (this.#phase === 'exchange' && !this.requestBody.done) this.#socket.destroy();
     else if (this.#phase === 'closing') this.#socket.destroySoon();
   }
 
-  /** A loop, not a recursion: a client may pipeline thousands of requests that get pages. */
+  /** The last answer has left: from here on only the client's own end is waited for. */
+  #finished(): void {
+    this.deadlineMs = this.#context.deadlines.nowMs + this.#context.limits.drainMs;
+  }
+
+  /**
+   * A loop, not a recursion: a client may pipeline thousands of requests that get pages. One that
+   * does not read its answers gets no more of them.
+   */
   #advance(): void {
     if (this.#advancing) return;
     this.#advancing = true;
-    while (this.#phase === 'head' && this.#takeRequest());
+    while (this.#phase === 'head' && !this.#socket.writableNeedDrain && this.#takeRequest());
     this.#advancing = false;
   }
 
   /** Whether a whole head was there. */
   #takeRequest(): boolean {
-    this.#received.skipEmptyLine();
+    this.#received.skipEmptyLines();
     const text = this.#received.head();
     if (text === undefined) {
       this.#awaitHead();
@@ -136,7 +154,7 @@ export class Http1Connection implements ExchangeOwner {
     const untilMs = deadlines.nowMs + (waiting ? limits.keepAliveMs : limits.headMs);
     // More bytes of an unfinished head buy no more time.
     this.deadlineMs = waiting ? untilMs : Math.min(this.deadlineMs, untilMs);
-    if (this.clientEnded) this.#socket.end();
+    if (this.#clientEnded) this.#next(false);
   }
 
   #begin(request: RequestHead): void {
@@ -174,7 +192,6 @@ export class Http1Connection implements ExchangeOwner {
       page.code !== pages.badRequestCode &&
       request?.keepAlive === true &&
       this.requestBody.done &&
-      !this.clientEnded &&
       !this.#context.draining();
     const html = request?.wantsHtml === true;
     const head = request?.method === 'HEAD';
@@ -184,6 +201,9 @@ export class Http1Connection implements ExchangeOwner {
 
   /** The next request, or an end that gives the client a moment to read: a reset could overtake. */
   #next(keepAlive: boolean): void {
+    const { deadlines, limits } = this.#context;
+    this.#request = undefined;
+    this.deadlineMs = deadlines.nowMs + limits.bodyIdleMs;
     if (keepAlive) {
       this.#phase = 'head';
       this.#socket.resume();
@@ -192,9 +212,8 @@ export class Http1Connection implements ExchangeOwner {
     }
     this.#phase = 'closing';
     this.#received.rest();
-    this.deadlineMs = this.#context.deadlines.nowMs + this.#context.limits.drainMs;
     this.#socket.end();
     this.#socket.resume();
-    if (this.clientEnded) this.#socket.destroySoon();
+    if (this.#clientEnded) this.#socket.destroySoon();
   }
 }

@@ -19,7 +19,6 @@ const joinedBytesMax = 16_384; // a head and so much body leave in one write
 /** The client's connection, as its exchange sees it. */
 export interface ExchangeOwner extends Mortal {
   readonly requestBody: BodyMeter;
-  readonly clientEnded: boolean;
   /** The response is out; `keepAlive` is what its head promised. */
   exchangeDone(keepAlive: boolean): void;
   /** No byte of a response is out: this page goes in its place. */
@@ -44,6 +43,9 @@ export class Exchange implements UpstreamUser {
   #sentHead = '';
   #upstream: Upstream | undefined;
   #response: ResponseHead | undefined;
+  /** The request was complete before its answer: only then both connections may go on. */
+  #inOrder = false;
+  #keepAlive = false;
   #informational = 0;
 
   constructor(client: net.Socket, context: Http1Context, owner: ExchangeOwner) {
@@ -78,6 +80,7 @@ export class Exchange implements UpstreamUser {
   /** The client takes bytes again. */
   clientDrained(): void {
     this.#upstream?.socket.resume();
+    if (this.#response) this.#waitForMore(true);
   }
 
   /** Ends the pod's side; the owner hears nothing more of it. */
@@ -105,12 +108,12 @@ export class Exchange implements UpstreamUser {
     this.#client.resume();
   }
 
-  upstreamGone(): void {
+  upstreamGone(error: Error | undefined): void {
     const upstream = this.#upstream;
     this.#upstream = undefined;
     upstream?.socket.destroy();
     if (this.#response) {
-      if (this.#responseBody.endOfConnection()) this.#responseDone(false);
+      if (!error && this.#responseBody.endOfConnection()) this.#responseDone(false);
       else this.#client.destroy();
       return;
     }
@@ -147,7 +150,10 @@ export class Exchange implements UpstreamUser {
     } else {
       this.#response = head;
       this.#responseBody.begin(head.framing, head.length);
-      const returned = returnedHead(head, request, this.#keepsAlive(head));
+      this.#inOrder = this.#owner.requestBody.done;
+      this.#keepAlive =
+        this.#inOrder && request.keepAlive && head.framing !== 'close' && !this.#context.draining();
+      const returned = returnedHead(head, request, this.#keepAlive);
       this.#passResponseBody(this.#answered.rest(), returned);
     }
   }
@@ -169,26 +175,25 @@ export class Exchange implements UpstreamUser {
       if (head !== '') this.#client.write(head, 'latin1');
       if (to > 0) flowing = this.#client.write(bytes.subarray(0, to));
     }
-    const { deadlines, limits } = this.#context;
-    this.#owner.deadlineMs = deadlines.nowMs + limits.responseIdleMs;
+    this.#waitForMore(flowing);
     if (this.#responseBody.done) this.#responseDone(to === bytes.length);
     else if (!flowing) this.#upstream?.socket.pause();
   }
 
-  #keepsAlive(head: ResponseHead): boolean {
-    // An answer before the end of the upload: the rest is not waited for.
-    const whole = this.#owner.requestBody.done && !this.#owner.clientEnded;
-    const wanted = this.#request?.keepAlive === true && !this.#context.draining();
-    return whole && wanted && head.framing !== 'close';
+  /** For the pod while the client reads, else for the client. */
+  #waitForMore(flowing: boolean): void {
+    const { deadlines, limits } = this.#context;
+    const waitMs = flowing ? limits.responseIdleMs : limits.bodyIdleMs;
+    this.#owner.deadlineMs = deadlines.nowMs + waitMs;
   }
 
   #responseDone(clean: boolean): void {
     const head = this.#response;
     const upstream = this.#upstream;
-    const keepAlive = head !== undefined && this.#keepsAlive(head);
+    const keepAlive = this.#keepAlive && !this.#context.draining();
     this.#upstream = undefined;
     this.#response = undefined;
-    const reusable = clean && head?.keepAlive === true && this.#owner.requestBody.done;
+    const reusable = clean && head?.keepAlive === true && this.#inOrder;
     if (upstream && reusable && this.#request?.minor === 1) {
       this.#context.upstreams.release(upstream);
     } else upstream?.destroy();

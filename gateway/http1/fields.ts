@@ -54,6 +54,10 @@ export const hopByHop = new Set([
   'upgrade',
 ]);
 
+/** What we say of the client, and so no client may. */
+export const isForwarding = (name: string): boolean =>
+  name.startsWith('x-forwarded-') || name === 'forwarded' || name === 'x-real-ip';
+
 /** The members of a comma list in lower case. */
 export const listOf = (value: string): string[] =>
   value

@@ -1,11 +1,13 @@
 import type { Limits } from '../limits.ts';
 
 const endOfHead = '\r\n\r\n';
+// A view of what was received, empty or not, would keep all of it in memory.
+const nothing = Buffer.alloc(0);
 
 /** Gathers the bytes of a head until it is whole; what follows it stays. One per direction. */
 export class HeadBuffer {
   readonly #limits: Limits;
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes: Buffer = nothing;
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -22,13 +24,15 @@ export class HeadBuffer {
   /** All that is there, which is then gone. */
   rest(): Buffer {
     const bytes = this.#bytes;
-    this.#bytes = bytes.subarray(bytes.length);
+    this.#bytes = nothing;
     return bytes;
   }
 
-  /** RFC 9112, 2.2: an empty line before a request is left over from a sloppy client's body. */
-  skipEmptyLine(): void {
-    if (this.#bytes[0] === 0x0d && this.#bytes[1] === 0x0a) this.#bytes = this.#bytes.subarray(2);
+  /** RFC 9112, 2.2: empty lines before a request are left over from a sloppy client's body. */
+  skipEmptyLines(): void {
+    let from = 0;
+    while (this.#bytes[from] === 0x0d && this.#bytes[from + 1] === 0x0a) from += 2;
+    if (from > 0) this.#skip(from);
   }
 
   /** The head without its empty line, which is then gone. Undefined: not whole; null: too large. */
@@ -37,7 +41,11 @@ export class HeadBuffer {
     if ((end < 0 ? this.#bytes.length : end) > this.#limits.headBytesMax) return null;
     if (end < 0) return undefined;
     const head = this.#bytes.toString('latin1', 0, end);
-    this.#bytes = this.#bytes.subarray(end + endOfHead.length);
+    this.#skip(end + endOfHead.length);
     return head;
+  }
+
+  #skip(to: number): void {
+    this.#bytes = to === this.#bytes.length ? nothing : this.#bytes.subarray(to);
   }
 }

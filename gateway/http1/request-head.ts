@@ -2,6 +2,7 @@ import type { Limits } from '../limits.ts';
 import {
   hasForbiddenBytes,
   hopByHop,
+  isForwarding,
   isToken,
   listOf,
   parseLength,
@@ -169,10 +170,6 @@ function take(collected: Collected, name: string, value: string, line: string): 
   }
   collected.kept.push({ name, line });
 }
-
-/** What we say of the client, and so no client may. */
-const isForwarding = (name: string): boolean =>
-  name.startsWith('x-forwarded-') || name === 'forwarded' || name === 'x-real-ip';
 
 function judgeHost(
   start: RequestLine,

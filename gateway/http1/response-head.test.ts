@@ -35,6 +35,7 @@ describe('an answer that could be read in two ways is not passed on', () => {
     ok('A: b\rB: c'),
     ok('A: \u0000'),
     ok('no colon'),
+    'HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked',
     'HTTP/1.1 600 Much',
     'HTTP/1.1 099 Little',
     'HTTP/1.1 20 OK',
@@ -73,6 +74,12 @@ describe('where the body ends', () => {
   test('a length for HEAD or 304 is still told to the client', () => {
     expect(accepted(ok('Content-Length: 3'), 'HEAD').text).toContain('Content-Length: 3\r\n');
   });
+});
+
+test.each([100, 103, 204])('%i tells of no body, for nobody to wait for', (status) => {
+  const start = `HTTP/1.1 ${status} X\r\n`;
+  expect(accepted(`${start}Content-Length: 5\r\nA: b`).text).toBe(`${start}A: b\r\n`);
+  expect(accepted(`${start}Transfer-Encoding: chunked`).text).toBe(start);
 });
 
 test('fields of the one hop are left out, the others go on verbatim', () => {

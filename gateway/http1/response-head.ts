@@ -33,6 +33,8 @@ export function parseResponseHead(head: string, requestMethod: string): Response
   const status = Number(code);
   const collected = collect(lines);
   if (!collected) return undefined;
+  // RFC 9112, 6.1: faulty, whatever else it says.
+  if (minor === '0' && collected.codings.length > 0) return undefined;
   const body = judgeBody(status, requestMethod, collected);
   if (!body) return undefined;
   const { connection } = collected;
@@ -43,7 +45,7 @@ export function parseResponseHead(head: string, requestMethod: string): Response
       body.framing !== 'close' &&
       (minor === '1' ? !connection.includes('close') : connection.includes('keep-alive')),
     websocket: collected.upgrade.toLowerCase() === 'websocket',
-    text: `HTTP/1.1 ${code} ${reason}\r\n${keptFields(collected)}`,
+    text: `HTTP/1.1 ${code} ${reason}\r\n${keptFields(collected, neverHasBody(status))}`,
   };
 }
 
@@ -63,12 +65,15 @@ function collect(lines: readonly string[]): Collected | undefined {
   return found;
 }
 
+/** RFC 9110, 8.6 and RFC 9112, 6.1: with a framing field, sloppy clients would wait for a body. */
+const neverHasBody = (status: number): boolean => status < 200 || status === 204;
+
 /** Connection may name further fields of the pod's hop; not those that tell where the body ends. */
-function keptFields({ kept, connection }: Collected): string {
+function keptFields({ kept, connection }: Collected, bodiless: boolean): string {
   let fields = '';
   for (const { name, line } of kept) {
     const framing = name === 'content-length' || name === 'transfer-encoding';
-    if (framing || !connection.includes(name)) fields += `${line}\r\n`;
+    if (framing ? !bodiless : !connection.includes(name)) fields += `${line}\r\n`;
   }
   return fields;
 }
@@ -85,7 +90,7 @@ function judgeBody(
   if (coding !== undefined && !/^ *chunked *$/i.test(coding)) return undefined;
   const length = written === undefined ? 0 : parseLength(written);
   if (length === undefined) return undefined;
-  if (requestMethod === 'HEAD' || status < 200 || status === 204 || status === 304) {
+  if (requestMethod === 'HEAD' || status === 304 || neverHasBody(status)) {
     return { framing: 'none', length: 0 };
   }
   if (coding !== undefined) return { framing: 'chunked', length: 0 };

@@ -78,6 +78,11 @@ test('a page that passes says when to come back, to browsers too', () => {
   expect(renderPage(podPage(route), html)).not.toMatch(/retry-after|refresh/i);
 });
 
+test('a browser at a database learns which client to use', () => {
+  expect(renderPage(pages.notHttp('postgres'), html)).toMatch(/psql .*sslmode=verify-full/);
+  expect(renderPage(pages.notHttp('tcp'), json)).toContain('tcp over TLS');
+});
+
 test('405 names what is allowed, 308 where to go, and the end of a connection is told', () => {
   expect(renderPage(pages.refused(405, 'x'), json)).toMatch(/\r\nAllow: GET, /);
   expect(renderPage(pages.moved('https://a.test/x'), json)).toContain(

@@ -53,7 +53,10 @@ export const pages = {
     status: 400,
     code: 'EDGE_NOT_HTTP',
     title: 'This address is not for browsers',
-    message: `It speaks ${protocol} over TLS: use a client for that, with this host and port.`,
+    message:
+      protocol === 'postgres'
+        ? 'It is a Postgres database: use psql or another client with sslmode=verify-full, this host and this port.'
+        : `It speaks ${protocol} over TLS: use a client for that, with this host and port.`,
   }),
   badRequestCode,
   refused: (status: number, reason: string): Page => ({

@@ -98,9 +98,8 @@ export class UpstreamPool {
   /** A connection for one exchange: the idle one used last, or, with `fresh`, always a new one. */
   take(route: Route, address: Address, user: UpstreamUser, fresh = false): Upstream {
     const key = `${route.tenant}/${route.pod}/${route.network} ${address.host}:${address.port}`;
-    const idle = fresh ? undefined : this.#idle.get(key)?.pop();
+    const idle = fresh ? undefined : this.#takeIdle(key);
     if (idle) {
-      this.#idleCount -= 1;
       idle.reused = true;
       idle.deadlineMs = Infinity;
       idle.user = user;
@@ -117,18 +116,34 @@ export class UpstreamPool {
   release(upstream: Upstream): void {
     upstream.user = undefined;
     const idle = this.#idle.get(upstream.key) ?? [];
+    const { socket } = upstream;
+    // What was not sent yet belongs to the exchange before; what ended ends the next.
+    const spent = socket.destroyed || socket.readableEnded || socket.writableLength > 0;
     const full =
       idle.length >= this.#limits.upstreamIdlePerRouteMax ||
       this.#idleCount >= this.#limits.upstreamIdleTotalMax;
-    if (full || upstream.socket.destroyed || upstream.socket.readableEnded) {
+    if (full || spent) {
       upstream.destroy();
       return;
     }
     upstream.deadlineMs = this.#deadlines.nowMs + this.#limits.upstreamIdleMs;
-    upstream.socket.resume();
+    socket.resume();
     idle.push(upstream);
     this.#idle.set(upstream.key, idle);
     this.#idleCount += 1;
+  }
+
+  /** The idle connection used last; one on its way out, whose end is not reported yet, is passed over. */
+  #takeIdle(key: string): Upstream | undefined {
+    const idle = this.#idle.get(key);
+    if (!idle) return undefined;
+    for (;;) {
+      const upstream = idle.pop();
+      if (idle.length === 0) this.#idle.delete(key);
+      if (!upstream) return undefined;
+      this.#idleCount -= 1;
+      if (!upstream.socket.destroyed) return upstream;
+    }
   }
 
   /** A connection is gone for good. */
