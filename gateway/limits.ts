@@ -28,7 +28,7 @@ export const limits = {
   /** Upstream. */
   upstreamConnectMs: 2_000, // the address is next door
   upstreamIdleMs: 4_000, // below Node's default keep-alive of 5 s, the shortest in common use
-  upstreamIdlePerRouteMax: 32,
+  upstreamIdlePerRouteMax: 256, // fewer than clients at once, and a busy pod is dialled anew each turn
   upstreamIdleTotalMax: 1_024,
 
   /** Certificates. */

@@ -198,6 +198,23 @@ describe('a kept connection that the pod closes under the next request', () => {
   });
 });
 
+test.each([
+  ['NTLM TlRMTVNTUAAB', 2],
+  ['Negotiate YII=', 2],
+  ['Basic eDp5', 1],
+])(
+  'after %s the next request makes it %i connections to the pod',
+  async (credentials, connections) => {
+    script = (socket, received) => whole(received) && socket.write(ok('x'));
+    const client = connect(request('GET /', `Authorization: ${credentials}`));
+    await until(() => client.received === ok('x'));
+    expect(podSaw[0]).toContain(credentials);
+    client.socket.write(request('GET /'));
+    await until(() => client.received === ok('x').repeat(2));
+    expect(podSaw).toHaveLength(connections);
+  },
+);
+
 test('a fresh connection that closes without an answer is a 502, not a second try', async () => {
   script = (socket) => socket.destroy();
   const client = connect(request('GET /'));

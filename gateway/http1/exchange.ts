@@ -193,8 +193,9 @@ export class Exchange implements UpstreamUser {
     const keepAlive = this.#keepAlive && !this.#context.draining();
     this.#upstream = undefined;
     this.#response = undefined;
+    const request = this.#request;
     const reusable = clean && head?.keepAlive === true && this.#inOrder;
-    if (upstream && reusable && this.#request?.minor === 1) {
+    if (upstream && reusable && request?.minor === 1 && !request.bindsConnection) {
       this.#context.upstreams.release(upstream);
     } else upstream?.destroy();
     this.#owner.exchangeDone(keepAlive);

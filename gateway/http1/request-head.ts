@@ -28,6 +28,8 @@ export interface RequestHead {
   /** A WebSocket upgrade; all other upgrades are left out. */
   readonly websocket: boolean;
   readonly wantsHtml: boolean;
+  /** It logs the connection in, not itself: no other client may get that connection to the pod. */
+  readonly bindsConnection: boolean;
   readonly requestId: string | undefined;
   /** End-to-end fields, each with CRLF, as they are sent on. */
   readonly fields: string;
@@ -37,6 +39,7 @@ export interface RequestHead {
 const target = /^[\u0021\u0022\u0024-\u005b\u005d-\u007e]+$/;
 const authority =
   /^([a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?)\.?(?::\d{1,5})?$|^(\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
+const connectionLogin = /^(ntlm|negotiate)(\s|$)/i; // RFC 4559, 6
 const requestId = /^[\w.-]{1,64}$/;
 
 /** What the fields said, before the parts are judged together. */
@@ -47,6 +50,7 @@ interface Collected {
   connection: string[];
   upgrade: string;
   accept: string;
+  bindsConnection: boolean;
   requestId: string | undefined;
   kept: { name: string; line: string }[];
 }
@@ -81,6 +85,7 @@ export function parseRequestHead(head: string, limits: Limits): RequestHead | Re
     keepAlive:
       start.minor === 1 ? !connection.includes('close') : connection.includes('keep-alive'),
     wantsHtml: collected.accept.includes('text/html'),
+    bindsConnection: collected.bindsConnection,
     requestId: collected.requestId,
     fields: keptFields(collected),
   };
@@ -129,6 +134,7 @@ function collect(lines: readonly string[]): Collected | Refusal {
     connection: [],
     upgrade: '',
     accept: '',
+    bindsConnection: false,
     requestId: undefined,
     kept: [],
   };
@@ -161,6 +167,9 @@ function take(collected: Collected, name: string, value: string, line: string): 
     case 'x-request-id':
       if (requestId.test(value)) collected.requestId = value;
       return;
+    case 'authorization':
+      if (connectionLogin.test(value)) collected.bindsConnection = true;
+      break;
     case 'accept':
       collected.accept = value;
       break;
