@@ -67,7 +67,7 @@ describe('every JSON answer', () => {
     ['no token', 401, () => bench.call('GET', '/v3/pods')],
     ['a pod of another', 403, () => bench.as('eve')('GET', '/v3/pods/first')],
     ['an unknown route', 404, () => bench.call('GET', '/v3/nothing')],
-    ['an unknown method', 404, () => bench.call('DELETE', '/v3/pods')],
+    ['an unknown method', 405, () => bench.call('DELETE', '/v3/pods')],
     ['an unknown pod', 404, () => bench.as('ada')('GET', '/v3/pods/nosuch')],
     ['an unknown profile', 404, () => bench.as('ada')('GET', '/v3/oauth2/profiles/nosuch')],
     [

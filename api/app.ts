@@ -14,9 +14,9 @@ import { z } from 'zod';
 import { authRoutes } from './auth/routes.ts';
 import type { Tokens } from './auth/tokens.ts';
 import { apiVersion, failure } from './envelope.ts';
-import { errorReply } from './errors.ts';
 import { podRoutes } from './pods/routes.ts';
 import type { ApiPorts, ApiSettings } from './ports.ts';
+import { answerBrokenRequest, answerErrors, refuseOtherMethods } from './refusals.ts';
 import { siteRoutes } from './site/routes.ts';
 import { parse } from './validation.ts';
 
@@ -43,11 +43,12 @@ export async function buildApp(
     // Only our own gateway, on this machine, may say where a request came from.
     trustProxy: 'loopback',
     routerOptions: { ignoreTrailingSlash: true },
-    // A path that does not decode belongs to no route: no hook and no error handler sees it.
+    clientErrorHandler: answerBrokenRequest,
+    // A path that cannot be routed belongs to no route: no hook and no error handler sees it.
     frameworkErrors: (_error, _request, reply) => {
       reply.hijack();
       reply.raw.writeHead(400, { 'content-type': 'application/json' });
-      reply.raw.end(JSON.stringify(failure('The path does not decode.')));
+      reply.raw.end(JSON.stringify(failure('The path does not decode or has a part too long.')));
     },
   }).withTypeProvider<ZodTypeProvider>();
 
@@ -56,40 +57,27 @@ export async function buildApp(
     return { value: parse(schema, httpPart ?? 'request', data) };
   });
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
-  acceptForms(app);
-  answerErrors(app, ports);
+  acceptJson(app);
+  answerErrors(app, ports.log);
   exactContentType(app);
 
   await describe(app);
+  const refuseOthers = refuseOtherMethods(app);
   siteRoutes(app, settings, tokens);
-  authRoutes(app, ports, { settings, tokens });
+  await authRoutes(app, ports, { settings, tokens });
   podRoutes(app, ports, { settings, tokens });
+  refuseOthers();
   return app;
 }
 
-/** RFC 6749 clients send forms to the token endpoint. */
-function acceptForms(app: App): void {
-  app.addContentTypeParser(
-    'application/x-www-form-urlencoded',
-    { parseAs: 'string' },
-    (_request, body, done) => done(null, Object.fromEntries(new URLSearchParams(String(body)))),
-  );
-}
-
-function answerErrors(app: App, ports: ApiPorts): void {
-  app.setErrorHandler((error, request, reply) => {
-    const known = errorReply(error);
-    if (!known) {
-      const { method, url } = request.routeOptions;
-      ports.log.error({ method, route: url, error: String(error) }, 'request failed unexpectedly');
-    }
-    const { status, message } = known ?? { status: 500, message: 'Unexpected error.' };
-    return reply.code(status).send(failure(message));
-  });
-  app.setNotFoundHandler((request, reply) => {
-    const [path] = request.url.split('?');
-    const message = `Request path '${path}' (${request.method}) does not match any API route.`;
-    return reply.code(404).send(failure(message));
+/** JSON alone is read; a DELETE may announce it and send nothing, as many clients do. */
+function acceptJson(app: App): void {
+  app.removeContentTypeParser('text/plain');
+  const parseJson = app.getDefaultJsonParser('error', 'error');
+  app.removeContentTypeParser('application/json');
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (request.method === 'DELETE' && body === '') done(null);
+    else void parseJson(request, String(body), done);
   });
 }
 

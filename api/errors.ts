@@ -1,11 +1,11 @@
 import { LogsUnavailable } from '#contracts/logs.ts';
 import { SealBroken } from '#contracts/sealer.ts';
-import { BrokenDocument } from '#contracts/store.ts';
+import { BrokenDocument, WriteConflict } from '#contracts/store.ts';
 
 /** What a caller did that cannot be done; the message is for the caller. */
 export class Refused extends Error {
   override readonly name = 'Refused';
-  readonly status: 401 | 403 | 404 | 409 | 429;
+  readonly status: 401 | 403 | 404 | 405 | 409 | 429;
 
   constructor(status: Refused['status'], message: string) {
     super(message);
@@ -44,12 +44,15 @@ const bodyErrors: Readonly<Record<string, ErrorReply>> = {
   },
 };
 
-/** The one place where a failure becomes an answer; undefined is a bug of ours, to be logged. */
+/** The one place where a failure becomes an answer; undefined is a bug of ours. */
 export function errorReply(error: unknown): ErrorReply | undefined {
   if (error instanceof Invalid) return { status: 400, message: error.texts };
   if (error instanceof Refused) return { status: error.status, message: error.message };
   if (error instanceof LogsUnavailable) {
     return { status: 503, message: 'Logs cannot be read at the moment: no controller answers.' };
+  }
+  if (error instanceof WriteConflict) {
+    return { status: 409, message: 'Others keep changing it at the same time: try again.' };
   }
   if (error instanceof BrokenDocument || error instanceof SealBroken) {
     return { status: 500, message: 'The stored record is damaged; an operator must look at it.' };

@@ -8,6 +8,9 @@ function texts(where: string, error: z.ZodError): string[] {
     if (issue.code === 'unrecognized_keys') {
       return issue.keys.map((key) => `${path}, ${key}: Unknown field, remove it`);
     }
+    if (issue.code === 'invalid_key') {
+      return issue.issues.map(({ message }) => `${path}: ${message}`);
+    }
     const missing = issue.code === 'invalid_type' && issue.input === undefined;
     return [`${path}: ${missing ? 'Field required' : issue.message}`];
   });

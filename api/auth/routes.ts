@@ -24,9 +24,21 @@ interface Terms {
   readonly tokens: Tokens;
 }
 
-export function authRoutes(app: App, ports: ApiPorts, terms: Terms): void {
-  tokenRoute(app, ports, terms);
+export async function authRoutes(app: App, ports: ApiPorts, terms: Terms): Promise<void> {
+  await app.register(async (scope) => {
+    acceptForms(scope);
+    tokenRoute(scope, ports, terms);
+  });
   profileRoutes(app, ports, terms);
+}
+
+/** RFC 6749 clients send forms to the token endpoint, and to no other. */
+function acceptForms(app: App): void {
+  app.addContentTypeParser(
+    'application/x-www-form-urlencoded',
+    { parseAs: 'string' },
+    (_request, body, done) => done(null, Object.fromEntries(new URLSearchParams(String(body)))),
+  );
 }
 
 function tokenRoute(app: App, ports: ApiPorts, { settings, tokens }: Terms): void {

@@ -33,9 +33,15 @@ export function passwordOf(pod: DesiredPod, sealer: Sealer): string {
 export function newPod(
   tenant: string,
   body: NewPod,
-  editing: Editing & { readonly random: Random; readonly earlier: PodStatus | undefined },
+  editing: Editing & {
+    readonly random: Random;
+    readonly earlier: PodStatus | undefined;
+    /** The keys of the body as it came, before defaults. */
+    readonly sent: readonly string[];
+  },
 ): DesiredPod {
-  const { sealer, nowMs, username, random, earlier } = editing;
+  const { sealer, nowMs, username, random, earlier, sent } = editing;
+  const firstGeneration = body.status_requested === 'ON' ? 1 : 0;
   const key = podKey(tenant, body.pod_id);
   const password = makePassword(random);
   return {
@@ -56,14 +62,14 @@ export function newPod(
     timeToStopDefault: body.time_to_stop_default,
     timeToStopInstance: body.time_to_stop_instance,
     requested: body.status_requested,
-    generation: (earlier?.generation ?? 0) + 1,
+    generation: earlier ? earlier.generation + 1 : firstGeneration,
     generationCause: 'create',
     permissions: { [username]: 'ADMIN' },
     credentials: {
       userUsername: body.pod_id,
       userPassword: sealer.seal(password, sealContext.credentials(key)),
     },
-    modifiedFields: Object.keys(body),
+    modifiedFields: [...sent],
     actions: [{ atMs: nowMs, text: `Pod object created by '${username}'` }],
     createdAtMs: nowMs,
     updatedAtMs: nowMs,

@@ -2,21 +2,33 @@ import { builtinImages, imageName } from '#contracts/image.ts';
 import type { Caller } from '../auth/caller.ts';
 import type { ApiSettings } from '../ports.ts';
 
+// With these the loader, Node or OpenSSL would run code of the caller's choice on the host.
+const loaderVariable =
+  /^(?:NODE_|LD_|DYLD_|OPENSSL_|SSL_|SSLKEYLOGFILE$|GLIBC_|MALLOC_|UV_|GCONV_PATH$|LOCPATH$|NLSPATH$)/i;
+
+interface Wish {
+  readonly image: string;
+  readonly command: readonly string[] | null;
+  /** Names of the variables that this caller sets. */
+  readonly variables: readonly string[];
+}
+
 /** Why this caller cannot run this image here, or undefined. */
 export function imageRefusal(
-  pod: { readonly image: string; readonly command: readonly string[] | null },
+  pod: Wish,
   runtime: ApiSettings['runtime'],
   caller: Caller,
 ): string | undefined {
   const name = imageName(pod.image);
-  if (name === builtinImages.hello) return undefined;
+  const mayRunAnything = runtime === 'process' || caller.admin;
+  if (name === builtinImages.hello) return helloRefusal(pod, mayRunAnything);
   if (name !== builtinImages.process) {
     return (
       `body, image: ${name} needs a container engine or Kubernetes, and none is connected ` +
       `(PODGATE_RUNTIME is ${runtime}). Built-in images: ${Object.values(builtinImages).join(', ')}`
     );
   }
-  if (runtime !== 'process' && !caller.admin) {
+  if (!mayRunAnything) {
     return (
       `body, image: ${name} runs programs on the host: it needs the admin role, ` +
       'or an operator who sets PODGATE_RUNTIME=process'
@@ -24,4 +36,15 @@ export function imageRefusal(
   }
   if (!pod.command?.length) return `body, command: Field required for the image ${name}`;
   return undefined;
+}
+
+function helloRefusal({ command, variables }: Wish, mayRunAnything: boolean): string | undefined {
+  const name = builtinImages.hello;
+  if (command?.length) return `body, command: ${name} has its own program, leave it out`;
+  const unsafe = mayRunAnything ? undefined : variables.find((each) => loaderVariable.test(each));
+  if (unsafe === undefined) return undefined;
+  return (
+    `body, environment_variables, ${unsafe}: may run programs on the host, so it needs the ` +
+    'admin role, or an operator who sets PODGATE_RUNTIME=process'
+  );
 }

@@ -42,6 +42,16 @@ function statusRequested(
   return generationCause === 'restart' && pending ? 'RESTART' : 'ON';
 }
 
+/**
+ * The status, unless an earlier pod of this id left it behind and is still being cleaned up: what
+ * belongs to this pod has its generation.
+ */
+export const ownStatus = (
+  { generation, generationCause }: DesiredPod,
+  status: PodStatus | undefined,
+): PodStatus | undefined =>
+  generationCause === 'create' && status && status.generation < generation ? undefined : status;
+
 /** The state users see: what the controller wrote, unless a newer wish has not reached it yet. */
 export function podState(desired: DesiredPod, status: PodStatus | undefined): PodState {
   if (!status) return desired.requested === 'ON' ? 'REQUESTED' : 'STOPPED';

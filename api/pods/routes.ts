@@ -18,6 +18,15 @@ const restartNote = [
   'Restart the pod for the update to take effect.',
 ];
 
+const sentFields = 'sentFields';
+
+/** Before validation, which puts defaults in place of what was not sent. */
+function noteSentFields(request: FastifyRequest): void {
+  const { body } = request;
+  const sent = typeof body === 'object' && body !== null ? Object.keys(body) : [];
+  request.setDecorator<readonly string[]>(sentFields, sent);
+}
+
 interface Routing {
   readonly pods: PodService;
   readonly caller: (request: FastifyRequest) => Promise<Caller>;
@@ -29,6 +38,7 @@ export function podRoutes(
   { settings, tokens }: { settings: ApiSettings; tokens: Tokens },
 ): void {
   const { tenant } = settings;
+  app.decorateRequest(sentFields);
   const routing: Routing = {
     pods: new PodService(ports, settings),
     caller: (request) => callerOf(request, { store: ports.store, tokens, tenant }),
@@ -55,10 +65,14 @@ function collectionRoutes(app: App, { pods, caller }: Routing): void {
     {
       // Before the body is read: a stranger learns nothing from how it is refused.
       onRequest: async (request) => void (await caller(request)),
+      preValidation: async (request) => noteSentFields(request),
       schema: { operationId: 'create_pod', tags, summary: 'Create a pod', body: zNewPod },
     },
-    async (request) =>
-      success(await pods.create(request.body, await caller(request)), 'Pod created successfully.'),
+    async (request) => {
+      const sent = request.getDecorator<readonly string[]>(sentFields);
+      const pod = await pods.create(request.body, sent, await caller(request));
+      return success(pod, 'Pod created successfully.');
+    },
   );
 }
 
@@ -107,7 +121,11 @@ function lifeRoutes(app: App, { pods, caller }: Routing): void {
   for (const verb of ['start', 'stop', 'restart'] as const) {
     app.get(
       `/v3/pods/:pod_id/${verb}`,
-      { schema: { operationId: `${verb}_pod`, tags, summary: `${verb} a pod`, params } },
+      {
+        // HEAD is safe by definition (RFC 9110 9.2.1): it must not start or stop anything.
+        exposeHeadRoute: false,
+        schema: { operationId: `${verb}_pod`, tags, summary: `${verb} a pod`, params },
+      },
       async (request) => {
         const { pod_id: podId } = request.params;
         const pod = await pods[verb](podId, await caller(request));

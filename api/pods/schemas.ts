@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { permissionLevels } from '#contracts/pod.ts';
 
 /** What callers may send for a pod: names, defaults and bounds of the wire. */
 
@@ -36,8 +35,7 @@ const notYet = 'is not available yet, leave it out';
 const emptyList = z.array(z.string()).max(0, notYet).default([]);
 const emptyMap = z
   .record(z.string(), z.unknown())
-  .refine((map) => Object.keys(map).length === 0, notYet)
-  .default({});
+  .refine((map) => Object.keys(map).length === 0, notYet);
 const emptyText = z.literal('', notYet).default('');
 const off = z.literal(false, notYet).default(false);
 
@@ -60,7 +58,7 @@ export const zWireNetwork = z.strictObject({
   url: z.string().max(128, 'must have at most 128 characters').default('').describe('Set by us.'),
   ip_allow_list: emptyList,
   tapis_auth: off,
-  tapis_auth_response_headers: emptyMap,
+  tapis_auth_response_headers: emptyMap.default({}),
   tapis_auth_allowed_users: z
     .array(z.string())
     .refine((users) => users.length === 1 && users[0] === '*', notYet)
@@ -110,14 +108,20 @@ const zWireResources = z
     message: 'must not be more than mem_limit',
   });
 
+// No system passes it to a program: the pod would be accepted and never start.
+const zText = z
+  .string('must be a string')
+  .refine((text) => !text.includes('\0'), 'must not contain NUL');
+const zWords = z.array(zText).nullable();
+
 const zEnvironment = z.record(
-  z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'a name has letters, digits and _'),
-  z.string('must be a string'),
+  z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'a name has letters, digits and _, no digit first'),
+  zText,
 );
 
 const updatable = {
   description: zDescription,
-  command: z.array(z.string()).nullable(),
+  command: zWords,
   environment_variables: zEnvironment,
   status_requested: z.enum(['ON', 'OFF', 'RESTART'], 'must be ON, OFF or RESTART'),
   volume_mounts: emptyMap,
@@ -140,9 +144,10 @@ export const zNewPod = z
     image: z.string().min(1, 'is empty, name an image'),
     template: z.literal('', 'templates are not available yet, give an image').default(''),
     ...updatable,
+    volume_mounts: updatable.volume_mounts.default({}),
     description: updatable.description.default(''),
     command: updatable.command.default(null),
-    arguments: z.array(z.string()).nullable().default(null),
+    arguments: zWords.default(null),
     environment_variables: updatable.environment_variables.default({}),
     status_requested: z.enum(['ON', 'OFF'], 'must be ON or OFF for a new pod').default('ON'),
     time_to_stop_default: updatable.time_to_stop_default.default(43_200),
@@ -165,9 +170,13 @@ export const networkingProblem = (podId: string, networking: object): string | u
   labelFits(podId, networking) ? undefined : `body, networking: ${labelTooLong}`;
 
 export const zSetPermission = z.strictObject({
-  user: z.string().min(1, 'is empty').max(128, 'is longer than 128'),
+  user: z
+    .string()
+    .max(128, 'is longer than 128')
+    // Shown as `user:LEVEL`; not the one name that no object can have as a key of its own.
+    .regex(/^(?!__proto__$)[\w.@*+-]+$/, 'must be a username or * for everybody'),
   level: z
     .string()
     .toUpperCase()
-    .pipe(z.enum(permissionLevels, `must be one of ${permissionLevels.join(', ')}`)),
+    .pipe(z.enum(['READ', 'USER', 'ADMIN'], 'must be READ, USER or ADMIN')),
 });

@@ -8,7 +8,7 @@ import type { ApiPorts, ApiSettings } from '../ports.ts';
 import { allows, levelOf } from './access.ts';
 import { environmentOf, newPod, nextRun, passwordOf, updatedPod, withAction } from './edit.ts';
 import { imageRefusal } from './images.ts';
-import { actionLines, podState, presentPod } from './present.ts';
+import { actionLines, ownStatus, podState, presentPod } from './present.ts';
 import type { NewPod, UpdatePod } from './schemas.ts';
 import { networkingProblem } from './schemas.ts';
 
@@ -34,7 +34,7 @@ export class PodService {
     for (const { id, value } of visible) {
       if (damaged.has(id)) continue;
       try {
-        pods.push(this.#present(value, byKey.get(id), caller));
+        pods.push(this.#present(value, ownStatus(value, byKey.get(id)), caller));
       } catch (error) {
         if (!(error instanceof SealBroken)) throw error;
         damaged.add(id);
@@ -44,13 +44,15 @@ export class PodService {
     return { pods, warnings: ours.map((id) => `pod ${id} is left out: its record is damaged`) };
   }
 
-  async create(body: NewPod, caller: Caller): Promise<object> {
-    const refusal = imageRefusal(body, this.#settings.runtime, caller);
+  /** `sent` are the keys of the body before defaults: what the user really asked for. */
+  async create(body: NewPod, sent: readonly string[], caller: Caller): Promise<object> {
+    const variables = Object.keys(body.environment_variables);
+    const refusal = imageRefusal({ ...body, variables }, this.#settings.runtime, caller);
     if (refusal) throw new Invalid([refusal]);
     const { store, random } = this.#ports;
     const key = podKey(caller.tenant, body.pod_id);
     const earlier = (await podStatuses(store).get(key))?.value;
-    const pod = newPod(caller.tenant, body, { ...this.#editing(caller), random, earlier });
+    const pod = newPod(caller.tenant, body, { ...this.#editing(caller), random, earlier, sent });
     try {
       await desiredPods(store).put(key, pod, 'absent');
     } catch (error) {
@@ -78,7 +80,9 @@ export class PodService {
     const needed = body.status_requested === undefined ? 'USER' : 'ADMIN';
     const pod = await this.#edit(podId, caller, needed, (current, status) => {
       const updated = updatedPod(current, body, { ...this.#editing(caller), status });
-      const refusal = updated && imageRefusal(updated, this.#settings.runtime, caller);
+      const variables = Object.keys(body.environment_variables ?? {});
+      const refusal =
+        updated && imageRefusal({ ...updated, variables }, this.#settings.runtime, caller);
       if (refusal) throw new Invalid([refusal]);
       changed = updated !== undefined;
       return updated;
@@ -87,8 +91,12 @@ export class PodService {
   }
 
   async remove(podId: string, caller: Caller): Promise<void> {
-    await this.#find(podId, caller, 'ADMIN');
-    await desiredPods(this.#ports.store).remove(podKey(caller.tenant, podId), 'anything');
+    const key = podKey(caller.tenant, podId);
+    await retrying(async () => {
+      // With its version: what somebody else made under this id meanwhile is not ours to delete.
+      const { version } = await this.#find(podId, caller, 'ADMIN');
+      await desiredPods(this.#ports.store).remove(key, { version });
+    });
   }
 
   stop(podId: string, caller: Caller): Promise<object> {
@@ -156,24 +164,20 @@ export class PodService {
   }
 
   /** Reads, decides, writes if nobody wrote meanwhile; else reads again. */
-  async #edit(
+  #edit(
     podId: string,
     caller: Caller,
     needed: PermissionLevel,
     change: (pod: DesiredPod, status: PodStatus | undefined) => DesiredPod | undefined,
   ): Promise<object> {
     const key = podKey(caller.tenant, podId);
-    for (let attempt = 1; ; attempt += 1) {
+    return retrying(async () => {
       const { pod, status, version } = await this.#find(podId, caller, needed);
       const changed = change(pod, status);
       if (!changed) return this.#present(pod, status, caller);
-      try {
-        await desiredPods(this.#ports.store).put(key, changed, { version });
-        return this.#present(changed, status, caller);
-      } catch (error) {
-        if (!(error instanceof WriteConflict) || attempt === conflictRetriesMax) throw error;
-      }
-    }
+      await desiredPods(this.#ports.store).put(key, changed, { version });
+      return this.#present(changed, status, caller);
+    });
   }
 
   async #find(
@@ -188,7 +192,8 @@ export class PodService {
       throw new Refused(403, `Not authorized: this needs the permission ${needed} on ${podId}.`);
     }
     const status = (await podStatuses(this.#ports.store).get(key))?.value;
-    return { pod: stored.value, status, version: stored.version };
+    const { value: pod, version } = stored;
+    return { pod, status: ownStatus(pod, status), version };
   }
 
   /** Values of the environment may be credentials: they are for those who may use the pod. */
@@ -209,3 +214,14 @@ export class PodService {
 const permissionList = (pod: DesiredPod): object => ({
   permissions: Object.entries(pod.permissions).map(([user, level]) => `${user}:${level}`),
 });
+
+/** Tries again when somebody else wrote between our read and our write. */
+async function retrying<T>(attempt: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof WriteConflict) || tries === conflictRetriesMax) throw error;
+    }
+  }
+}

@@ -1,0 +1,82 @@
+import type { Socket } from 'node:net';
+import type { Log } from '#contracts/log.ts';
+import type { App } from './app.ts';
+import { failure } from './envelope.ts';
+import { errorReply, Refused } from './errors.ts';
+
+/** Puts every failure of a request into the envelope, and tells the operator of our own. */
+export function answerErrors(app: App, log: Log): void {
+  app.setErrorHandler((error, request, reply) => {
+    const { status, message } = errorReply(error) ?? { status: 500, message: 'Unexpected error.' };
+    if (status === 500) {
+      const { method, url } = request.routeOptions;
+      log.error({ method, route: url, error: String(error) }, 'request failed unexpectedly');
+    }
+    // RFC 9110 11.6.1: a 401 says how to authenticate.
+    if (status === 401) void reply.header('www-authenticate', 'Bearer');
+    return reply.code(status).send(failure(message));
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const [path] = request.url.split('?');
+    const message = `Request path '${path}' (${request.method}) does not match any API route.`;
+    return reply.code(404).send(failure(message));
+  });
+}
+
+/** What is no HTTP, or comes too slowly, reaches no route. */
+export function answerBrokenRequest(error: { readonly code?: unknown }, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const [status, message] = brokenRequests[String(error.code)] ?? unreadable;
+  const body = JSON.stringify(failure(message));
+  const head = [
+    `HTTP/1.1 ${status}`,
+    'Content-Type: application/json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}
+
+type BrokenReply = readonly [statusLine: string, message: string];
+const unreadable: BrokenReply = ['400 Bad Request', 'The request is not valid HTTP.'];
+const brokenRequests: Readonly<Record<string, BrokenReply>> = {
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'The header fields are too large.'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'The request took too long to arrive.'],
+};
+
+const anyMethod = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
+
+/**
+ * Answers 405 with the methods there are (RFC 9110 15.5.6), for the routes made until the returned
+ * function is called.
+ */
+export function refuseOtherMethods(app: App): () => void {
+  const known = new Map<string, Set<string>>();
+  let listening = true;
+  app.addHook('onRoute', ({ url, method }) => {
+    if (!listening) return;
+    const methods = known.get(url) ?? new Set();
+    for (const each of [method].flat()) methods.add(each);
+    known.set(url, methods);
+  });
+  return () => {
+    listening = false;
+    for (const [url, methods] of known) {
+      const allowed = [...methods].toSorted().join(', ');
+      app.route({
+        url,
+        method: anyMethod.filter((method) => !methods.has(method)),
+        schema: { hide: true },
+        // Before the body is read: there is nothing it could change.
+        onRequest: async (request, reply) => {
+          void reply.header('allow', allowed);
+          throw new Refused(405, `${request.method} is not possible here, only ${allowed}.`);
+        },
+        handler: () => undefined,
+      });
+    }
+  };
+}
