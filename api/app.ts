@@ -9,7 +9,7 @@ import type {
 } from 'fastify';
 import fastify from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
-import { jsonSchemaTransform } from 'fastify-type-provider-zod';
+import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { authRoutes } from './auth/routes.ts';
 import type { Tokens } from './auth/tokens.ts';
@@ -100,12 +100,25 @@ async function describe(app: App): Promise<void> {
         version: apiVersion,
       },
       components: {
-        securitySchemes: { token: { type: 'apiKey', in: 'header', name: 'X-Tapis-Token' } },
+        securitySchemes: {
+          token: { type: 'apiKey', in: 'header', name: 'X-Tapis-Token' },
+          bearer: { type: 'http', scheme: 'bearer' },
+        },
       },
-      security: [{ token: [] }],
+      security: [{ token: [] }, { bearer: [] }],
     },
     transform: jsonSchemaTransform,
+    transformObject: (document) => withoutInputs(jsonSchemaTransformObject(document)),
   });
   await app.register(swaggerUi, { routePrefix: '/v3/docs' });
   app.get('/v3/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+}
+
+/** Named schemas come twice, as sent and as answered; ours with a name are only answered. */
+function withoutInputs(document: ReturnType<typeof jsonSchemaTransformObject>) {
+  const schemas = ('components' in document && document.components?.schemas) || {};
+  for (const name of Object.keys(schemas)) {
+    if (name.endsWith('Input')) Reflect.deleteProperty(schemas, name);
+  }
+  return document;
 }

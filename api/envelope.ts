@@ -1,28 +1,54 @@
+import { z } from 'zod';
+
 /** The frame of every JSON answer, success and error alike. */
-export interface Envelope {
-  readonly message: string | readonly string[];
-  readonly metadata: object;
-  readonly result: unknown;
+
+const frame = {
+  message: z.union([z.string(), z.array(z.string())]),
+  metadata: z.record(z.string(), z.unknown()),
+  version: z.string(),
+};
+
+const zFailure = z
+  .strictObject({ ...frame, status: z.literal('error'), result: z.null() })
+  .meta({ id: 'Failure', description: 'What was wrong; texts of a list name a field each.' });
+
+export interface Envelope<Result> {
+  readonly message: string | string[];
+  readonly metadata: Record<string, unknown>;
+  readonly result: Result;
   readonly status: 'success' | 'error';
   readonly version: string;
+}
+
+/** The answers of an operation, as its route declares and its handler is checked against. */
+export function answers<Result extends z.ZodType>(result: Result) {
+  const status = z.enum(['success', 'error']);
+  return {
+    200: z.strictObject({ ...frame, status, result }).describe('The result, in its envelope.'),
+    '4xx': zFailure,
+    '5xx': zFailure,
+  };
 }
 
 /** The version of the API that envelopes and the OpenAPI document name. */
 export const apiVersion = '0.1.0';
 
-export const success = (result: unknown, message: string, metadata: object = {}): Envelope => ({
-  message,
-  metadata,
-  result,
-  status: 'success',
+export const success = <Result>(
+  result: Result,
+  message: string,
+  metadata: Record<string, unknown> = {},
+): Envelope<Result> => ({ message, metadata, result, status: 'success', version: apiVersion });
+
+export const failure = (message: string | readonly string[]): Envelope<null> => ({
+  message: typeof message === 'string' ? message : [...message],
+  metadata: {},
+  result: null,
+  status: 'error',
   version: apiVersion,
 });
 
-/** `result` is null but where the wire has always had the object (an update that changes nothing). */
-export const failure = (message: string | readonly string[], result: unknown = null): Envelope => ({
-  message,
-  metadata: {},
+/** The wire's one failure with 200 and a result: an update that changes nothing. */
+export const unchanged = <Result>(result: Result, message: string): Envelope<Result> => ({
+  ...failure(message),
   result,
-  status: 'error',
-  version: apiVersion,
 });

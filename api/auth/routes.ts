@@ -1,18 +1,28 @@
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { App } from '../app.ts';
-import { success } from '../envelope.ts';
+import { answers, success } from '../envelope.ts';
 import { Refused } from '../errors.ts';
 import type { ApiPorts, ApiSettings } from '../ports.ts';
 import { callerOf } from './caller.ts';
 import { LoginThrottle } from './throttle.ts';
 import type { Tokens } from './tokens.ts';
+import { zIssuedToken } from './tokens.ts';
 import { authenticate, findUser } from './users.ts';
 
 const zTokenRequest = z.strictObject({
   grant_type: z.literal('password', 'must be password'),
   username: z.string().min(1, 'is empty').max(128, 'is longer than 128'),
   password: z.string().min(1, 'is empty').max(1024, 'is longer than 1024'),
+});
+
+const zProfile = z.strictObject({
+  username: z.string(),
+  email: z.string(),
+  given_name: z.string(),
+  last_name: z.string(),
+  dn: z.string(),
+  create_time: z.null(),
 });
 
 /** Where the client found us: what tenants and tokens name as their base. */
@@ -53,6 +63,8 @@ function tokenRoute(app: App, ports: ApiPorts, { settings, tokens }: Terms): voi
         tags: ['authenticator'],
         summary: 'An access token for a username and password (also as a form)',
         body: zTokenRequest,
+        security: [],
+        response: answers(z.strictObject({ access_token: zIssuedToken })),
       },
     },
     async (request, reply) => {
@@ -77,7 +89,14 @@ function profileRoutes(app: App, ports: ApiPorts, { settings, tokens }: Terms): 
   const { tenant } = settings;
   app.get(
     '/v3/oauth2/userinfo',
-    { schema: { operationId: 'get_userinfo', tags: ['authenticator'], summary: 'Who I am' } },
+    {
+      schema: {
+        operationId: 'get_userinfo',
+        tags: ['authenticator'],
+        summary: 'Who I am',
+        response: answers(zProfile),
+      },
+    },
     async (request) => {
       const caller = await callerOf(request, { store: ports.store, tokens, tenant });
       return success(profile(caller.username), 'User info retrieved successfully.');
@@ -92,6 +111,7 @@ function profileRoutes(app: App, ports: ApiPorts, { settings, tokens }: Terms): 
         tags: ['authenticator'],
         summary: 'The profile of a user',
         params: z.object({ username: z.string() }),
+        response: answers(zProfile),
       },
     },
     async (request) => {
@@ -105,7 +125,7 @@ function profileRoutes(app: App, ports: ApiPorts, { settings, tokens }: Terms): 
   );
 }
 
-const profile = (username: string): object => ({
+const profile = (username: string): z.infer<typeof zProfile> => ({
   username,
   email: '',
   given_name: '',

@@ -31,12 +31,13 @@ interface TokenPorts {
   readonly random: Random;
 }
 
-interface IssuedToken {
-  readonly access_token: string;
-  readonly expires_at: string;
-  readonly expires_in: number;
-  readonly jti: string;
-}
+export const zIssuedToken = z.strictObject({
+  access_token: z.string(),
+  expires_at: z.string(),
+  expires_in: z.int().describe('Seconds.'),
+  jti: z.string(),
+});
+type IssuedToken = z.infer<typeof zIssuedToken>;
 
 export interface Tokens {
   /** The tenant's public key, PEM: anybody may verify our tokens. */

@@ -1,14 +1,14 @@
 import { podHost } from '#contracts/hosts.ts';
 import type { Action, DesiredPod, PodState, PodStatus } from '#contracts/pod.ts';
-import type { WireNetwork } from './schemas.ts';
+import type { WireNetwork, WirePod } from './schemas.ts';
 import { zWireNetwork } from './schemas.ts';
 
 /** A pod as the wire shows it: all fields, always, with naive UTC times. */
 export function presentPod(
   desired: DesiredPod,
   status: PodStatus | undefined,
-  options: { readonly domain: string; readonly environment: Readonly<Record<string, string>> },
-): object {
+  options: { readonly domain: string; readonly environment: Record<string, string> },
+): WirePod {
   return {
     pod_id: desired.podId,
     image: desired.image,
@@ -68,7 +68,7 @@ function presentNetworking(desired: DesiredPod, domain: string): Record<string, 
   return Object.fromEntries(networks);
 }
 
-function presentContainer(status: PodStatus | undefined): object {
+function presentContainer(status: PodStatus | undefined): WirePod['status_container'] {
   if (!status || status.phase === '') return {};
   return {
     phase: status.phase,

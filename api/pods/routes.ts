@@ -4,15 +4,24 @@ import type { App } from '../app.ts';
 import type { Caller } from '../auth/caller.ts';
 import { callerOf } from '../auth/caller.ts';
 import type { Tokens } from '../auth/tokens.ts';
-import { failure, success } from '../envelope.ts';
+import { answers, success, unchanged } from '../envelope.ts';
 import type { ApiPorts, ApiSettings } from '../ports.ts';
-import { zNewPod, zSetPermission, zUpdatePod } from './schemas.ts';
+import {
+  zCredentials,
+  zLogs,
+  zNewPod,
+  zPermissions,
+  zPod,
+  zSetPermission,
+  zUpdatePod,
+} from './schemas.ts';
 import { PodService } from './service.ts';
 
 const params = z.object({ pod_id: z.string() });
 const tags = ['pods'];
+const podAnswers = answers(zPod);
 
-const unchanged = 'Incoming data made no changes to pod. Is incoming data equal to current data?';
+const nothingNew = 'Incoming data made no changes to pod. Is incoming data equal to current data?';
 const restartNote = [
   'Pod update applied. The running pod is unchanged.',
   'Restart the pod for the update to take effect.',
@@ -53,7 +62,14 @@ export function podRoutes(
 function collectionRoutes(app: App, { pods, caller }: Routing): void {
   app.get(
     '/v3/pods',
-    { schema: { operationId: 'list_pods', tags, summary: 'The pods I may read' } },
+    {
+      schema: {
+        operationId: 'list_pods',
+        tags,
+        summary: 'The pods I may read',
+        response: answers(z.array(zPod)),
+      },
+    },
     async (request) => {
       const listed = await pods.list(await caller(request));
       const metadata = listed.warnings.length > 0 ? { warnings: listed.warnings } : {};
@@ -66,7 +82,13 @@ function collectionRoutes(app: App, { pods, caller }: Routing): void {
       // Before the body is read: a stranger learns nothing from how it is refused.
       onRequest: async (request) => void (await caller(request)),
       preValidation: async (request) => noteSentFields(request),
-      schema: { operationId: 'create_pod', tags, summary: 'Create a pod', body: zNewPod },
+      schema: {
+        operationId: 'create_pod',
+        tags,
+        summary: 'Create a pod',
+        body: zNewPod,
+        response: podAnswers,
+      },
     },
     async (request) => {
       const sent = request.getDecorator<readonly string[]>(sentFields);
@@ -79,7 +101,7 @@ function collectionRoutes(app: App, { pods, caller }: Routing): void {
 function podRoute(app: App, { pods, caller }: Routing): void {
   app.get(
     '/v3/pods/:pod_id',
-    { schema: { operationId: 'get_pod', tags, summary: 'One pod', params } },
+    { schema: { operationId: 'get_pod', tags, summary: 'One pod', params, response: podAnswers } },
     async (request) =>
       success(
         await pods.get(request.params.pod_id, await caller(request)),
@@ -96,6 +118,7 @@ function podRoute(app: App, { pods, caller }: Routing): void {
         summary: 'Change a pod; a running one keeps its run',
         params,
         body: zUpdatePod,
+        response: podAnswers,
       },
     },
     async (request) => {
@@ -103,15 +126,23 @@ function podRoute(app: App, { pods, caller }: Routing): void {
       const { pod, changed } = await pods.update(podId, request.body, await caller(request));
       return changed
         ? success(pod, 'Pod updated successfully.', { note: restartNote })
-        : failure(unchanged, pod);
+        : unchanged(pod, nothingNew);
     },
   );
   app.delete(
     '/v3/pods/:pod_id',
-    { schema: { operationId: 'delete_pod', tags, summary: 'Delete a pod', params } },
+    {
+      schema: {
+        operationId: 'delete_pod',
+        tags,
+        summary: 'Delete a pod',
+        params,
+        response: answers(z.literal('')),
+      },
+    },
     async (request) => {
       await pods.remove(request.params.pod_id, await caller(request));
-      return success('', 'Pod successfully deleted.');
+      return success('' as const, 'Pod successfully deleted.');
     },
   );
 }
@@ -124,7 +155,13 @@ function lifeRoutes(app: App, { pods, caller }: Routing): void {
       {
         // HEAD is safe by definition (RFC 9110 9.2.1): it must not start or stop anything.
         exposeHeadRoute: false,
-        schema: { operationId: `${verb}_pod`, tags, summary: `${verb} a pod`, params },
+        schema: {
+          operationId: `${verb}_pod`,
+          tags,
+          summary: `${verb} a pod`,
+          params,
+          response: podAnswers,
+        },
       },
       async (request) => {
         const { pod_id: podId } = request.params;
@@ -138,7 +175,15 @@ function lifeRoutes(app: App, { pods, caller }: Routing): void {
 function insightRoutes(app: App, { pods, caller }: Routing): void {
   app.get(
     '/v3/pods/:pod_id/logs',
-    { schema: { operationId: 'get_pod_logs', tags, summary: 'Output and actions', params } },
+    {
+      schema: {
+        operationId: 'get_pod_logs',
+        tags,
+        summary: 'Output and actions',
+        params,
+        response: answers(zLogs),
+      },
+    },
     async (request) =>
       success(
         await pods.logs(request.params.pod_id, await caller(request)),
@@ -147,7 +192,15 @@ function insightRoutes(app: App, { pods, caller }: Routing): void {
   );
   app.get(
     '/v3/pods/:pod_id/credentials',
-    { schema: { operationId: 'get_pod_credentials', tags, summary: 'Its own account', params } },
+    {
+      schema: {
+        operationId: 'get_pod_credentials',
+        tags,
+        summary: 'Its own account',
+        params,
+        response: answers(zCredentials),
+      },
+    },
     async (request, reply) => {
       void reply.header('cache-control', 'no-store');
       return success(
@@ -161,7 +214,15 @@ function insightRoutes(app: App, { pods, caller }: Routing): void {
 function permissionRoutes(app: App, { pods, caller }: Routing): void {
   app.get(
     '/v3/pods/:pod_id/permissions',
-    { schema: { operationId: 'get_pod_permissions', tags, summary: 'Who may do what', params } },
+    {
+      schema: {
+        operationId: 'get_pod_permissions',
+        tags,
+        summary: 'Who may do what',
+        params,
+        response: answers(zPermissions),
+      },
+    },
     async (request) =>
       success(
         await pods.permissions(request.params.pod_id, await caller(request)),
@@ -178,6 +239,7 @@ function permissionRoutes(app: App, { pods, caller }: Routing): void {
         summary: 'Let a user do something',
         params,
         body: zSetPermission,
+        response: answers(zPermissions),
       },
     },
     async (request) => {
@@ -194,6 +256,7 @@ function permissionRoutes(app: App, { pods, caller }: Routing): void {
         tags,
         summary: "Take a user's permission away",
         params: params.extend({ user: z.string() }),
+        response: answers(zPermissions),
       },
     },
     async (request) => {

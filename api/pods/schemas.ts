@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { zPodStatus } from '#contracts/pod.ts';
 
 /** What callers may send for a pod: names, defaults and bounds of the wire. */
 
@@ -180,3 +181,53 @@ export const zSetPermission = z.strictObject({
     .toUpperCase()
     .pipe(z.enum(['READ', 'USER', 'ADMIN'], 'must be READ, USER or ADMIN')),
 });
+
+const zTime = z.string().nullable().describe('UTC without a zone, with microseconds.');
+
+/** A pod as it is answered: all fields, always. */
+export const zPod = z
+  .strictObject({
+    pod_id: z.string(),
+    image: z.string(),
+    template: z.string(),
+    description: z.string(),
+    command: z.array(z.string()).nullable(),
+    arguments: z.array(z.string()).nullable(),
+    environment_variables: z
+      .record(z.string(), z.string())
+      .describe('The values are *** for those who may only READ.'),
+    status_requested: z.enum(['ON', 'OFF', 'RESTART']),
+    volume_mounts: z.record(z.string(), z.unknown()),
+    time_to_stop_default: z.int(),
+    time_to_stop_instance: z.int().nullable(),
+    networking: z.record(z.string(), zWireNetwork),
+    resources: z.strictObject({
+      cpu_request: z.int(),
+      cpu_limit: z.int(),
+      mem_request: z.int(),
+      mem_limit: z.int(),
+      gpus: z.int(),
+    }),
+    compute_queue: z.string(),
+    time_to_stop_ts: zTime,
+    status: zPodStatus.shape.state,
+    status_container: z.strictObject({
+      phase: z.string().optional(),
+      start_time: zTime.optional(),
+      message: z.string().optional(),
+    }),
+    creation_ts: zTime,
+    update_ts: zTime,
+    start_instance_ts: zTime,
+  })
+  .meta({ id: 'Pod' });
+export type WirePod = z.infer<typeof zPod>;
+
+export const zPermissions = z.strictObject({
+  permissions: z.array(z.string()).describe('`user:LEVEL` each.'),
+});
+export const zCredentials = z.strictObject({
+  user_username: z.string(),
+  user_password: z.string(),
+});
+export const zLogs = z.strictObject({ logs: z.string(), action_logs: z.array(z.string()) });

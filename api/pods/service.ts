@@ -1,3 +1,4 @@
+import type { z } from 'zod';
 import type { DesiredPod, PermissionLevel, PodStatus } from '#contracts/pod.ts';
 import { desiredPods, podKey, podStatuses } from '#contracts/pod.ts';
 import { SealBroken } from '#contracts/sealer.ts';
@@ -9,7 +10,7 @@ import { allows, levelOf } from './access.ts';
 import { environmentOf, newPod, nextRun, passwordOf, updatedPod, withAction } from './edit.ts';
 import { imageRefusal } from './images.ts';
 import { actionLines, ownStatus, podState, presentPod } from './present.ts';
-import type { NewPod, UpdatePod } from './schemas.ts';
+import type { NewPod, UpdatePod, WirePod, zCredentials, zLogs, zPermissions } from './schemas.ts';
 import { networkingProblem } from './schemas.ts';
 
 const conflictRetriesMax = 5;
@@ -24,13 +25,13 @@ export class PodService {
     this.#settings = settings;
   }
 
-  async list(caller: Caller): Promise<{ pods: object[]; warnings: string[] }> {
+  async list(caller: Caller): Promise<{ pods: WirePod[]; warnings: string[] }> {
     const { documents, broken } = await desiredPods(this.#ports.store).list();
     const visible = documents.filter(({ value }) => allows(levelOf(value, caller), 'READ'));
     const statuses = await podStatuses(this.#ports.store).list();
     const byKey = new Map(statuses.documents.map(({ id, value }) => [id, value]));
     const damaged = new Set([...broken, ...statuses.broken].map(({ id }) => id));
-    const pods: object[] = [];
+    const pods: WirePod[] = [];
     for (const { id, value } of visible) {
       if (damaged.has(id)) continue;
       try {
@@ -45,7 +46,7 @@ export class PodService {
   }
 
   /** `sent` are the keys of the body before defaults: what the user really asked for. */
-  async create(body: NewPod, sent: readonly string[], caller: Caller): Promise<object> {
+  async create(body: NewPod, sent: readonly string[], caller: Caller): Promise<WirePod> {
     const variables = Object.keys(body.environment_variables);
     const refusal = imageRefusal({ ...body, variables }, this.#settings.runtime, caller);
     if (refusal) throw new Invalid([refusal]);
@@ -62,7 +63,7 @@ export class PodService {
     return this.#present(pod, undefined, caller);
   }
 
-  async get(podId: string, caller: Caller): Promise<object> {
+  async get(podId: string, caller: Caller): Promise<WirePod> {
     const { pod, status } = await this.#find(podId, caller, 'READ');
     return this.#present(pod, status, caller);
   }
@@ -72,7 +73,7 @@ export class PodService {
     podId: string,
     body: UpdatePod,
     caller: Caller,
-  ): Promise<{ pod: object; changed: boolean }> {
+  ): Promise<{ pod: WirePod; changed: boolean }> {
     const problem = body.networking && networkingProblem(podId, body.networking);
     if (problem) throw new Invalid([problem]);
     let changed = false;
@@ -99,14 +100,14 @@ export class PodService {
     });
   }
 
-  stop(podId: string, caller: Caller): Promise<object> {
+  stop(podId: string, caller: Caller): Promise<WirePod> {
     return this.#edit(podId, caller, 'ADMIN', (pod) => {
       const text = `'${caller.username}' ran stop_pod, set to OFF`;
       return withAction({ ...pod, requested: 'OFF' }, text, this.#ports.clock.nowMs());
     });
   }
 
-  start(podId: string, caller: Caller): Promise<object> {
+  start(podId: string, caller: Caller): Promise<WirePod> {
     return this.#edit(podId, caller, 'ADMIN', (pod, status) => {
       if (podState(pod, status) !== 'STOPPED') {
         const advice = "Please run 'stop_pod' or 'restart_pod' instead.";
@@ -117,26 +118,26 @@ export class PodService {
     });
   }
 
-  restart(podId: string, caller: Caller): Promise<object> {
+  restart(podId: string, caller: Caller): Promise<WirePod> {
     return this.#edit(podId, caller, 'ADMIN', (pod) => {
       const text = `'${caller.username}' ran restart_pod, set to RESTART`;
       return withAction({ ...pod, ...nextRun(pod, 'restart') }, text, this.#ports.clock.nowMs());
     });
   }
 
-  async logs(podId: string, caller: Caller): Promise<{ logs: string; action_logs: string[] }> {
+  async logs(podId: string, caller: Caller): Promise<z.infer<typeof zLogs>> {
     const { pod, status } = await this.#find(podId, caller, 'READ');
     const logs = await this.#ports.logs.read(podKey(caller.tenant, podId));
     return { logs, action_logs: actionLines(pod.actions, status?.actions ?? []) };
   }
 
-  async credentials(podId: string, caller: Caller): Promise<object> {
+  async credentials(podId: string, caller: Caller): Promise<z.infer<typeof zCredentials>> {
     const { pod } = await this.#find(podId, caller, 'USER');
     const password = passwordOf(pod, this.#ports.sealer);
     return { user_username: pod.credentials.userUsername, user_password: password };
   }
 
-  async permissions(podId: string, caller: Caller): Promise<object> {
+  async permissions(podId: string, caller: Caller): Promise<z.infer<typeof zPermissions>> {
     const { pod } = await this.#find(podId, caller, 'USER');
     return permissionList(pod);
   }
@@ -146,7 +147,7 @@ export class PodService {
     podId: string,
     grant: { readonly user: string; readonly level: PermissionLevel | undefined },
     caller: Caller,
-  ): Promise<object> {
+  ): Promise<z.infer<typeof zPermissions>> {
     const { user, level } = grant;
     await this.#edit(podId, caller, 'ADMIN', (pod) => {
       const { [user]: _had, ...others } = pod.permissions;
@@ -169,7 +170,7 @@ export class PodService {
     caller: Caller,
     needed: PermissionLevel,
     change: (pod: DesiredPod, status: PodStatus | undefined) => DesiredPod | undefined,
-  ): Promise<object> {
+  ): Promise<WirePod> {
     const key = podKey(caller.tenant, podId);
     return retrying(async () => {
       const { pod, status, version } = await this.#find(podId, caller, needed);
@@ -197,7 +198,7 @@ export class PodService {
   }
 
   /** Values of the environment may be credentials: they are for those who may use the pod. */
-  #present(pod: DesiredPod, status: PodStatus | undefined, caller: Caller): object {
+  #present(pod: DesiredPod, status: PodStatus | undefined, caller: Caller): WirePod {
     const variables = environmentOf(pod, this.#ports.sealer);
     const mayUse = allows(levelOf(pod, caller), 'USER');
     const hidden = Object.fromEntries(Object.keys(variables).map((name) => [name, '***']));
@@ -211,7 +212,7 @@ export class PodService {
   }
 }
 
-const permissionList = (pod: DesiredPod): object => ({
+const permissionList = (pod: DesiredPod): z.infer<typeof zPermissions> => ({
   permissions: Object.entries(pod.permissions).map(([user, level]) => `${user}:${level}`),
 });
 
