@@ -53,5 +53,15 @@ export function environmentOf(
   for (const [network, port] of Object.entries(ports))
     given[`PORT_${network.toUpperCase()}`] = String(port);
   const base = { PATH: searchPath, HOME: workFolder, LANG: 'C.UTF-8', ...given };
-  return { ...expandEnvironment(base, spec.environment), ...given };
+  return { ...expandEnvironment(base, variablesOf(spec)), ...given };
+}
+
+/**
+ * The user's variables that the program gets. Anybody may run hello, and what loads it (Node, the
+ * linker, OpenSSL) runs code that its environment names: so it gets those it reads, and no others.
+ */
+function variablesOf({ image, environment }: RunSpec): Readonly<Record<string, string>> {
+  if (imageName(image) !== builtinImages.hello) return environment;
+  const read = Object.entries(environment).filter(([name]) => name.startsWith('HELLO_'));
+  return Object.fromEntries(read);
 }

@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest';
+import type { RunSpec } from '../runtime.ts';
+import { environmentOf } from './program.ts';
+
+const spec: RunSpec = {
+  key: 'default/a',
+  run: 1,
+  podCreatedAtMs: 0,
+  image: 'podgate/process',
+  command: ['true'],
+  arguments: null,
+  networks: ['default'],
+  environment: { NODE_OPTIONS: '--import=data:,x', LD_PRELOAD: '/x.so', HELLO_NAME: 'Ada' },
+};
+
+const ports = { default: 20_001 };
+
+test('hello gets the variables that it reads, and none that its loader would obey', () => {
+  const environment = environmentOf({ ...spec, image: 'podgate/hello:latest' }, '/work', ports);
+  expect(environment).toEqual({
+    PATH: expect.any(String),
+    HOME: '/work',
+    LANG: 'C.UTF-8',
+    PORT: '20001',
+    PORT_DEFAULT: '20001',
+    HELLO_NAME: 'Ada',
+  });
+});
+
+test('a program of its user gets all of them, but its ports are ours to say', () => {
+  const own = { ...spec, environment: { ...spec.environment, PORT: '1' } };
+  const environment = environmentOf(own, '/work', ports);
+  expect(environment).toMatchObject({ ...spec.environment, PORT: '20001' });
+});
