@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { zPolicy } from './policy.ts';
 import { zSealed } from './sealer.ts';
 import type { Collection, Store } from './store.ts';
 import { collection } from './store.ts';
@@ -8,6 +9,8 @@ const zNetwork = z.strictObject({
   protocol: z.enum(['http', 'tcp', 'postgres', 'local_only']),
   /** Port inside the pod. The process runtime gives a free one instead (`PORT_<NET>`). */
   port: z.int(),
+  /** Absent: nothing beyond reaching it. */
+  policy: zPolicy.optional(),
 });
 export type Network = z.infer<typeof zNetwork>;
 

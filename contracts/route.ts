@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { zPolicy } from './policy.ts';
 
 /** How ready a pod's network is, as the gateway tells it to clients. */
 const zRouteState = z.enum(['ready', 'starting', 'stopping', 'stopped', 'failed', 'complete']);
@@ -18,6 +19,8 @@ export const zRoute = z.strictObject({
   pod: z.string(),
   network: z.string(),
   protocol: z.enum(['http', 'tcp', 'postgres']),
+  /** Absent: nothing beyond reaching it. */
+  policy: zPolicy.optional(),
   state: zRouteState,
   /** For people: shown on the page of a pod that is not ready. */
   message: z.string(),

@@ -35,12 +35,12 @@ export function routesOf(
 ): Route[] {
   if (!desired) return [];
   const { tenant, podId } = desired;
-  return routedNetworks(desired).map(({ name, protocol }) => ({
+  return routedNetworks(desired).map(({ name, ...reached }) => ({
     host: podHost(podId, name, domain),
     tenant,
     pod: podId,
     network: name,
-    protocol,
+    ...reached,
     ...readiness(situation, observed, name),
   }));
 }

@@ -4,6 +4,7 @@ import type { DesiredPod, PodStatus } from '#contracts/pod.ts';
 import { actionsMax, podKey, sealContext } from '#contracts/pod.ts';
 import type { Random } from '#contracts/random.ts';
 import type { Sealer } from '#contracts/sealer.ts';
+import { storedNetwork } from './networking.ts';
 import type { NewPod, UpdatePod } from './schemas.ts';
 
 /** Pure steps from one desired pod to the next; nothing here reads or writes. */
@@ -138,7 +139,7 @@ export function withAction(pod: DesiredPod, text: string, nowMs: number): Desire
 
 const storedNetworking = (networking: NewPod['networking']): DesiredPod['networking'] =>
   Object.fromEntries(
-    Object.entries(networking).map(([name, { protocol, port }]) => [name, { protocol, port }]),
+    Object.entries(networking).map(([name, network]) => [name, storedNetwork(network)]),
   );
 
 const passwordAlphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';

@@ -1,7 +1,8 @@
 import { podHost } from '#contracts/hosts.ts';
 import type { Action, DesiredPod, PodState, PodStatus } from '#contracts/pod.ts';
-import type { WireNetwork, WirePod } from './schemas.ts';
-import { zWireNetwork } from './schemas.ts';
+import type { WireNetwork } from './networking.ts';
+import { wireNetwork } from './networking.ts';
+import type { WirePod } from './schemas.ts';
 
 /** A pod as the wire shows it: all fields, always, with naive UTC times. */
 export function presentPod(
@@ -63,7 +64,7 @@ export function podState(desired: DesiredPod, status: PodStatus | undefined): Po
 function presentNetworking(desired: DesiredPod, domain: string): Record<string, WireNetwork> {
   const networks = Object.entries(desired.networking).map(([name, network]) => {
     const url = network.protocol === 'local_only' ? '' : podHost(desired.podId, name, domain);
-    return [name, zWireNetwork.parse({ ...network, url })] as const;
+    return [name, wireNetwork(network, url)] as const;
   });
   return Object.fromEntries(networks);
 }

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { zPodStatus } from '#contracts/pod.ts';
+import { zNetworking, zWireNetwork } from './networking.ts';
+import { notYet } from './not-yet.ts';
 
 /** What callers may send for a pod: names, defaults and bounds of the wire. */
 
@@ -30,60 +32,6 @@ const zDescription = z
 const zSeconds = z
   .int('must be a whole number of seconds')
   .refine((value) => value === -1 || value >= 300, 'must be -1 (never) or at least 300 seconds');
-
-/** Fields of the wire that nothing enforces yet: only the value that asks for nothing is taken. */
-const notYet = 'is not available yet, leave it out';
-const emptyList = z.array(z.string()).max(0, notYet).default([]);
-const emptyMap = z
-  .record(z.string(), z.unknown())
-  .refine((map) => Object.keys(map).length === 0, notYet);
-const emptyText = z.literal('', notYet).default('');
-const off = z.literal(false, notYet).default(false);
-
-export const zWireNetwork = z.strictObject({
-  protocol: z
-    .string()
-    .toLowerCase()
-    .pipe(
-      z.enum(
-        ['http', 'tcp', 'postgres', 'local_only'],
-        'must be http, tcp, postgres or local_only',
-      ),
-    )
-    .default('http'),
-  port: z
-    .int('must be a port number')
-    .min(10, 'must be a port from 10 to 65535')
-    .max(65_535, 'must be a port from 10 to 65535')
-    .default(5000),
-  url: z.string().max(128, 'must have at most 128 characters').default('').describe('Set by us.'),
-  ip_allow_list: emptyList,
-  tapis_auth: off,
-  tapis_auth_response_headers: emptyMap.default({}),
-  tapis_auth_allowed_users: z
-    .array(z.string())
-    .refine((users) => users.length === 1 && users[0] === '*', notYet)
-    .default(['*']),
-  tapis_auth_return_path: z.literal('/', notYet).default('/'),
-  cors_allow_origins: emptyList,
-  cors_allow_methods: emptyList,
-  cors_allow_headers: emptyList,
-  cors_allow_credentials: off,
-  cors_max_age: z.literal(100, notYet).default(100),
-  tapis_ui_uri: emptyText,
-  tapis_ui_uri_redirect: off,
-  tapis_ui_uri_description: emptyText,
-});
-export type WireNetwork = z.infer<typeof zWireNetwork>;
-
-const networksMax = 4;
-const zNetworking = z
-  .record(
-    z.string().regex(/^[a-z0-9]{3,61}$/, 'a network name has 3 to 61 lowercase letters and digits'),
-    zWireNetwork,
-  )
-  .refine((networks) => Object.keys(networks).length <= networksMax, 'has more than 4 networks')
-  .refine((networks) => Object.keys(networks).length > 0, 'has no network, name at least one');
 
 const bounded = (unit: string, min: number, max: number): z.ZodType<number> =>
   z
@@ -125,7 +73,9 @@ const updatable = {
   command: zWords,
   environment_variables: zEnvironment,
   status_requested: z.enum(['ON', 'OFF', 'RESTART'], 'must be ON, OFF or RESTART'),
-  volume_mounts: emptyMap,
+  volume_mounts: z
+    .record(z.string(), z.unknown())
+    .refine((map) => Object.keys(map).length === 0, notYet),
   time_to_stop_default: zSeconds,
   time_to_stop_instance: zSeconds.nullable(),
   networking: zNetworking,
