@@ -1,6 +1,17 @@
 import { defineConfig } from 'vitest/config';
 
-// Two projects, so that `npm test` can run the quick ones first and stop at the first failing kind.
+/** Tests of whole programs: one file at a time, because they share two cores and measure waiting. */
+const whole = (name: string, minutes: number) => ({
+  test: {
+    name,
+    include: [`test/${name}/**/*.test.ts`],
+    fileParallelism: false,
+    testTimeout: minutes * 60_000,
+    hookTimeout: minutes * 60_000,
+  },
+});
+
+// `npm test` runs unit and integration, `npm run test:long` the others.
 export default defineConfig({
   test: {
     projects: [
@@ -8,18 +19,11 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['**/*.test.ts'],
-          exclude: ['node_modules/**', 'test/integration/**', 'test/long/**'],
+          exclude: ['node_modules/**', 'test/{integration,long,clients,suites}/**'],
         },
       },
-      {
-        test: {
-          name: 'integration',
-          include: ['test/integration/**/*.test.ts'],
-          fileParallelism: false,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
-        },
-      },
+      whole('integration', 1),
+      whole('clients', 2),
     ],
   },
 });

@@ -1,90 +1,33 @@
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, readdirSync } from 'node:fs';
-import { text } from 'node:stream/consumers';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { postgres, postgresPod } from '../programs/postgres.ts';
+import type { Finished } from '../programs/run.ts';
+import { available, run } from '../programs/run.ts';
 import { Standalone } from './standalone.ts';
 
-/** The folder of the server's programs; Debian keeps them out of PATH. */
-function findPostgres(): string | undefined {
-  const base = '/usr/lib/postgresql';
-  if (!existsSync(base)) return undefined;
-  return readdirSync(base)
-    .map((version) => `${base}/${version}/bin`)
-    .find((folder) => existsSync(`${folder}/postgres`) && existsSync(`${folder}/psql`));
-}
+const folder = (await available('the Postgres tests', postgres)) ?? '';
 
-/** Installs Debian's server where that is possible; the reason when it is not. */
-function installPostgres(): string | undefined {
-  if (findPostgres()) return undefined;
-  if (!existsSync('/usr/bin/apt-get')) return 'this is no Debian machine and has no Postgres';
-  if (process.getuid?.() !== 0) return 'Postgres is not installed and only root can install it';
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const options = { env, stdio: 'pipe', timeout: 240_000 } as const;
-  try {
-    execFileSync('apt-get', ['update', '-q'], options);
-    execFileSync(
-      'apt-get',
-      ['install', '-q', '-y', '--no-install-recommends', 'postgresql-15'],
-      options,
-    );
-    return undefined;
-  } catch (error) {
-    return `apt-get could not install postgresql-15: ${String(error).slice(0, 200)}`;
-  }
-}
-
-const missing = installPostgres();
-if (missing) process.stderr.write(`\n*** SKIPPED: the Postgres tests, because ${missing} ***\n\n`);
-
-describe.skipIf(missing)('a real Postgres behind the gateway', () => {
+describe.skipIf(!folder)('a real Postgres behind the gateway', () => {
   let podgate: Standalone;
   let password = '';
   const host = 'pgdb.pods.localhost';
-  const folder = findPostgres() ?? '';
 
   beforeAll(async () => {
     podgate = await Standalone.start();
-    await podgate.pod({
-      pod_id: 'pgdb',
-      image: 'podgate/process',
-      command: [
-        'sh',
-        '-c',
-        'set -e; umask 077; printf %s "$POSTGRES_PASSWORD" > pw; ' +
-          '"$BIN/initdb" -D data -U postgres -A scram-sha-256 --pwfile=pw -N >/dev/null; rm pw; ' +
-          `exec "$BIN/postgres" -D data -h 127.0.0.1 -p "$PORT" -c unix_socket_directories=''`,
-      ],
-      environment_variables: { BIN: folder, POSTGRES_PASSWORD: '<<TAPIS_user_password>>' },
-      networking: { default: { protocol: 'postgres', port: 5432 } },
-    });
-    const { envelope } = await podgate.call('GET', '/v3/pods/pgdb/credentials');
-    password = String(envelope.result['user_password']);
+    await podgate.pod(postgresPod('pgdb', folder));
+    password = await podgate.podPassword('pgdb');
   }, 120_000);
   afterAll(() => podgate.stopAndForget());
 
   async function psql(
     sql: string,
     options: { host?: string; input?: string } = {},
-  ): Promise<{ code: number | null; out: string; err: string }> {
+  ): Promise<Finished> {
     const conninfo =
       `sslmode=verify-full sslrootcert=${podgate.caFile} host=${options.host ?? host} ` +
       `hostaddr=127.0.0.1 port=${podgate.ports.https} user=postgres dbname=postgres connect_timeout=10`;
-    const child = spawn(
-      `${folder}/psql`,
-      ['-X', '-At', '-v', 'ON_ERROR_STOP=1', '-c', sql, conninfo],
-      {
-        env: { PATH: process.env['PATH'], PGPASSWORD: password },
-      },
-    );
-    child.stdin.end(options.input ?? '');
-    const [out, err, [code]] = await Promise.all([
-      text(child.stdout),
-      text(child.stderr),
-      once(child, 'close') as Promise<[number | null]>,
-    ]);
-    return { code, out, err };
+    const argv = [`${folder}/psql`, '-X', '-At', '-v', 'ON_ERROR_STOP=1', '-c', sql, conninfo];
+    return run(argv, { env: { PGPASSWORD: password }, input: options.input ?? '' });
   }
 
   test('psql connects with sslmode=verify-full and runs a query', async () => {

@@ -191,13 +191,16 @@ export class Standalone {
   }
 
   /** Creates a pod and waits until it is AVAILABLE. */
-  async pod(definition: { pod_id: string } & Record<string, unknown>): Promise<void> {
+  async pod(
+    definition: { pod_id: string } & Record<string, unknown>,
+    boundMs?: number,
+  ): Promise<void> {
     const { status, envelope } = await this.call('POST', '/v3/pods', definition);
     if (status >= 300) throw new Error(`create: ${JSON.stringify(envelope)}`);
-    await this.state(definition.pod_id, 'AVAILABLE');
+    await this.state(definition.pod_id, 'AVAILABLE', boundMs);
   }
 
-  async state(podId: string, wanted: string): Promise<void> {
+  async state(podId: string, wanted: string, boundMs?: number): Promise<void> {
     let last: Envelope | undefined;
     await until(
       async () => {
@@ -205,7 +208,14 @@ export class Standalone {
         return last.result?.status === wanted;
       },
       () => `${podId} is not ${wanted}: ${JSON.stringify(last)}\n${this.#output}`,
+      boundMs,
     );
+  }
+
+  /** The password of the pod's own account, which its environment had as `<<TAPIS_user_password>>`. */
+  async podPassword(podId: string): Promise<string> {
+    const { envelope } = await this.call('GET', `/v3/pods/${podId}/credentials`);
+    return String(envelope.result['user_password']);
   }
 
   /** A TLS connection to the gateway by SNI; the name must be covered by a certificate of the CA. */

@@ -1,0 +1,78 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Standalone } from '../../integration/standalone.ts';
+import { forPods } from '../../programs/cache.ts';
+import { withHosts } from '../../programs/hosts.ts';
+import { jars, java } from '../../programs/maven.ts';
+import { available } from '../../programs/run.ts';
+import type { Target } from '../drivers.ts';
+import { driver, pythonDrivers } from '../drivers.ts';
+
+const host = 'graph.pods.localhost';
+const needed = await available('Neo4j', async () => ({
+  java: await java(),
+  jars: await jars('neo4j', import.meta.dirname),
+  python: await pythonDrivers(),
+  // Neither driver lets a caller say where a name is.
+  resolving: await withHosts(host),
+}));
+
+/** Writes the server's configuration, sets the first password and starts it. */
+const script = `set -e
+mkdir -p conf
+cat > conf/neo4j.conf <<END
+server.bolt.listen_address=127.0.0.1:$PORT
+server.bolt.advertised_address=$ADDRESS
+server.http.enabled=false
+server.https.enabled=false
+dbms.usage_report.enabled=false
+server.memory.pagecache.size=32m
+END
+export NEO4J_HOME="$PWD" NEO4J_CONF="$PWD/conf"
+[ -e data/dbms ] || "$JAVA" -cp "$JARS/*" org.neo4j.server.startup.Neo4jAdminCommand \\
+  dbms set-initial-password "$PASSWORD"
+exec "$JAVA" -Xmx512m -XX:+UseSerialGC -cp "$JARS/*" \\
+  --add-opens java.base/java.nio=ALL-UNNAMED --add-opens java.base/java.io=ALL-UNNAMED \\
+  --add-opens java.base/sun.nio.ch=ALL-UNNAMED \\
+  --add-opens java.base/java.util.concurrent=ALL-UNNAMED \\
+  org.neo4j.server.CommunityEntryPoint --home-dir="$PWD" --config-dir="$PWD/conf"
+`;
+
+const resolving = (...argv: string[]): string[] => [...(needed?.resolving ?? []), ...argv];
+
+describe.skipIf(!needed)('a Neo4j server behind the gateway', () => {
+  let podgate: Standalone;
+  let target: Target;
+
+  beforeAll(async () => {
+    podgate = await Standalone.start();
+    const pod = {
+      pod_id: 'graph',
+      image: 'podgate/process',
+      command: ['sh', '-c', script],
+      environment_variables: {
+        JAVA: needed?.java,
+        JARS: forPods(podgate, needed?.jars ?? ''),
+        PASSWORD: '<<TAPIS_user_password>>',
+        ADDRESS: `${host}:${podgate.ports.https}`,
+      },
+      networking: { default: { protocol: 'tcp', port: 7687 } },
+    };
+    // Two programs on the Java machine, one after the other.
+    await podgate.pod(pod, 90_000);
+    target = { host, user: 'neo4j', password: await podgate.podPassword('graph') };
+  });
+  afterAll(() => podgate.stopAndForget());
+
+  test('the Python driver connects by bolt+s:// and neo4j+s://', async () => {
+    const argv = resolving(needed?.python ?? '', join(import.meta.dirname, 'driver.py'));
+    const answer = [5000, 'w5000'];
+    expect(await driver(argv, podgate, target)).toEqual({ 'bolt+s': answer, 'neo4j+s': answer });
+  });
+
+  test('the npm driver connects by bolt+s:// and neo4j+s://', async () => {
+    const argv = resolving(process.execPath, join(import.meta.dirname, 'driver.ts'));
+    const answer = [5000, 15_000];
+    expect(await driver(argv, podgate, target)).toEqual({ 'bolt+s': answer, 'neo4j+s': answer });
+  });
+});
