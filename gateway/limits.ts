@@ -31,6 +31,18 @@ export const limits = {
   upstreamIdlePerRouteMax: 256, // fewer than clients at once, and a busy pod is dialled anew each turn
   upstreamIdleTotalMax: 1_024,
 
+  /** HTTP/2, towards clients and pods. The floods bounded here are those of CVE-2019-9511 and later. */
+  h2StreamsMax: 100, // at once per connection: what browsers and gRPC clients expect (RFC 9113, 6.5.2)
+  h2StreamWindowBytes: 256 * 1024, // one upload over 20 ms of way at 100 Mbit/s
+  h2SessionWindowBytes: 1024 * 1024,
+  h2SessionMegabytesMax: 16, // node:http2's own accounting of one client's buffers
+  h2ResetsBurst: 200, // streams a client opens and resets; HTTP/2 Rapid Reset sends thousands a second
+  h2ResetsPerSecond: 33,
+  h2ControlFramesBurst: 100, // PING and SETTINGS, which cost us an answer each
+  h2ControlFramesPerSecond: 10,
+  h2cSessionMegabytesMax: 256, // all clients of a pod share the connection
+  h2cIdleMs: 60_000, // what load balancers keep
+
   /** Certificates. */
   certificateWaitMs: 250, // the first handshake of a cold host may wait this long, then the wildcard
   contextsMax: 5_000, // 45 KB each: 225 MB

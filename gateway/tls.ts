@@ -25,16 +25,15 @@ export function secureContext(
 }
 
 /**
- * The ALPN protocols (RFC 7301) to choose from, or undefined to leave the extension unanswered: a
- * list without the client's would end the handshake, and plain TCP has no name to offer.
+ * The ALPN protocols (RFC 7301) to choose from, best first, or undefined to leave the extension
+ * unanswered: a list without the client's would end the handshake, and plain TCP has no name to offer.
  */
 export function alpnFor(
   protocol: Route['protocol'],
   offered: readonly string[],
 ): string[] | undefined {
-  const ours = { http: 'http/1.1', postgres: 'postgresql', tcp: undefined }[protocol];
-  if (ours === undefined) return undefined;
-  return protocol === 'http' || offered.includes(ours) ? [ours] : undefined;
+  const ours = { http: ['h2', 'http/1.1'], postgres: ['postgresql'], tcp: [] }[protocol];
+  return protocol === 'http' || ours.some((name) => offered.includes(name)) ? ours : undefined;
 }
 
 /** A fatal alert `unrecognized_name` (RFC 6066, 3) in a record of its own: nobody has that name here. */

@@ -10,23 +10,34 @@ const LF = 0x0a;
 
 type State = 'size' | 'size-lf' | 'data' | 'data-cr' | 'data-lf' | 'trailer' | 'trailer-lf';
 
+/** Who wants the content of a body, without its framing. */
+export interface BodySink {
+  content(bytes: Buffer): void;
+}
+
 /**
  * Follows a chunked body (RFC 9112, 7.1) so that its bytes can be passed on untouched. Chunk
  * extensions are refused: nobody uses them, and parsers differ in where they end.
  */
 export class ChunkedScanner {
+  /** Field lines of the trailer section, each with CRLF; kept only for a sink. */
+  trailers = '';
   readonly #limits: Limits;
   #state: State = 'size';
   #size = 0;
   #digits = 0;
   #line = '';
   #trailerBytes = 0;
+  #sink: BodySink | undefined;
 
   constructor(limits: Limits) {
     this.#limits = limits;
   }
 
-  reset(): void {
+  /** Ready for the next body; its content, without framing, is told to `sink`. */
+  reset(sink?: BodySink): void {
+    this.#sink = sink;
+    this.trailers = '';
     this.#state = 'size';
     this.#size = 0;
     this.#digits = 0;
@@ -41,6 +52,7 @@ export class ChunkedScanner {
       if (this.#state === 'data') {
         const taken = Math.min(this.#size, bytes.length - at);
         this.#size -= taken;
+        if (this.#sink) this.#sink.content(bytes.subarray(at, at + taken));
         at += taken;
         if (this.#size === 0) this.#state = 'data-cr';
         continue;
@@ -97,6 +109,7 @@ export class ChunkedScanner {
       this.#line = '';
       this.#state = 'trailer';
       if (line === '') return 'end';
+      if (this.#sink) this.trailers += `${line}\r\n`;
       return trailerAllowed(line) ? 'go-on' : 'malformed';
     }
     if (byte === CR) this.#state = 'trailer-lf';
@@ -110,7 +123,7 @@ export class ChunkedScanner {
 const onlyInHeads = /^(content-(length|encoding|type|range)|host|authorization|cookie|set-cookie)$/;
 
 /** Programs merge trailers into the head: what a head may not say, a trailer may not either. */
-function trailerAllowed(line: string): boolean {
+export function trailerAllowed(line: string): boolean {
   const name = splitField(line)?.name;
   if (name === undefined || hasForbiddenBytes(line) || name.includes('_')) return false;
   return !onlyInHeads.test(name) && !hopByHop.has(name) && !isForwarding(name);

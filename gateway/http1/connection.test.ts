@@ -3,8 +3,10 @@ import net from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Route } from '#contracts/route.ts';
 import { ManualClock } from '#adapters/memory/clock.ts';
+import { systemRandom } from '#adapters/system/random.ts';
 import { Deadlines } from '../deadlines.ts';
 import { limits } from '../limits.ts';
+import { H2cSessions } from '../upstream/h2c-sessions.ts';
 import { UpstreamPool } from '../upstream/pool.ts';
 import { Http1Connection } from './connection.ts';
 
@@ -51,6 +53,8 @@ beforeEach(async () => {
     const context = {
       routing: { table, domain: 'test', publicHttpsPort: 443 },
       upstreams,
+      h2cSessions: new H2cSessions(deadlines, limits),
+      random: systemRandom,
       deadlines,
       limits,
       nextRequestId: () => 'id-1',

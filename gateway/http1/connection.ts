@@ -2,46 +2,60 @@ import type net from 'node:net';
 import type { Page } from '../pages/pages.ts';
 import { pages, renderPage } from '../pages/pages.ts';
 import { decide } from '../routing.ts';
+import { splice } from '../tcp/splice.ts';
+import type { ContentSink, Exchange, ExchangeClient } from '../upstream/exchange.ts';
+import { H2cExchange } from '../upstream/h2c-exchange.ts';
+import type { AnswerOwner } from './answer.ts';
+import { Http1Answer } from './answer.ts';
 import { BodyMeter } from './body.ts';
+import type { BodySink } from './chunked.ts';
 import { malformed, needsMore } from './chunked.ts';
 import type { Http1Context, Peer } from './context.ts';
-import type { ExchangeOwner } from './exchange.ts';
-import { Exchange } from './exchange.ts';
+import { Http1Exchange } from './exchange.ts';
 import { Refusal } from './fields.ts';
-import { forwardedHead } from './forward.ts';
+import { returnedHead } from './forward.ts';
 import { HeadBuffer } from './head-buffer.ts';
 import type { RequestHead } from './request-head.ts';
 import { parseRequestHead } from './request-head.ts';
+import type { ResponseHead } from './response-head.ts';
 
 /**
  * Serves HTTP/1.1 (RFC 9112) on a client's connection until it ends. Heads are parsed once and
- * sent on in one write; the bytes of bodies pass untouched. All methods are those of two objects
+ * sent on in one write; the bytes of bodies pass untouched. All methods are those of a few objects
  * per connection: a request makes no stream, promise or closure.
  *
  *   head ──▶ exchange ──▶ head …        closing: the last answer is out, the rest is not read
  *               └──▶ tunnel (after 101)
  */
-export class Http1Connection implements ExchangeOwner {
+export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
   deadlineMs: number;
-  readonly requestBody: BodyMeter;
+  readonly #requestBody: BodyMeter;
   readonly #socket: net.Socket;
   readonly #context: Http1Context;
   readonly #peer: Peer;
-  readonly #exchange: Exchange;
+  readonly #answer: Http1Answer;
+  readonly #http1: Http1Exchange;
+  #h2c: H2cExchange | undefined;
+  /** The one of the two that the request under way goes to. */
+  #exchange: Exchange;
   /** Received and not yet used: an unfinished head, or requests that wait. */
   readonly #received: HeadBuffer;
   #phase: 'head' | 'exchange' | 'tunnel' | 'closing' = 'head';
   #advancing = false;
   #clientEnded = false;
+  /** The head of the answer is out, or is decided: a page cannot be. */
+  #answering = false;
   #request: RequestHead | undefined;
 
   constructor(socket: net.Socket, context: Http1Context, peer: Peer) {
     this.#socket = socket;
     this.#context = context;
     this.#peer = peer;
-    this.requestBody = new BodyMeter(context.limits);
+    this.#requestBody = new BodyMeter(context.limits);
     this.#received = new HeadBuffer(context.limits);
-    this.#exchange = new Exchange(socket, context, this);
+    this.#answer = new Http1Answer(socket, this);
+    this.#http1 = new Http1Exchange(context, this);
+    this.#exchange = this.#http1;
     this.deadlineMs = context.deadlines.nowMs + context.limits.headMs;
     context.deadlines.add(this);
     socket.on('data', (bytes: Buffer) => this.#data(bytes));
@@ -55,43 +69,92 @@ export class Http1Connection implements ExchangeOwner {
     });
   }
 
-  /** Nothing is under way: a draining worker may end it at once. */
-  get idle(): boolean {
-    return this.#phase === 'head' && this.#received.length === 0;
-  }
-
-  destroy(): void {
-    this.#socket.destroy();
+  /** Ends now when nothing is under way, else with the answer. */
+  drain(): void {
+    if (this.#phase === 'head' && this.#received.length === 0) this.#socket.destroy();
   }
 
   expire(): void {
     const stalled = this.#socket.writableNeedDrain;
     if (this.#phase === 'head' && this.#received.length > 0 && !stalled) {
       this.#page(pages.clientTimeout);
-    } else if (this.#phase === 'exchange' && !this.#exchange.responding && this.requestBody.done) {
+    } else if (this.#phase === 'exchange' && !this.#answering && this.requestDone) {
       this.#exchange.abandon();
       this.#page(pages.timeout);
     } else this.#socket.destroy();
   }
 
-  exchangeDone(keepAlive: boolean): void {
-    this.#next(keepAlive);
+  get requestDone(): boolean {
+    return this.#requestBody.done;
   }
 
-  exchangeFailed(page: Page): void {
+  get blocked(): boolean {
+    return this.#socket.writableNeedDrain;
+  }
+
+  pauseRequest(): void {
+    this.#socket.pause();
+  }
+
+  resumeRequest(): void {
+    this.#socket.resume();
+  }
+
+  /** Of the request's body, for a pod that does not take it as the client framed it. */
+  content(bytes: Buffer): void {
+    this.#exchange.sendContent(bytes);
+  }
+
+  informational(head: ResponseHead): void {
+    if (this.#request?.minor === 1) this.#socket.write(`${head.text}\r\n`, 'latin1');
+  }
+
+  answer(head: ResponseHead, body: 'framed' | 'content'): ContentSink | undefined {
+    const request = this.#request;
+    if (!request) return undefined;
+    this.#answering = true;
+    const mayGoOn = this.requestDone && request.keepAlive && !this.#context.draining();
+    if (body === 'content') return this.#answer.beginContent(head, request, mayGoOn);
+    this.#answer.beginFramed(head, request, mayGoOn);
+    return undefined;
+  }
+
+  framed(bytes: Buffer): void {
+    this.#answer.framed(bytes);
+  }
+
+  framedEnd(): void {
+    this.#answer.framedEnd();
+  }
+
+  answered(keepAlive: boolean): void {
+    this.#next(keepAlive && !this.#context.draining());
+  }
+
+  failed(page: Page): void {
     this.#page(page);
   }
 
-  becomeTunnel(): Buffer {
+  cut(): void {
+    this.#socket.destroy();
+  }
+
+  tunnel(head: ResponseHead, pod: net.Socket, first: Buffer): void {
+    const request = this.#request;
+    if (!request) return;
     this.#phase = 'tunnel';
     this.#context.deadlines.delete(this);
-    this.#socket.removeAllListeners('data').removeAllListeners('end').removeAllListeners('drain');
-    return this.#received.rest();
+    const socket = this.#socket;
+    socket.removeAllListeners('data').removeAllListeners('end').removeAllListeners('drain');
+    socket.write(returnedHead(head, request, { keepAlive: true, framing: '' }), 'latin1');
+    socket.write(first);
+    pod.write(this.#received.rest());
+    splice(socket, pod);
   }
 
   #data(bytes: Buffer): void {
     if (this.#phase === 'closing') return;
-    if (this.#phase === 'exchange' && !this.requestBody.done) {
+    if (this.#phase === 'exchange' && !this.requestDone) {
       this.#passBody(bytes);
       return;
     }
@@ -111,7 +174,7 @@ export class Http1Connection implements ExchangeOwner {
     this.#clientEnded = true;
     if (this.#phase === 'head') this.#advance();
     // A body that was cut off must not look like a whole one to the pod.
-    else if (this.#phase === 'exchange' && !this.requestBody.done) this.#socket.destroy();
+    else if (this.#phase === 'exchange' && !this.requestDone) this.#socket.destroy();
     else if (this.#phase === 'closing') this.#socket.destroySoon();
   }
 
@@ -159,7 +222,7 @@ export class Http1Connection implements ExchangeOwner {
 
   #begin(request: RequestHead): void {
     this.#request = request;
-    this.requestBody.begin(request.framing, request.length);
+    this.#requestBody.begin(request.framing, request.length);
     const { host, target } = request;
     const decision = decide({ host, target, sni: this.#peer.sni }, this.#context.routing);
     if (decision.kind === 'page') {
@@ -168,20 +231,26 @@ export class Http1Connection implements ExchangeOwner {
     }
     const id = request.requestId ?? this.#context.nextRequestId();
     this.#phase = 'exchange';
-    this.#exchange.begin(request, decision, forwardedHead(request, this.#peer, id));
-    if (!this.requestBody.done && this.#received.length > 0) this.#passBody(this.#received.rest());
+    const { route, upstream } = decision;
+    if (route.policy?.h2c) {
+      this.#exchange = this.#h2c ??= new H2cExchange(this.#context, this);
+      this.#requestBody.begin(request.framing, request.length, this);
+    } else this.#exchange = this.#http1;
+    this.#exchange.begin({ request, peer: this.#peer, id, route, upstream });
+    if (!this.requestDone && this.#received.length > 0) this.#passBody(this.#received.rest());
   }
 
   #passBody(bytes: Buffer): void {
-    const end = this.requestBody.take(bytes, 0);
+    const end = this.#requestBody.take(bytes, 0);
     if (end === malformed) {
-      const { responding } = this.#exchange;
       this.#exchange.abandon();
-      if (responding) this.#socket.destroy();
+      if (this.#answering) this.#socket.destroy();
       else this.#page(pages.refused(400, 'the chunked body is malformed'));
       return;
     }
-    this.#exchange.sendBody(end === needsMore ? bytes : bytes.subarray(0, end));
+    if (this.#exchange === this.#http1) {
+      this.#http1.sendFramed(end === needsMore ? bytes : bytes.subarray(0, end));
+    } else if (this.requestDone) this.#exchange.endContent(this.#requestBody.trailers);
     if (end !== needsMore && end < bytes.length) this.#received.push(bytes.subarray(end));
   }
 
@@ -191,7 +260,7 @@ export class Http1Connection implements ExchangeOwner {
     const keepAlive =
       page.code !== pages.badRequestCode &&
       request?.keepAlive === true &&
-      this.requestBody.done &&
+      this.requestDone &&
       !this.#context.draining();
     const html = request?.wantsHtml === true;
     const head = request?.method === 'HEAD';
@@ -203,6 +272,7 @@ export class Http1Connection implements ExchangeOwner {
   #next(keepAlive: boolean): void {
     const { deadlines, limits } = this.#context;
     this.#request = undefined;
+    this.#answering = false;
     this.deadlineMs = deadlines.nowMs + limits.bodyIdleMs;
     if (keepAlive) {
       this.#phase = 'head';

@@ -1,12 +1,16 @@
 import type { Deadlines } from '../deadlines.ts';
 import type { Limits } from '../limits.ts';
 import type { Routing } from '../routing.ts';
+import type { Random } from '#contracts/random.ts';
+import type { H2cSessions } from '../upstream/h2c-sessions.ts';
 import type { UpstreamPool } from '../upstream/pool.ts';
 
 /** What all connections of a worker share. */
 export interface Http1Context {
   readonly routing: Routing;
   readonly upstreams: UpstreamPool;
+  readonly h2cSessions: H2cSessions;
+  readonly random: Random;
   readonly deadlines: Deadlines;
   readonly limits: Limits;
   /** A request id that no other worker gives out. */

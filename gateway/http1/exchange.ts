@@ -1,98 +1,79 @@
-import type net from 'node:net';
-import type { Address, Route } from '#contracts/route.ts';
-import type { Mortal } from '../deadlines.ts';
-import type { Page } from '../pages/pages.ts';
 import { pages } from '../pages/pages.ts';
-import { splice } from '../tcp/splice.ts';
+import type { ContentSink, Exchange, ExchangeClient, Outgoing } from '../upstream/exchange.ts';
 import type { Upstream, UpstreamUser } from '../upstream/pool.ts';
 import { BodyMeter } from './body.ts';
 import { malformed, needsMore } from './chunked.ts';
 import type { Http1Context } from './context.ts';
-import { mayRetry, returnedHead } from './forward.ts';
+import { chunk, lastChunk } from './chunks.ts';
+import { forwardedHead, mayRetry } from './forward.ts';
 import { HeadBuffer } from './head-buffer.ts';
 import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
 import { parseResponseHead } from './response-head.ts';
 
-const joinedBytesMax = 16_384; // a head and so much body leave in one write
-
-/** The client's connection, as its exchange sees it. */
-export interface ExchangeOwner extends Mortal {
-  readonly requestBody: BodyMeter;
-  /** The response is out; `keepAlive` is what its head promised. */
-  exchangeDone(keepAlive: boolean): void;
-  /** No byte of a response is out: this page goes in its place. */
-  exchangeFailed(page: Page): void;
-  /** The connection is a tunnel from now on; returns the bytes that wait in it. */
-  becomeTunnel(): Buffer;
-}
-
-/**
- * One request with its response, between a client's connection and a pod's. The object is used
- * again for the next request of the connection.
- */
-export class Exchange implements UpstreamUser {
-  readonly #client: net.Socket;
+/** One request with its response, with a pod that speaks HTTP/1.1. */
+export class Http1Exchange implements Exchange, UpstreamUser {
   readonly #context: Http1Context;
-  readonly #owner: ExchangeOwner;
+  readonly #client: ExchangeClient;
   readonly #answered: HeadBuffer;
   readonly #responseBody: BodyMeter;
-  #request: RequestHead | undefined;
-  #route: Route | undefined;
-  #address: Address | undefined;
+  #outgoing: Outgoing | undefined;
   #sentHead = '';
   #upstream: Upstream | undefined;
   #response: ResponseHead | undefined;
+  #sink: ContentSink | undefined;
   /** The request was complete before its answer: only then both connections may go on. */
   #inOrder = false;
-  #keepAlive = false;
   #informational = 0;
 
-  constructor(client: net.Socket, context: Http1Context, owner: ExchangeOwner) {
-    this.#client = client;
+  constructor(context: Http1Context, client: ExchangeClient) {
     this.#context = context;
-    this.#owner = owner;
+    this.#client = client;
     this.#answered = new HeadBuffer(context.limits);
     this.#responseBody = new BodyMeter(context.limits);
   }
 
-  /** The head of the response is out, so a page cannot be. */
-  get responding(): boolean {
-    return this.#response !== undefined;
-  }
-
-  begin(request: RequestHead, to: { route: Route; upstream: Address }, head: string): void {
-    this.#request = request;
-    this.#route = to.route;
-    this.#address = to.upstream;
-    this.#sentHead = head;
+  begin(outgoing: Outgoing): void {
+    this.#outgoing = outgoing;
+    this.#sentHead = forwardedHead(outgoing);
     this.#informational = 0;
-    this.#send(false);
+    this.#send(outgoing, false);
     this.#waitForResponse();
   }
 
-  /** Bytes of the request's body, already judged. */
-  sendBody(bytes: Buffer): void {
-    if (this.#upstream && !this.#upstream.socket.write(bytes)) this.#client.pause();
+  /** Bytes of the request's body as the client framed them, already judged. */
+  sendFramed(bytes: Buffer): void {
+    if (this.#upstream && !this.#upstream.socket.write(bytes)) this.#client.pauseRequest();
     if (!this.#response) this.#waitForResponse();
   }
 
-  /** The client takes bytes again. */
+  sendContent(bytes: Buffer): void {
+    const framing = this.#outgoing?.request.framing;
+    this.sendFramed(framing === 'chunked' ? chunk(bytes) : bytes);
+  }
+
+  endContent(trailers: string): void {
+    const framing = this.#outgoing?.request.framing;
+    if (framing === 'chunked') this.#upstream?.socket.write(lastChunk(trailers), 'latin1');
+    if (!this.#response) this.#waitForResponse();
+  }
+
   clientDrained(): void {
     this.#upstream?.socket.resume();
     if (this.#response) this.#waitForMore(true);
   }
 
-  /** Ends the pod's side; the owner hears nothing more of it. */
   abandon(): void {
     this.#upstream?.destroy();
     this.#upstream = undefined;
+    this.#response = undefined;
+    this.#sink = undefined;
     this.#answered.rest();
   }
 
   upstreamData(bytes: Buffer): void {
     if (this.#response) {
-      this.#passResponseBody(bytes, '');
+      this.#passBody(bytes);
       return;
     }
     this.#answered.push(bytes);
@@ -105,7 +86,7 @@ export class Exchange implements UpstreamUser {
   }
 
   upstreamDrain(): void {
-    this.#client.resume();
+    this.#client.resumeRequest();
   }
 
   upstreamGone(error: Error | undefined): void {
@@ -114,30 +95,30 @@ export class Exchange implements UpstreamUser {
     upstream?.socket.destroy();
     if (this.#response) {
       if (!error && this.#responseBody.endOfConnection()) this.#responseDone(false);
-      else this.#client.destroy();
+      else this.#cut();
       return;
     }
     // It may have closed while idle, before our request reached it.
     const unanswered = this.#answered.length === 0;
-    if (upstream?.reused && unanswered && this.#request && mayRetry(this.#request)) {
-      this.#send(true);
+    const outgoing = this.#outgoing;
+    if (upstream?.reused && unanswered && outgoing && mayRetry(outgoing.request)) {
+      this.#send(outgoing, true);
     } else this.#failed();
   }
 
-  #send(fresh: boolean): void {
-    if (!this.#route || !this.#address) return;
-    this.#upstream = this.#context.upstreams.take(this.#route, this.#address, this, fresh);
+  #send({ route, upstream }: Outgoing, fresh: boolean): void {
+    this.#upstream = this.#context.upstreams.take(route, upstream, this, fresh);
     this.#upstream.socket.write(this.#sentHead, 'latin1');
   }
 
   #waitForResponse(): void {
     const { deadlines, limits } = this.#context;
-    const waitMs = this.#owner.requestBody.done ? limits.responseHeadMs : limits.bodyIdleMs;
-    this.#owner.deadlineMs = deadlines.nowMs + waitMs;
+    const waitMs = this.#client.requestDone ? limits.responseHeadMs : limits.bodyIdleMs;
+    this.#client.deadlineMs = deadlines.nowMs + waitMs;
   }
 
   #responseHead(text: string): void {
-    const request = this.#request;
+    const request = this.#outgoing?.request;
     const head = request && parseResponseHead(text, request.method);
     if (!head || (request.minor === 0 && head.framing === 'chunked')) {
       this.#failed();
@@ -146,59 +127,57 @@ export class Exchange implements UpstreamUser {
     } else if (head.status < 200) {
       this.#informational += 1;
       if (this.#informational > this.#context.limits.informationalMax) this.#failed();
-      else if (request.minor === 1) this.#client.write(`${head.text}\r\n`, 'latin1');
+      else this.#client.informational(head);
     } else {
       this.#response = head;
-      this.#responseBody.begin(head.framing, head.length);
-      this.#inOrder = this.#owner.requestBody.done;
-      this.#keepAlive =
-        this.#inOrder && request.keepAlive && head.framing !== 'close' && !this.#context.draining();
-      const returned = returnedHead(head, request, this.#keepAlive);
-      this.#passResponseBody(this.#answered.rest(), returned);
+      this.#inOrder = this.#client.requestDone;
+      this.#sink = this.#client.answer(head, 'framed');
+      this.#responseBody.begin(head.framing, head.length, this.#sink);
+      this.#passBody(this.#answered.rest());
     }
   }
 
-  /** Head and the body bytes that came with it leave in one write where they are small. */
-  #passResponseBody(bytes: Buffer, head: string): void {
+  #passBody(bytes: Buffer): void {
     const end = this.#responseBody.take(bytes, 0);
     if (end === malformed) {
-      // Cut, so that the client sees that something is missing.
-      this.abandon();
-      this.#client.destroy();
+      this.#cut();
       return;
     }
     const to = end === needsMore ? bytes.length : end;
-    let flowing = true;
-    if (head !== '' && to <= joinedBytesMax) {
-      flowing = this.#client.write(head + bytes.toString('latin1', 0, to), 'latin1');
-    } else {
-      if (head !== '') this.#client.write(head, 'latin1');
-      if (to > 0) flowing = this.#client.write(bytes.subarray(0, to));
+    if (!this.#sink) this.#client.framed(to === bytes.length ? bytes : bytes.subarray(0, to));
+    if (this.#responseBody.done) {
+      this.#responseDone(to === bytes.length);
+      return;
     }
-    this.#waitForMore(flowing);
-    if (this.#responseBody.done) this.#responseDone(to === bytes.length);
-    else if (!flowing) this.#upstream?.socket.pause();
+    this.#sink?.flush();
+    const { blocked } = this.#client;
+    this.#waitForMore(!blocked);
+    if (blocked) this.#upstream?.socket.pause();
   }
 
   /** For the pod while the client reads, else for the client. */
   #waitForMore(flowing: boolean): void {
     const { deadlines, limits } = this.#context;
     const waitMs = flowing ? limits.responseIdleMs : limits.bodyIdleMs;
-    this.#owner.deadlineMs = deadlines.nowMs + waitMs;
+    this.#client.deadlineMs = deadlines.nowMs + waitMs;
   }
 
   #responseDone(clean: boolean): void {
     const head = this.#response;
     const upstream = this.#upstream;
-    const keepAlive = this.#keepAlive && !this.#context.draining();
+    const sink = this.#sink;
     this.#upstream = undefined;
     this.#response = undefined;
-    const request = this.#request;
+    this.#sink = undefined;
+    const request = this.#outgoing?.request;
     const reusable = clean && head?.keepAlive === true && this.#inOrder;
     if (upstream && reusable && request?.minor === 1 && !request.bindsConnection) {
       this.#context.upstreams.release(upstream);
     } else upstream?.destroy();
-    this.#owner.exchangeDone(keepAlive);
+    // The time for what is still on its way to the client.
+    this.#waitForMore(false);
+    if (sink) sink.end(this.#responseBody.trailers);
+    else this.#client.framedEnd();
   }
 
   #tunnel(head: ResponseHead, request: RequestHead): void {
@@ -208,16 +187,16 @@ export class Exchange implements UpstreamUser {
       return;
     }
     this.#upstream = undefined;
-    const waiting = this.#owner.becomeTunnel();
-    this.#client.write(returnedHead(head, request, true), 'latin1');
-    this.#client.write(this.#answered.rest());
-    const pod = upstream.release();
-    pod.write(waiting);
-    splice(this.#client, pod);
+    this.#client.tunnel(head, upstream.release(), this.#answered.rest());
+  }
+
+  #cut(): void {
+    this.abandon();
+    this.#client.cut();
   }
 
   #failed(): void {
     this.abandon();
-    this.#owner.exchangeFailed(pages.badGateway);
+    this.#client.failed(pages.badGateway);
   }
 }

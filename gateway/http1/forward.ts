@@ -1,10 +1,20 @@
-import type { Peer } from './context.ts';
+import type { Outgoing } from '../upstream/exchange.ts';
 import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
 
-/** The head as the pod gets it, in one piece. */
-export function forwardedHead(request: RequestHead, peer: Peer, requestId: string): string {
-  const { method, target, authority, fields, framing, length, websocket, minor } = request;
+/** What the pod is told beyond the framing: the client's end-to-end fields, then ours. */
+export function forwardedFields({ request, peer, id }: Outgoing): string {
+  const scheme = peer.sni === undefined ? 'http' : 'https';
+  return (
+    `${request.fields}X-Forwarded-For: ${peer.address}\r\nX-Forwarded-Proto: ${scheme}\r\n` +
+    `X-Forwarded-Host: ${request.authority}\r\nX-Forwarded-Port: ${peer.port}\r\n` +
+    `X-Request-Id: ${id}\r\n`
+  );
+}
+
+/** The head as a pod that speaks HTTP/1.1 gets it, in one piece. */
+export function forwardedHead(outgoing: Outgoing): string {
+  const { method, target, authority, framing, length, websocket, minor } = outgoing.request;
   const body =
     framing === 'length'
       ? `Content-Length: ${length}\r\n`
@@ -16,26 +26,22 @@ export function forwardedHead(request: RequestHead, peer: Peer, requestId: strin
     : minor === 0
       ? 'Connection: close\r\n'
       : '';
-  const scheme = peer.sni === undefined ? 'http' : 'https';
   return (
     // A pod must not answer an HTTP/1.0 client in chunks, so it is asked in HTTP/1.0.
-    `${method} ${target} HTTP/1.${minor}\r\nHost: ${authority}\r\n${fields}${body}${connection}` +
-    `X-Forwarded-For: ${peer.address}\r\nX-Forwarded-Proto: ${scheme}\r\n` +
-    `X-Forwarded-Host: ${authority}\r\nX-Forwarded-Port: ${peer.port}\r\n` +
-    `X-Request-Id: ${requestId}\r\n\r\n`
+    `${method} ${target} HTTP/1.${minor}\r\nHost: ${authority}\r\n${body}${connection}` +
+    `${forwardedFields(outgoing)}\r\n`
   );
 }
 
-/** The head as the client gets it, in one piece. */
+/** The head as the client gets it, in one piece. `framing`: the field of a body that we frame. */
 export function returnedHead(
-  response: ResponseHead,
-  request: RequestHead,
-  keepAlive: boolean,
+  { status, text }: ResponseHead,
+  { minor }: RequestHead,
+  { keepAlive, framing }: { readonly keepAlive: boolean; readonly framing: string },
 ): string {
-  const { text } = response;
-  if (response.status === 101) return `${text}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`;
-  if (!keepAlive) return `${text}Connection: close\r\n\r\n`;
-  return request.minor === 0 ? `${text}Connection: keep-alive\r\n\r\n` : `${text}\r\n`;
+  if (status === 101) return `${text}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`;
+  if (!keepAlive) return `${text}${framing}Connection: close\r\n\r\n`;
+  return minor === 0 ? `${text}${framing}Connection: keep-alive\r\n\r\n` : `${text}${framing}\r\n`;
 }
 
 // RFC 9110, 9.2.2; those with a body could not be sent again from here.

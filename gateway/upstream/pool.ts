@@ -80,6 +80,12 @@ export class Upstream implements Mortal {
   }
 }
 
+/** Connections of one pod at one address: a new address means a new run, which knows nothing of them. */
+export const podConnectionKey = (
+  { tenant, pod, network }: Route,
+  { host, port }: Address,
+): string => `${tenant}/${pod}/${network} ${host}:${port}`;
+
 /**
  * Idle connections per pod and address. A connection never serves two pods, and is kept only when
  * its last exchange left it clean.
@@ -97,7 +103,7 @@ export class UpstreamPool {
 
   /** A connection for one exchange: the idle one used last, or, with `fresh`, always a new one. */
   take(route: Route, address: Address, user: UpstreamUser, fresh = false): Upstream {
-    const key = `${route.tenant}/${route.pod}/${route.network} ${address.host}:${address.port}`;
+    const key = podConnectionKey(route, address);
     const idle = fresh ? undefined : this.#takeIdle(key);
     if (idle) {
       idle.reused = true;

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import http2 from 'node:http2';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -426,14 +427,29 @@ describe('tcp', () => {
   });
 });
 
+const negotiated = async (...ALPNProtocols: string[]): Promise<string | false | null> =>
+  (await secure('site', { ALPNProtocols })).alpnProtocol;
+
 describe('http', () => {
-  test('offers http/1.1 and nothing else', async () => {
+  test('HTTP/2 is preferred, HTTP/1.1 spoken, and nothing else', async () => {
     serve(route('site', 'http', null));
-    const client = await secure('site', { ALPNProtocols: ['h2', 'http/1.1'] });
-    expect(client.alpnProtocol).toBe('http/1.1');
-    await expect(secure('site', { ALPNProtocols: ['h2'] })).rejects.toThrow(
-      /no application protocol/,
-    );
+    expect(await negotiated('http/1.1', 'h2')).toBe('h2');
+    expect(await negotiated('http/1.1')).toBe('http/1.1');
+    await expect(negotiated('h3')).rejects.toThrow(/no application protocol/);
+  });
+
+  test('a request in HTTP/2 over TLS, and GOAWAY when the worker drains', async () => {
+    serve(route('site', 'http', null));
+    const socket = await secure('site', { ALPNProtocols: ['h2'] });
+    const client = http2.connect(`https://site.${pods}`, { createConnection: () => socket });
+    const stream = client.request({ ':path': '/' });
+    const [headers]: http2.IncomingHttpHeaders[] = await once(stream, 'response');
+    expect(headers?.[':status']).toBe(503);
+    stream.resume();
+    await once(stream, 'end');
+    const goaway = once(client, 'goaway');
+    worker.handle({ kind: 'drain' });
+    await goaway;
   });
 
   test('before the first table a pod is starting, the domain is served, others are unknown', async () => {

@@ -1,4 +1,5 @@
 import net from 'node:net';
+import tls from 'node:tls';
 import type { Clock } from '#contracts/clock.ts';
 import { podsDomain } from '#contracts/hosts.ts';
 import type { Random } from '#contracts/random.ts';
@@ -7,10 +8,12 @@ import type { AcceptContext } from '../accept.ts';
 import { Accepting, clientAddress } from '../accept.ts';
 import { Deadlines } from '../deadlines.ts';
 import { Http1Connection } from '../http1/connection.ts';
+import { Http2Connection } from '../http2/connection.ts';
 import type { Http1Context, Peer } from '../http1/context.ts';
 import { limits } from '../limits.ts';
 import type { FromWorker, ToWorker, WorkerTerms } from '../messages.ts';
 import { RouteTable } from '../route-table.ts';
+import { H2cSessions } from '../upstream/h2c-sessions.ts';
 import { UpstreamPool } from '../upstream/pool.ts';
 import { Contexts } from './contexts.ts';
 
@@ -48,7 +51,7 @@ export class Worker {
   readonly #http1: Http1Context;
   readonly #accept: AcceptContext;
   readonly #sockets = new Set<net.Socket>();
-  readonly #connections = new Set<Http1Connection>();
+  readonly #connections = new Set<Http1Connection | Http2Connection>();
   readonly #servers: net.Server[] = [];
   #draining = false;
 
@@ -71,6 +74,8 @@ export class Worker {
         publicHttpsPort: terms.publicHttpsPort,
       },
       upstreams: new UpstreamPool(this.#deadlines, limits),
+      h2cSessions: new H2cSessions(this.#deadlines, limits),
+      random: ports.random,
       deadlines: this.#deadlines,
       limits,
       nextRequestId: () => `${prefix}-${(requests += 1).toString(36)}`,
@@ -139,7 +144,10 @@ export class Worker {
   }
 
   #http(socket: net.Socket, peer: Peer): void {
-    const connection = new Http1Connection(socket, this.#http1, peer);
+    const h2 = socket instanceof tls.TLSSocket && socket.alpnProtocol === 'h2';
+    const connection = h2
+      ? new Http2Connection(socket, this.#http1, peer)
+      : new Http1Connection(socket, this.#http1, peer);
     this.#connections.add(connection);
     socket.on('close', () => this.#connections.delete(connection));
   }
@@ -149,7 +157,7 @@ export class Worker {
     if (this.#draining) return;
     this.#draining = true;
     for (const server of this.#servers) server.close();
-    for (const connection of this.#connections) if (connection.idle) connection.destroy();
+    for (const connection of this.#connections) connection.drain();
     if (this.#sockets.size === 0) this.#end();
     else this.#ports.clock.after(limits.drainMs, () => this.#end());
   }

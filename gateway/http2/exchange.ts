@@ -1,0 +1,235 @@
+import { createHash } from 'node:crypto';
+import type { ServerHttp2Stream } from 'node:http2';
+import { constants } from 'node:http2';
+import type net from 'node:net';
+import type { Mortal } from '../deadlines.ts';
+import { trailerAllowed } from '../http1/chunked.ts';
+import type { Http1Context, Peer } from '../http1/context.ts';
+import { Http1Exchange } from '../http1/exchange.ts';
+import { Refusal } from '../http1/fields.ts';
+import type { RequestHead } from '../http1/request-head.ts';
+import type { ResponseHead } from '../http1/response-head.ts';
+import type { Page } from '../pages/pages.ts';
+import { pages } from '../pages/pages.ts';
+import { decide } from '../routing.ts';
+import type { ContentSink, Exchange, ExchangeClient } from '../upstream/exchange.ts';
+import { H2cExchange } from '../upstream/h2c-exchange.ts';
+import { fieldsOf, linesOf } from './fields.ts';
+import { pageAnswer } from './page.ts';
+import { requestHead } from './request.ts';
+import { tunnelStream } from './tunnel.ts';
+
+const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
+
+/** One HTTP/2 stream: a request and its answer, into the same exchange as HTTP/1.1 has. */
+export class Http2Exchange implements ExchangeClient, ContentSink, Mortal {
+  deadlineMs: number;
+  requestDone: boolean;
+  readonly #stream: ServerHttp2Stream;
+  readonly #context: Http1Context;
+  readonly #peer: Peer;
+  #request: RequestHead | undefined;
+  #exchange: Exchange | undefined;
+  #webSocketKey = '';
+  #requestTrailers = '';
+  #answering = false;
+  /** The newest content, held so that the last of it can leave together with the end. */
+  #held: Buffer | undefined;
+
+  constructor(
+    stream: ServerHttp2Stream,
+    { context, peer, ended }: { context: Http1Context; peer: Peer; ended: boolean },
+  ) {
+    this.#stream = stream;
+    this.#context = context;
+    this.#peer = peer;
+    this.requestDone = ended;
+    this.deadlineMs = context.deadlines.nowMs + context.limits.bodyIdleMs;
+    context.deadlines.add(this);
+    stream.on('error', () => undefined);
+    stream.on('close', () => {
+      context.deadlines.delete(this);
+      this.#exchange?.abandon();
+    });
+  }
+
+  /** `raw`: the fields as they came, names and values in turn. */
+  begin(raw: readonly string[]): void {
+    const { limits, routing } = this.#context;
+    this.#webSocketKey = this.#context.random.bytes(16).toString('base64');
+    const request = requestHead(
+      { raw, ended: this.requestDone, webSocketKey: this.#webSocketKey },
+      limits,
+    );
+    if (request instanceof Refusal) {
+      this.#page(pages.refused(request.status, request.reason));
+      return;
+    }
+    this.#request = request;
+    const { host, target } = request;
+    const decision = decide({ host, target, sni: this.#peer.sni }, routing);
+    if (decision.kind === 'page') {
+      this.#page(decision.page);
+      return;
+    }
+    const { route, upstream } = decision;
+    const id = request.requestId ?? this.#context.nextRequestId();
+    const Pod = route.policy?.h2c ? H2cExchange : Http1Exchange;
+    this.#exchange = new Pod(this.#context, this);
+    // The stream of a WebSocket stays open: what comes on it waits for the tunnel.
+    if (request.websocket) this.requestDone = true;
+    this.#exchange.begin({ request, peer: this.#peer, id, route, upstream });
+    if (!this.requestDone) this.#listen(this.#exchange);
+    this.#stream.on('drain', () => this.#exchange?.clientDrained());
+  }
+
+  get blocked(): boolean {
+    return this.#stream.writableNeedDrain;
+  }
+
+  expire(): void {
+    if (!this.#answering && this.requestDone && this.#exchange) {
+      this.#exchange.abandon();
+      this.#page(pages.timeout);
+    } else this.#stream.close(NGHTTP2_CANCEL);
+  }
+
+  pauseRequest(): void {
+    this.#stream.pause();
+  }
+
+  resumeRequest(): void {
+    this.#stream.resume();
+  }
+
+  informational(head: ResponseHead): void {
+    if (this.#gone) return;
+    this.#stream.additionalHeaders(headersObject(head));
+  }
+
+  answer(head: ResponseHead): ContentSink {
+    this.#answering = true;
+    const endStream = head.framing === 'none';
+    if (!this.#gone) {
+      const waitForTrailers = !endStream && head.framing !== 'length';
+      const options = { endStream, waitForTrailers, ...asThePodSaid };
+      this.#stream.respond([':status', String(head.status), ...answerFields(head)], options);
+    }
+    return this;
+  }
+
+  content(bytes: Buffer): void {
+    this.flush();
+    this.#held = bytes;
+  }
+
+  flush(): void {
+    if (this.#held && !this.#gone) this.#stream.write(this.#held);
+    this.#held = undefined;
+  }
+
+  end(trailers: string): void {
+    const last = this.#held;
+    this.#held = undefined;
+    if (this.#gone) return;
+    if (!this.#stream.writableEnded) {
+      this.#stream.once('wantTrailers', () => this.#stream.sendTrailers(trailersObject(trailers)));
+      if (last) this.#stream.end(last);
+      else this.#stream.end();
+    }
+    // The rest of the request is of no use to anybody (RFC 9113, 8.1), nor is a refused WebSocket's.
+    if (!this.requestDone || this.#request?.websocket) this.#stream.close(NGHTTP2_NO_ERROR);
+    else this.#stream.resume();
+  }
+
+  /** Never asked for: the pod's framing means nothing here. */
+  framed(): void {
+    this.cut();
+  }
+
+  framedEnd(): void {
+    this.cut();
+  }
+
+  failed(page: Page): void {
+    this.#page(page);
+  }
+
+  cut(): void {
+    this.#stream.close(NGHTTP2_INTERNAL_ERROR);
+  }
+
+  /** RFC 8441, 5: what 101 says in HTTP/1.1 is 200 here. */
+  tunnel(head: ResponseHead, pod: net.Socket, first: Buffer): void {
+    const fields = answerFields(head);
+    const at = fields.indexOf('sec-websocket-accept');
+    if (this.#gone || at < 0 || fields[at + 1] !== acceptFor(this.#webSocketKey)) {
+      pod.destroy();
+      this.#page(pages.badGateway);
+      return;
+    }
+    fields.splice(at, 2);
+    this.#exchange = undefined;
+    this.#context.deadlines.delete(this);
+    this.#stream.respond([':status', '200', ...fields], asThePodSaid);
+    this.#stream.write(first);
+    tunnelStream(this.#stream, pod);
+  }
+
+  get #gone(): boolean {
+    return this.#stream.destroyed || this.#stream.closed;
+  }
+
+  #listen(exchange: Exchange): void {
+    const stream = this.#stream;
+    stream.on('data', (bytes: Buffer) => exchange.sendContent(bytes));
+    stream.on('trailers', (_headers, _flags, raw) => {
+      const lines = linesOf(raw);
+      const allowed = lines?.split('\r\n').every((line) => line === '' || trailerAllowed(line));
+      if (lines !== undefined && allowed) this.#requestTrailers = lines;
+      else this.#stream.close(constants.NGHTTP2_PROTOCOL_ERROR);
+    });
+    stream.on('end', () => {
+      if (this.#gone && !stream.readableEnded) return;
+      this.requestDone = true;
+      exchange.endContent(this.#requestTrailers);
+    });
+  }
+
+  /** Answers in place of a pod. A body that is still coming is not waited for. */
+  #page(page: Page): void {
+    if (this.#gone) return;
+    const { head, body } = pageAnswer(page, this.#request);
+    this.answer(head);
+    if (head.framing !== 'none') this.content(body);
+    this.end('');
+  }
+}
+
+// Known to node:http2 but not to its declarations: the date is the pod's to give.
+const asThePodSaid: object = { sendDate: false };
+
+const answerFields = ({ text }: ResponseHead): string[] => {
+  const fields = fieldsOf(text.slice(text.indexOf('\r\n') + 2));
+  const at = fields.indexOf('transfer-encoding');
+  if (at >= 0) fields.splice(at, 2);
+  return fields;
+};
+
+function headersObject(head: ResponseHead): Record<string, string | number | string[]> {
+  return { ...grouped(answerFields(head)), ':status': head.status };
+}
+
+const trailersObject = (lines: string): Record<string, string[]> => grouped(fieldsOf(lines));
+
+function grouped(pairs: readonly string[]): Record<string, string[]> {
+  const fields: Record<string, string[]> = {};
+  for (let at = 0; at + 1 < pairs.length; at += 2) {
+    (fields[pairs[at] ?? ''] ??= []).push(pairs[at + 1] ?? '');
+  }
+  return fields;
+}
+
+/** RFC 6455, 4.2.2: proof that the pod understood the handshake. */
+const acceptFor = (key: string): string =>
+  createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');

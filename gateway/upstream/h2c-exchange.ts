@@ -1,0 +1,181 @@
+import type { ClientHttp2Stream } from 'node:http2';
+import { constants } from 'node:http2';
+import type { Http1Context } from '../http1/context.ts';
+import { forwardedFields, mayRetry } from '../http1/forward.ts';
+import { parseResponseHead } from '../http1/response-head.ts';
+import { fieldsOf, linesOf } from '../http2/fields.ts';
+import { pages } from '../pages/pages.ts';
+import type { ContentSink, Exchange, ExchangeClient, Outgoing } from './exchange.ts';
+
+/** One request with its response, with a pod that speaks HTTP/2 without TLS: gRPC, mostly. */
+export class H2cExchange implements Exchange {
+  readonly #context: Http1Context;
+  readonly #client: ExchangeClient;
+  #outgoing: Outgoing | undefined;
+  #stream: ClientHttp2Stream | undefined;
+  #sink: ContentSink | undefined;
+  #requestTrailers = '';
+  #responseTrailers = '';
+  #answered = false;
+  #mayRetry = false;
+
+  constructor(context: Http1Context, client: ExchangeClient) {
+    this.#context = context;
+    this.#client = client;
+  }
+
+  begin(outgoing: Outgoing): void {
+    this.#outgoing = outgoing;
+    if (outgoing.request.websocket) {
+      this.#client.failed(pages.refused(501, 'a pod that speaks h2c gets no WebSocket'));
+      return;
+    }
+    this.#send(outgoing, false);
+    this.#waitForResponse();
+  }
+
+  sendContent(bytes: Buffer): void {
+    if (this.#stream?.write(bytes) === false) this.#client.pauseRequest();
+    if (!this.#answered) this.#waitForResponse();
+  }
+
+  endContent(trailers: string): void {
+    this.#requestTrailers = trailers;
+    this.#stream?.end();
+    if (!this.#answered) this.#waitForResponse();
+  }
+
+  clientDrained(): void {
+    this.#stream?.resume();
+    if (this.#answered) this.#waitForMore(true);
+  }
+
+  abandon(): void {
+    const stream = this.#stream;
+    this.#stream = undefined;
+    this.#sink = undefined;
+    stream?.close(constants.NGHTTP2_CANCEL);
+  }
+
+  #send(outgoing: Outgoing, again: boolean): void {
+    const { request, route, upstream } = outgoing;
+    this.#sink = undefined;
+    this.#answered = false;
+    this.#mayRetry = false;
+    this.#requestTrailers = '';
+    this.#responseTrailers = '';
+    const session = this.#context.h2cSessions.take(route, upstream);
+    const bodiless = request.framing === 'none';
+    // A connection that stood before may have ended under the request; a new one is just refused.
+    this.#mayRetry = !again && bodiless && session.connected;
+    const stream = session.request(requestHeaders(outgoing), bodiless);
+    this.#stream = stream;
+    stream.on('error', () => undefined);
+    stream.on('headers', (_headers, _flags, raw) => this.#informational(stream, raw));
+    stream.on('response', (_headers, flags, raw) => this.#response(stream, flags, raw));
+    stream.on('data', (bytes: Buffer) => this.#data(stream, bytes));
+    stream.on('trailers', (_headers, _flags, raw) => {
+      if (this.#stream === stream) this.#responseTrailers = linesOf(raw) ?? '';
+    });
+    stream.on('drain', () => {
+      if (this.#stream === stream) this.#client.resumeRequest();
+    });
+    stream.on('wantTrailers', () => stream.sendTrailers(trailersOf(this.#requestTrailers)));
+    stream.on('end', () => this.#ended(stream));
+    stream.on('close', () => this.#closed(stream));
+  }
+
+  #informational(stream: ClientHttp2Stream, raw: readonly string[]): void {
+    if (this.#stream !== stream) return;
+    const head = responseHead(raw, this.#outgoing?.request.method ?? '', false);
+    if (head && head.status !== 101) this.#client.informational(head);
+  }
+
+  #response(stream: ClientHttp2Stream, flags: number, raw: readonly string[]): void {
+    if (this.#stream !== stream) return;
+    const ended = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
+    const head = responseHead(raw, this.#outgoing?.request.method ?? '', ended);
+    if (!head) {
+      this.abandon();
+      this.#client.failed(pages.badGateway);
+      return;
+    }
+    this.#answered = true;
+    this.#sink = this.#client.answer(head, 'content');
+    this.#sink?.flush();
+    this.#waitForMore(true);
+  }
+
+  #data(stream: ClientHttp2Stream, bytes: Buffer): void {
+    if (this.#stream !== stream) return;
+    this.#sink?.content(bytes);
+    this.#sink?.flush();
+    const { blocked } = this.#client;
+    this.#waitForMore(!blocked);
+    if (blocked) stream.pause();
+  }
+
+  #ended(stream: ClientHttp2Stream): void {
+    const sink = this.#sink;
+    if (this.#stream !== stream || !this.#answered) return;
+    this.#stream = undefined;
+    this.#sink = undefined;
+    // A pod may end its answer before it has read the request (RFC 9113, 8.1).
+    stream.close(constants.NGHTTP2_NO_ERROR);
+    this.#waitForMore(false);
+    sink?.end(this.#responseTrailers);
+  }
+
+  /** It closed without an end: nothing that was read so far may look complete. */
+  #closed(stream: ClientHttp2Stream): void {
+    const outgoing = this.#outgoing;
+    if (this.#stream !== stream || !outgoing) return;
+    this.#stream = undefined;
+    const refused = stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
+    if (this.#answered) {
+      this.#sink = undefined;
+      this.#client.cut();
+    } else if (this.#mayRetry && (refused || mayRetry(outgoing.request)))
+      this.#send(outgoing, true);
+    else this.#client.failed(pages.badGateway);
+  }
+
+  #waitForResponse(): void {
+    const { deadlines, limits } = this.#context;
+    const waitMs = this.#client.requestDone ? limits.responseHeadMs : limits.bodyIdleMs;
+    this.#client.deadlineMs = deadlines.nowMs + waitMs;
+  }
+
+  #waitForMore(flowing: boolean): void {
+    const { deadlines, limits } = this.#context;
+    const waitMs = flowing ? limits.responseIdleMs : limits.bodyIdleMs;
+    this.#client.deadlineMs = deadlines.nowMs + waitMs;
+  }
+}
+
+function requestHeaders(outgoing: Outgoing): string[] {
+  const { method, target, authority, framing, length } = outgoing.request;
+  const contentLength = framing === 'length' ? ['content-length', String(length)] : [];
+  const pseudo = [':method', method, ':scheme', 'http', ':path', target, ':authority', authority];
+  // gRPC servers insist on TE, and trailers are passed on.
+  return pseudo.concat(fieldsOf(forwardedFields(outgoing)), contentLength, ['te', 'trailers']);
+}
+
+/** The pod's answer through the same gate as one in HTTP/1.1; undefined when it does not pass. */
+function responseHead(raw: readonly string[], method: string, ended: boolean) {
+  const [pseudo, status = '', ...pairs] = raw;
+  const lines = pseudo === ':status' ? linesOf(pairs) : undefined;
+  if (lines === undefined) return undefined;
+  const head = parseResponseHead(`HTTP/1.1 ${status} \r\n${lines}`.slice(0, -2), method);
+  if (!head) return undefined;
+  return ended ? { ...head, framing: 'none' as const, length: 0 } : head;
+}
+
+function trailersOf(lines: string): Record<string, string[]> {
+  const trailers: Record<string, string[]> = {};
+  const pairs = fieldsOf(lines);
+  for (let at = 0; at + 1 < pairs.length; at += 2) {
+    (trailers[pairs[at] ?? ''] ??= []).push(pairs[at + 1] ?? '');
+  }
+  return trailers;
+}
