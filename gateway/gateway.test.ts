@@ -36,6 +36,8 @@ const settings = {
   httpsPort: 0,
   httpPort: 0,
   publicHttpsPort: 443,
+  trustedProxies: [],
+  proxyProtocol: false,
   workers: 2,
   dataDir: folder,
   api: { host: '127.0.0.1', port: 1 },

@@ -34,6 +34,8 @@ export interface GatewaySettings {
   readonly httpPort: number;
   readonly publicHttpsPort: number;
   readonly workers: number;
+  readonly trustedProxies: readonly string[];
+  readonly proxyProtocol: boolean;
   readonly dataDir: string;
   /** Where the domain's own host leads. */
   readonly api: Address;
@@ -206,8 +208,10 @@ class Parent {
 
   *#greeting(number: number): Generator<ToWorker> {
     const { domain, publicHttpsPort, httpPort, api } = this.#settings;
+    const { trustedProxies, proxyProtocol } = this.#settings;
     const ticketMaster = this.#ticketMaster;
-    const terms = { number, domain, publicHttpsPort, httpPort, api, ticketMaster };
+    const own = { number, ticketMaster, trustedProxies, proxyProtocol };
+    const terms = { domain, publicHttpsPort, httpPort, api, ...own };
     yield { kind: 'begin', terms, wildcard: this.#wildcard() };
     if (this.hasTables) yield* routeMessages([...this.#routes.values()], [], this.#revision);
     yield { kind: 'serve' };

@@ -8,6 +8,10 @@ export interface WorkerTerms {
   readonly publicHttpsPort: number;
   readonly httpPort: number;
   readonly api: Address;
+  /** Addresses and CIDR blocks of the balancers in front: what they say of a client is believed. */
+  readonly trustedProxies: readonly string[];
+  /** Connections from `trustedProxies` begin with a PROXY header, all others must not have one. */
+  readonly proxyProtocol: boolean;
   /** Session ticket keys are derived from it; the same in all workers. */
   readonly ticketMaster: Buffer;
 }

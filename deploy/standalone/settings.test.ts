@@ -14,6 +14,8 @@ test('without any variable the documented defaults hold', () => {
     runtime: 'auto',
     tenant: 'default',
     processUser: undefined,
+    trustedProxies: [],
+    proxyProtocol: false,
     adminPassword: undefined,
   });
   expect(settings.dataDir).toMatch(/\/\.podgate$/);
@@ -24,6 +26,19 @@ test('the public port follows the https port unless it is set', () => {
   expect(readSettings({ PODGATE_HTTPS_PORT: '9443' }, false).publicHttpsPort).toBe(9443);
   const both = { PODGATE_HTTPS_PORT: '9443', PODGATE_PUBLIC_HTTPS_PORT: '443' };
   expect(readSettings(both, false).publicHttpsPort).toBe(443);
+});
+
+test('trusted proxies are a list of addresses and blocks', () => {
+  const list = { PODGATE_TRUSTED_PROXIES: '10.0.0.0/8, 2001:db8::1', PODGATE_PROXY_PROTOCOL: 'on' };
+  expect(readSettings(list, false)).toMatchObject({
+    trustedProxies: ['10.0.0.0/8', '2001:db8::1'],
+    proxyProtocol: true,
+  });
+});
+
+test('the PROXY protocol needs to know from whom', () => {
+  const alone = { PODGATE_PROXY_PROTOCOL: 'on' };
+  expect(() => readSettings(alone, false)).toThrow(/PODGATE_TRUSTED_PROXIES/);
 });
 
 test('pods of root run as nobody', () => {
@@ -44,6 +59,9 @@ test.each([
   ['PODGATE_ADMIN_PASSWORD', 'short'],
   ['PODGATE_DATA_DIR', ''],
   ['PODGATE_GATEWAY_WORKERS', '0'],
+  ['PODGATE_TRUSTED_PROXIES', '10.0.0.0/33'],
+  ['PODGATE_TRUSTED_PROXIES', 'balancer.example.org'],
+  ['PODGATE_PROXY_PROTOCOL', 'yes'],
   ['PODGATE_LOG_LEVEL', 'loud'],
   ['PODGATE_HTTPS_PROT', '8443'],
 ])('%s=%s is refused by name', (name, value) => {

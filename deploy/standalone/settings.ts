@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { isBlock } from '../../gateway/allowed.ts';
 
 /** Settings of standalone, each an environment variable; README lists them with their meaning. */
 export interface Settings {
@@ -18,6 +19,9 @@ export interface Settings {
   readonly adminPort: number;
   readonly processUser: string | undefined;
   readonly gatewayWorkers: number;
+  /** Addresses and CIDR blocks. */
+  readonly trustedProxies: readonly string[];
+  readonly proxyProtocol: boolean;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -68,6 +72,15 @@ const zEnvironment = z.object({
     .min(1, 'must be at least 1')
     .max(256, 'must be at most 256')
     .default(availableParallelism()),
+  PODGATE_TRUSTED_PROXIES: z
+    .string()
+    .default('')
+    .transform((list) => list.split(/[\s,]+/).filter((block) => block !== ''))
+    .refine(
+      (blocks) => blocks.every(isBlock),
+      'must be addresses or CIDR blocks with commas between, such as 10.0.0.0/8,2001:db8::1',
+    ),
+  PODGATE_PROXY_PROTOCOL: z.enum(['off', 'on'], 'must be off or on').default('off'),
   PODGATE_LOG_LEVEL: z
     .enum(['debug', 'info', 'warn', 'error'], 'must be debug, info, warn or error')
     .default('warn'),
@@ -89,6 +102,7 @@ export function readSettings(
   }
   const values = parsed.data;
   refuseSharedPorts(values);
+  refuseProxiesOfNobody(values);
   const dataDir = resolve(values.PODGATE_DATA_DIR);
   return {
     dataDir,
@@ -106,6 +120,8 @@ export function readSettings(
     // Databases refuse to run as root, and a pod has no business being it.
     processUser: values.PODGATE_PROCESS_USER ?? (isRoot ? 'nobody' : undefined),
     gatewayWorkers: values.PODGATE_GATEWAY_WORKERS,
+    trustedProxies: values.PODGATE_TRUSTED_PROXIES,
+    proxyProtocol: values.PODGATE_PROXY_PROTOCOL === 'on',
     logLevel: values.PODGATE_LOG_LEVEL,
   };
 }
@@ -117,6 +133,14 @@ function refuseUnknown(environment: Readonly<Record<string, string | undefined>>
     if (name.startsWith('PODGATE_TEST_')) continue;
     throw new BadSetting(`${name} is no setting of Podgate: README lists them`);
   }
+}
+
+/** Without trusted sources no connection could carry the header, and all would be as with `off`. */
+function refuseProxiesOfNobody(values: z.infer<typeof zEnvironment>): void {
+  if (values.PODGATE_PROXY_PROTOCOL === 'off' || values.PODGATE_TRUSTED_PROXIES.length > 0) return;
+  throw new BadSetting(
+    'PODGATE_PROXY_PROTOCOL is "on": name the sources in PODGATE_TRUSTED_PROXIES',
+  );
 }
 
 function refuseSharedPorts(values: z.infer<typeof zEnvironment>): void {

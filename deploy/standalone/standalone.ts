@@ -120,6 +120,8 @@ const serveGateway = (
       httpPort: settings.httpPort,
       publicHttpsPort: settings.publicHttpsPort,
       workers: settings.gatewayWorkers,
+      trustedProxies: settings.trustedProxies,
+      proxyProtocol: settings.proxyProtocol,
       dataDir: settings.dataDir,
       api: { host, port: api.port },
     },

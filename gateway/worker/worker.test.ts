@@ -64,6 +64,8 @@ beforeEach(async () => {
       number: 0,
       domain: 'example.test',
       publicHttpsPort: 443,
+      trustedProxies: [],
+      proxyProtocol: false,
       httpPort: 80,
       api: { host: '127.0.0.1', port: 1 },
       ticketMaster: Buffer.alloc(32, 7),
