@@ -36,8 +36,8 @@ export const limits = {
   h2StreamWindowBytes: 256 * 1024, // one upload over 20 ms of way at 100 Mbit/s
   h2SessionWindowBytes: 1024 * 1024,
   h2SessionMegabytesMax: 16, // node:http2's own accounting of one client's buffers
-  h2ResetsBurst: 200, // streams a client opens and resets; HTTP/2 Rapid Reset sends thousands a second
-  h2ResetsPerSecond: 33,
+  h2ResetsBurst: 500, // streams a client gives up; Rapid Reset does so thousands of times a second
+  h2ResetsPerSecond: 100, // as many as honest clients of streaming APIs were seen to
   h2ControlFramesBurst: 100, // PING and SETTINGS, which cost us an answer each
   h2ControlFramesPerSecond: 10,
   h2cSessionMegabytesMax: 256, // all clients of a pod share the connection
