@@ -190,7 +190,8 @@ export class Http2Exchange implements ExchangeClient, ContentSink, Mortal {
       else this.#stream.close(constants.NGHTTP2_PROTOCOL_ERROR);
     });
     stream.on('end', () => {
-      if (this.#gone && !stream.readableEnded) return;
+      // A reset ends it for node:http2 too: a body that was cut must not look like a whole one.
+      if (stream.aborted || stream.rstCode !== NGHTTP2_NO_ERROR) return;
       this.requestDone = true;
       exchange.endContent(this.#requestTrailers);
     });

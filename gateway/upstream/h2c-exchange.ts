@@ -118,6 +118,8 @@ export class H2cExchange implements Exchange {
   #ended(stream: ClientHttp2Stream): void {
     const sink = this.#sink;
     if (this.#stream !== stream || !this.#answered) return;
+    // A reset ends it for node:http2 too; 'close' follows and tells the client.
+    if (stream.aborted || stream.rstCode !== constants.NGHTTP2_NO_ERROR) return;
     this.#stream = undefined;
     this.#sink = undefined;
     // A pod may end its answer before it has read the request (RFC 9113, 8.1).
