@@ -1,31 +1,35 @@
 import type net from 'node:net';
 import type { SecureContext } from 'node:tls';
 import tls from 'node:tls';
-import { podsDomain } from '#contracts/hosts.ts';
-import type { Route } from '#contracts/route.ts';
-import type { ClientHello } from './client-hello.ts';
+import type { Address } from '#contracts/route.ts';
+import type { Admission, Service } from './admission.ts';
+import { admit } from './admission.ts';
+import { alerts } from './alerts.ts';
 import { ClientHelloReader } from './client-hello.ts';
 import type { Mortal } from './deadlines.ts';
-import type { Http1Context } from './http1/context.ts';
 import { pages, renderPage } from './pages/pages.ts';
+import type { Routing } from './routing.ts';
+import type { TcpContext } from './tcp/connect.ts';
+import { connectPod, requestTls } from './tcp/connect.ts';
 import {
   encryptionRequest,
   encryptionRequestBytes,
   errorResponse,
   sqlStates,
 } from './tcp/postgres.ts';
-import type { PostgresRefusal } from './tcp/serve.ts';
-import { refusePostgres, serveTcp } from './tcp/serve.ts';
-import { alpnFor, unrecognizedName } from './tls.ts';
+import { refusePostgres } from './tcp/refuse.ts';
+import { serveTcp } from './tcp/serve.ts';
+import { splice } from './tcp/splice.ts';
 
 /** What accepting needs of its worker. */
-export interface AcceptContext {
-  readonly http1: Http1Context;
-  readonly domain: string;
+export interface AcceptContext extends TcpContext {
+  readonly routing: Routing;
   /** Calls back with the context for a host, the wildcard's, or undefined when there is none. */
   certificate(host: string, own: boolean, done: (context: SecureContext | undefined) => void): void;
   serveHttp(socket: net.Socket, peer: { sni: string; address: string }): void;
 }
+
+type Terminated = Extract<Admission, { kind: 'terminate' }>;
 
 const tlsRecord = 0x16;
 const httpLetters = /^[A-Z]/;
@@ -37,22 +41,27 @@ const httpLetters = /^[A-Z]/;
 export class Accepting implements Mortal {
   deadlineMs: number;
   readonly #raw: net.Socket;
+  /** The client's, which is not the peer's behind a balancer. */
+  readonly #address: string;
   readonly #context: AcceptContext;
   /** The first bytes, while they are too few to tell what they are. */
   #bytes: Buffer = Buffer.alloc(0);
   #reader: ClientHelloReader | undefined;
-  #postgres = false;
+  #gssRefused = false;
+  #sslRequest = false;
   readonly #onData = (bytes: Buffer): void => this.#data(bytes);
+  readonly #onEnd = (): void => this.#raw.destroySoon();
 
-  constructor(raw: net.Socket, context: AcceptContext) {
-    const { deadlines, limits } = context.http1;
+  constructor(raw: net.Socket, address: string, context: AcceptContext) {
+    const { deadlines, limits } = context;
     this.#raw = raw;
+    this.#address = address;
     this.#context = context;
     this.deadlineMs = deadlines.nowMs + limits.firstByteMs;
     deadlines.add(this);
     raw.on('data', this.#onData);
     raw.on('error', () => undefined);
-    raw.on('end', () => raw.destroySoon());
+    raw.on('end', this.#onEnd);
     raw.on('close', () => deadlines.delete(this));
   }
 
@@ -65,14 +74,14 @@ export class Accepting implements Mortal {
       this.#hello(this.#reader, bytes);
       return;
     }
-    const { deadlines, limits } = this.#context.http1;
+    const { deadlines, limits } = this.#context;
     if (this.#bytes.length === 0) this.deadlineMs = deadlines.nowMs + limits.clientHelloMs;
     this.#bytes = this.#bytes.length === 0 ? bytes : Buffer.concat([this.#bytes, bytes]);
     const first = this.#bytes[0] ?? 0;
     if (first === tlsRecord) {
       this.#reader = new ClientHelloReader(limits);
       this.#hello(this.#reader, this.#bytes);
-    } else if (this.#postgres) this.#raw.destroy();
+    } else if (this.#sslRequest) this.#raw.destroy();
     else if (first === 0) this.#postgresRequest();
     else if (httpLetters.test(String.fromCharCode(first))) {
       const page = pages.refused(400, 'this port speaks TLS: use https');
@@ -90,12 +99,13 @@ export class Accepting implements Mortal {
       this.#refuse(errorResponse(sqlStates.rejected, message));
       return;
     }
-    if (early) {
+    if (early || (request === 'gss' && this.#gssRefused)) {
       this.#raw.destroy();
       return;
     }
     this.#bytes = Buffer.alloc(0);
-    this.#postgres = request === 'ssl';
+    this.#sslRequest = request === 'ssl';
+    this.#gssRefused ||= request === 'gss';
     this.#raw.write(request === 'ssl' ? 'S' : 'N');
   }
 
@@ -106,41 +116,58 @@ export class Accepting implements Mortal {
       this.#raw.destroy();
       return;
     }
-    const { serverName } = hello;
-    const route =
-      serverName === undefined ? undefined : this.#context.http1.routing.table.find(serverName);
-    const inside = serverName?.endsWith(`.${podsDomain(this.#context.domain)}`) === true;
-    if (serverName === undefined || (!route && !inside)) {
-      this.#refuse(unrecognizedName);
+    const { deadlines, limits, routing } = this.#context;
+    const arrival = { hello, address: this.#address, sslRequest: this.#sslRequest };
+    const admission = admit(arrival, routing);
+    if (admission.kind === 'alert') {
+      this.#refuse(admission.alert);
       return;
     }
-    // From here on the bytes belong to TLS; nothing is read until its certificate is there.
+    // From here on the bytes belong to TLS, ours or the pod's; nothing is read until it is there.
     this.#raw.off('data', this.#onData);
     this.#raw.pause();
-    this.#raw.unshift(reader.received);
     // An idle connection must not keep its ClientHello in memory.
     this.#reader = undefined;
     this.#bytes = Buffer.alloc(0);
-    this.deadlineMs = this.#context.http1.deadlines.nowMs + this.#context.http1.limits.handshakeMs;
-    this.#context.certificate(serverName, route !== undefined, (secureContext) => {
-      if (this.#raw.destroyed) return;
-      if (secureContext) this.#handshake(secureContext, hello, { serverName, route });
-      else this.#refuse(unrecognizedName);
+    this.deadlineMs = deadlines.nowMs + limits.handshakeMs;
+    if (admission.kind === 'pass') this.#pass(admission.upstream, reader.received);
+    else this.#terminate(admission, reader.received);
+  }
+
+  /** The pod ends TLS itself. It is asked as we were asked: by SSLRequest, or by the hello alone. */
+  #pass(upstream: Address, hello: Buffer): void {
+    const join = (pod: net.Socket | undefined, otherwise: Buffer): void => {
+      if (this.#raw.destroyed) pod?.destroy();
+      else if (!pod) this.#refuse(otherwise);
+      else {
+        this.#context.deadlines.delete(this);
+        pod.write(hello);
+        splice(this.#raw, pod);
+      }
+    };
+    // Who ends right behind the hello may still read: the tunnel passes the end on.
+    this.#raw.off('end', this.#onEnd);
+    connectPod(upstream, this.#context, (pod) => {
+      if (!pod || !this.#sslRequest) join(pod, alerts.internalError);
+      else requestTls(pod, this.#context, (agreed) => join(agreed, alerts.handshakeFailure));
     });
   }
 
-  #handshake(
-    secureContext: SecureContext,
-    { alpn }: ClientHello,
-    { serverName, route }: { serverName: string; route: Route | undefined },
-  ): void {
-    const protocol = route?.protocol ?? 'http';
-    // A Postgres client is told in its own protocol that a host speaks http: no ALPN ends it before.
-    const protocols = this.#postgres && protocol === 'http' ? undefined : alpnFor(protocol, alpn);
+  #terminate(admission: Terminated, hello: Buffer): void {
+    const { host, own } = admission;
+    this.#raw.unshift(hello);
+    this.#context.certificate(host ?? '', own, (secureContext) => {
+      if (this.#raw.destroyed) return;
+      if (secureContext) this.#handshake(secureContext, admission);
+      else this.#refuse(host === undefined ? alerts.missingExtension : alerts.unrecognizedName);
+    });
+  }
+
+  #handshake(secureContext: SecureContext, { alpn, host, service }: Terminated): void {
     const socket = new tls.TLSSocket(this.#raw, {
       isServer: true,
       secureContext,
-      ...(protocols ? { ALPNProtocols: protocols } : {}),
+      ...(alpn ? { ALPNProtocols: [...alpn] } : {}),
     });
     socket.on('error', () => undefined);
     socket.on('_tlsError', () => socket.destroy());
@@ -150,21 +177,15 @@ export class Accepting implements Mortal {
     socket.on('end', left);
     socket.once('secure', () => {
       socket.off('end', left);
-      this.#context.http1.deadlines.delete(this);
-      this.#serve(socket, serverName, route);
+      this.#context.deadlines.delete(this);
+      this.#serve(socket, service, host ?? '');
     });
   }
 
-  #serve(socket: tls.TLSSocket, serverName: string, route: Route | undefined): void {
-    const { http1 } = this.#context;
-    if (route && route.protocol !== 'http') {
-      serveTcp(socket, route, http1);
-    } else if (this.#postgres) {
-      refusePostgres(socket, http1, whyNoDatabase(serverName, route));
-    } else {
-      const address = clientAddress(this.#raw);
-      this.#context.serveHttp(socket, { sni: serverName, address });
-    }
+  #serve(socket: tls.TLSSocket, service: Service, sni: string): void {
+    if (service.kind === 'tcp') serveTcp(socket, service.route, this.#context);
+    else if (service.kind === 'no-database') refusePostgres(socket, this.#context, service.refusal);
+    else this.#context.serveHttp(socket, { sni, address: this.#address });
   }
 
   /** A last word, and time for the client to read it. */
@@ -172,15 +193,8 @@ export class Accepting implements Mortal {
     this.#raw.off('data', this.#onData);
     this.#raw.end(answer);
     this.#raw.resume();
-    this.deadlineMs = this.#context.http1.deadlines.nowMs + this.#context.http1.limits.drainMs;
+    this.deadlineMs = this.#context.deadlines.nowMs + this.#context.limits.drainMs;
   }
-}
-
-function whyNoDatabase(serverName: string, route: Route | undefined): PostgresRefusal {
-  const { cannotConnectNow, rejected } = sqlStates;
-  if (!route) return { sqlState: rejected, message: `there is no pod at ${serverName}` };
-  if (!route.upstream) return { sqlState: cannotConnectNow, message: route.message };
-  return { sqlState: rejected, message: `${serverName} is no database, it speaks http` };
 }
 
 /** Without the prefix of an IPv4 address that came in on the IPv6 socket (RFC 4291, 2.5.5.2). */

@@ -1,7 +1,6 @@
 import { hkdfSync } from 'node:crypto';
 import type { SecureContext } from 'node:tls';
 import tls from 'node:tls';
-import type { Route } from '#contracts/route.ts';
 
 /** A certificate as a worker uses it: PEM chain and PEM private key, in memory only. */
 export interface Identity {
@@ -23,18 +22,3 @@ export function secureContext(
   const ticketKeys = Buffer.from(hkdfSync('sha256', master, '', host, ticketKeyBytes));
   return tls.createSecureContext({ cert: chain, key, minVersion: 'TLSv1.2', ticketKeys });
 }
-
-/**
- * The ALPN protocols (RFC 7301) to choose from, best first, or undefined to leave the extension
- * unanswered: a list without the client's would end the handshake, and plain TCP has no name to offer.
- */
-export function alpnFor(
-  protocol: Route['protocol'],
-  offered: readonly string[],
-): string[] | undefined {
-  const ours = { http: ['h2', 'http/1.1'], postgres: ['postgresql'], tcp: [] }[protocol];
-  return protocol === 'http' || ours.some((name) => offered.includes(name)) ? ours : undefined;
-}
-
-/** A fatal alert `unrecognized_name` (RFC 6066, 3) in a record of its own: nobody has that name here. */
-export const unrecognizedName = Buffer.from([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x70]);

@@ -1,7 +1,9 @@
 /** The few messages of the Postgres protocol (version 3) that the gateway itself reads or writes. */
 
-const sslRequest = 80_877_103;
-const gssEncRequest = 80_877_104;
+const sslRequestCode = 80_877_103;
+const gssEncRequestCode = 80_877_104;
+
+export const sslRequest = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
 
 /** Requests before TLS are eight bytes: their length and a code. */
 export const encryptionRequestBytes = 8;
@@ -9,7 +11,7 @@ export const encryptionRequestBytes = 8;
 export function encryptionRequest(bytes: Buffer): 'ssl' | 'gss' | 'other' {
   if (bytes.readInt32BE(0) !== encryptionRequestBytes) return 'other';
   const code = bytes.readInt32BE(4);
-  return code === sslRequest ? 'ssl' : code === gssEncRequest ? 'gss' : 'other';
+  return code === sslRequestCode ? 'ssl' : code === gssEncRequestCode ? 'gss' : 'other';
 }
 
 /** An ErrorResponse of severity FATAL; drivers show `message` to their user. */
@@ -21,8 +23,16 @@ export function errorResponse(sqlState: string, message: string): Buffer {
   return Buffer.concat([head, fields]);
 }
 
+/** Why a client gets no database. */
+export interface PostgresRefusal {
+  readonly sqlState: string;
+  /** Drivers show it to their user. */
+  readonly message: string;
+}
+
 export const sqlStates = {
   cannotConnectNow: '57P03',
+  notAuthorized: '28000',
   connectionFailure: '08006',
   rejected: '08004',
 } as const;

@@ -252,16 +252,22 @@ describe('time', () => {
 });
 
 describe('names', () => {
-  test.each<[string, string | undefined]>([
+  test.each<[string, string]>([
     ['outside the domain', 'other.test'],
     ['of the domain, not of a pod', 'x.example.test'],
     ['that only ends alike', `evil${pods}`],
-    ['not given', undefined],
   ])('a name %s gets the alert unrecognized_name', async (_name, servername) => {
     serve();
     const socket = await dial();
     socket.write(await helloOf(servername));
     expect((await rest(socket)).toString('hex')).toBe(unrecognizedName);
+  });
+
+  test('no name gets the alert missing_extension', async () => {
+    serve();
+    const socket = await dial();
+    socket.write(await helloOf(undefined));
+    expect((await rest(socket)).toString('hex')).toBe('1503030002026d');
   });
 
   test('a hello of single bytes is one', async () => {
@@ -357,7 +363,9 @@ describe('tcp', () => {
 
   test('a pod that is not ready is closed', async () => {
     serve(route('off', 'tcp', null));
-    expect(await rest(await secure('off'))).toHaveLength(0);
+    const client = await secure('off');
+    client.write('\0');
+    expect(await rest(client)).toHaveLength(0);
   });
 
   test('a pod that speaks first is heard', async () => {
@@ -425,7 +433,9 @@ describe('tcp', () => {
 
   test('a pod that goes frees its client', async () => {
     serve(route('tcp', 'tcp', await upstreamThat((socket) => socket.resetAndDestroy())));
-    await rest(await secure('tcp'));
+    const client = await secure('tcp');
+    client.write('x');
+    await rest(client);
   });
 });
 

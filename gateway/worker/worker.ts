@@ -82,8 +82,9 @@ export class Worker {
       draining: () => this.#draining,
     };
     this.#accept = {
-      http1: this.#http1,
-      domain: terms.domain,
+      routing: this.#http1.routing,
+      deadlines: this.#deadlines,
+      limits,
       certificate: (host, own, done) => this.#contexts.get(host, own, done),
       serveHttp: (socket, peer) => this.#http(socket, { ...peer, port: terms.publicHttpsPort }),
     };
@@ -118,7 +119,7 @@ export class Worker {
 
   #listen(): void {
     const { https, http } = this.#ports.descriptors;
-    this.#serve(https, (socket) => new Accepting(socket, this.#accept));
+    this.#serve(https, (socket) => new Accepting(socket, clientAddress(socket), this.#accept));
     this.#serve(http, (socket) =>
       this.#http(socket, {
         sni: undefined,
