@@ -24,6 +24,7 @@ export default defineConfig({
       },
       whole('integration', 1),
       whole('clients', 2),
+      whole('suites', 5),
     ],
   },
 });

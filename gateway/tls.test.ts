@@ -24,6 +24,41 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
+/** The cipher that a client with this list gets, or undefined when there is none for it. */
+async function cipherFor(options: tls.ConnectionOptions): Promise<string | undefined> {
+  const context = secureContext(identity, 'a.test', master);
+  const server = net.createServer((raw) => {
+    const socket = new tls.TLSSocket(raw, { isServer: true, secureContext: context });
+    socket.on('error', () => undefined);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as net.AddressInfo;
+  const target = { host: '127.0.0.1', port, servername: 'a.test', ca: identity.chain };
+  const client = tls.connect({ ...target, ...options });
+  try {
+    await once(client, 'secureConnect');
+    return client.getCipher().name;
+  } catch {
+    return undefined;
+  } finally {
+    client.destroy();
+    server.close();
+  }
+}
+
+test('our order of ciphers decides, but for clients that want ChaCha20; the rest is not offered', async () => {
+  const [aes128, aes256] = ['ECDHE-ECDSA-AES128-GCM-SHA256', 'ECDHE-ECDSA-AES256-GCM-SHA384'];
+  const chacha = 'ECDHE-ECDSA-CHACHA20-POLY1305';
+  const older = { maxVersion: 'TLSv1.2' } as const;
+  expect(await cipherFor({ ...older, ciphers: `${aes256}:${aes128}` })).toBe(aes128);
+  expect(await cipherFor({ ...older, ciphers: `${chacha}:${aes128}` })).toBe(chacha);
+  expect(await cipherFor({ ...older, ciphers: `${aes256}:${chacha}` })).toBe(aes256);
+  expect(await cipherFor({ ...older, ciphers: 'ECDHE-ECDSA-AES256-SHA384' })).toBeUndefined();
+  expect(await cipherFor({ ...older, ciphers: 'AES256-GCM-SHA384' })).toBeUndefined();
+  expect(await cipherFor({})).toMatch(/^TLS_AES_128/);
+});
+
 /** Whether a session begun with one context goes on with another, at one and the same name. */
 async function resumes(first: SecureContext, second: SecureContext): Promise<boolean> {
   let context = first;
