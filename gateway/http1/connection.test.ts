@@ -165,6 +165,20 @@ test('an answer without a length ends with the connection', async () => {
   );
 });
 
+test('a pipelined upload whose client ended in its middle is cut, not waited for', async () => {
+  let cut = false;
+  script = (socket, received) => {
+    socket.on('close', () => (cut = true));
+    if (received.startsWith('GET')) socket.write(ok('first'));
+  };
+  const client = new Client();
+  client.socket.end(`${get('/')}POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nabc`);
+  await eventually(
+    () => client.ended && cut,
+    () => 'the end',
+  );
+});
+
 test('after a 101 bytes pass both ways, and an end is passed on', async () => {
   script = (socket, received) => {
     if (!received.startsWith('GET')) socket.write(`echo ${received}`);

@@ -173,9 +173,13 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
   #end(): void {
     this.#clientEnded = true;
     if (this.#phase === 'head') this.#advance();
-    // A body that was cut off must not look like a whole one to the pod.
-    else if (this.#phase === 'exchange' && !this.requestDone) this.#socket.destroy();
     else if (this.#phase === 'closing') this.#socket.destroySoon();
+    else this.#cutUnfinished();
+  }
+
+  /** A body that was cut off must not look like a whole one to the pod. */
+  #cutUnfinished(): void {
+    if (this.#phase === 'exchange' && !this.requestDone) this.#socket.destroy();
   }
 
   /** The last answer has left: from here on only the client's own end is waited for. */
@@ -238,6 +242,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     } else this.#exchange = this.#http1;
     this.#exchange.begin({ request, peer: this.#peer, id, route, upstream });
     if (!this.requestDone && this.#received.length > 0) this.#passBody(this.#received.rest());
+    if (this.#clientEnded) this.#cutUnfinished();
   }
 
   #passBody(bytes: Buffer): void {
