@@ -8,14 +8,14 @@ export async function python(name: string, requirements: string): Promise<string
   const folder = await cached(name, [requirements], async (making) => {
     await emptyEnvironment(making);
     // `pip` starts by an absolute path that moves with the folder; `python -m pip` does not.
-    const pip = [join(making, 'bin', 'python'), '-m', 'pip', 'install', '-q', '--no-deps'];
-    await install([...pip, '--no-input', '--disable-pip-version-check', '-r', requirements]);
+    const argv = [join(making, 'bin', 'python'), '-m', 'pip', 'install', '-q', '--no-deps'];
+    await install([...argv, '--no-input', '--disable-pip-version-check', '-r', requirements]);
   });
   return join(folder, 'bin', 'python');
 }
 
 /** An interpreter that has pip and nothing else, to fetch packages with. */
-export async function pip(): Promise<string> {
+export async function bareInterpreter(): Promise<string> {
   return join(await cached('python-pip', [], emptyEnvironment), 'bin', 'python');
 }
 

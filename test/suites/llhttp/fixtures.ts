@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { cached } from '../../programs/cache.ts';
-import { pip } from '../../programs/python.ts';
+import { bareInterpreter } from '../../programs/python.ts';
 import { install } from '../../programs/run.ts';
 
 /** One input of llhttp's tests and what llhttp itself says of it. */
@@ -24,7 +24,7 @@ export interface Fixture {
 export async function fixtureFolder(): Promise<string> {
   const requirements = join(import.meta.dirname, 'requirements.txt');
   return cached('llhttp-fixtures', [requirements], async (making) => {
-    const fetch = [await pip(), '-m', 'pip', 'download', '-q', '--no-deps'];
+    const fetch = [await bareInterpreter(), '-m', 'pip', 'download', '-q', '--no-deps'];
     const how = ['--no-binary', ':all:', '--require-hashes', '-r', requirements, '-d', making];
     await install([...fetch, ...how]);
     const archive = readdirSync(making).find((name) => name.endsWith('.tar.gz')) ?? '';
