@@ -196,7 +196,3 @@ export class Accepting implements Mortal {
     this.deadlineMs = this.#context.deadlines.nowMs + this.#context.limits.drainMs;
   }
 }
-
-/** Without the prefix of an IPv4 address that came in on the IPv6 socket (RFC 4291, 2.5.5.2). */
-export const clientAddress = ({ remoteAddress = '' }: net.Socket): string =>
-  remoteAddress.startsWith('::ffff:') ? remoteAddress.slice(7) : remoteAddress;

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 /** Every bound of the gateway, its unit in its name, its reason beside it. */
 export const limits = {
   /** Accepting: each phase has a clock of its own, so that a slow client holds little for little time. */
+  proxyHeaderMs: 5_000, // a balancer sends it at once
+  proxyHeaderBytesMax: 4_096, // with the TLS details that some balancers add; version 1 has 107
   firstByteMs: 5_000, // a client that connects has something to say
   clientHelloMs: 5_000, // one flight; several segments at most
   clientHelloBytesMax: 64 * 1024, // post-quantum key shares need 2 KB; RFC 8446 allows 16 MB

@@ -5,13 +5,14 @@ import { podsDomain } from '#contracts/hosts.ts';
 import type { Random } from '#contracts/random.ts';
 import type { Route } from '#contracts/route.ts';
 import type { AcceptContext } from '../accept.ts';
-import { Accepting, clientAddress } from '../accept.ts';
+import { Accepting } from '../accept.ts';
 import { Deadlines } from '../deadlines.ts';
 import { Http1Connection } from '../http1/connection.ts';
 import { Http2Connection } from '../http2/connection.ts';
 import type { Http1Context, Peer } from '../http1/context.ts';
 import { limits } from '../limits.ts';
 import type { FromWorker, ToWorker, WorkerTerms } from '../messages.ts';
+import { identify } from '../proxied.ts';
 import { RouteTable } from '../route-table.ts';
 import { H2cSessions } from '../upstream/h2c-sessions.ts';
 import { UpstreamPool } from '../upstream/pool.ts';
@@ -119,24 +120,20 @@ export class Worker {
 
   #listen(): void {
     const { https, http } = this.#ports.descriptors;
-    this.#serve(https, (socket) => new Accepting(socket, clientAddress(socket), this.#accept));
-    this.#serve(http, (socket) =>
-      this.#http(socket, {
-        sni: undefined,
-        address: clientAddress(socket),
-        port: this.#terms.httpPort,
-      }),
+    this.#serve(https, (socket, address) => new Accepting(socket, address, this.#accept));
+    this.#serve(http, (socket, address) =>
+      this.#http(socket, { sni: undefined, address, port: this.#terms.httpPort }),
     );
   }
 
-  #serve(fd: number, accepted: (socket: net.Socket) => void): void {
+  #serve(fd: number, accepted: (socket: net.Socket, address: string) => void): void {
     const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       this.#sockets.add(socket);
       socket.on('close', () => {
         this.#sockets.delete(socket);
         if (this.#draining && this.#sockets.size === 0) this.#end();
       });
-      accepted(socket);
+      identify(socket, this.#terms, this.#accept, (address) => accepted(socket, address));
     });
     // Beyond it a connection is closed at once, before it costs a handshake.
     server.maxConnections = limits.connectionsPerWorkerMax;
