@@ -45,6 +45,9 @@ export const limits = {
   h2cSessionMegabytesMax: 256, // all clients of a pod share the connection
   h2cIdleMs: 60_000, // what load balancers keep
 
+  /** Compression. */
+  codersMax: 128, // at once per worker, about 1 MB each; beyond it answers go out as they are
+
   /** Certificates. */
   certificateWaitMs: 250, // the first handshake of a cold host may wait this long, then the wildcard
   contextsMax: 5_000, // 45 KB each: 225 MB

@@ -1,42 +1,89 @@
 import type net from 'node:net';
+import type { Compression } from '#contracts/policy.ts';
+import type { CoderOwner } from '../compression/coder.ts';
+import { Coder } from '../compression/coder.ts';
+import { negotiate } from '../compression/negotiate.ts';
 import type { ContentSink } from '../upstream/exchange.ts';
 import { chunk, lastChunk } from './chunks.ts';
+import type { Http1Context } from './context.ts';
 import { returnedHead } from './forward.ts';
 import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
 
 const joinedBytesMax = 16_384; // a head and so much body leave in one write
 
-/** Who hears that an answer is out. */
-export interface AnswerOwner {
+/** Who hears how an answer goes. */
+export interface AnswerOwner extends CoderOwner {
   answered(keepAlive: boolean): void;
+}
+
+export interface AnswerTerms {
+  readonly request: RequestHead;
+  readonly body: 'framed' | 'content';
+  /** Nothing but the answer's framing stands against another request on this connection. */
+  readonly mayGoOn: boolean;
+  readonly compression: Compression | undefined;
 }
 
 /**
  * Writes the answers of a client's connection: a body as the pod framed it passes untouched, content
- * is framed here. One object per connection.
+ * is framed here, compressed where that was agreed. One object per connection.
  */
 export class Http1Answer implements ContentSink {
   readonly #socket: net.Socket;
+  readonly #context: Http1Context;
   readonly #owner: AnswerOwner;
   /** Held back to leave with the first bytes of the body. */
   #head = '';
   #chunked = false;
   #keepAlive = false;
+  #coder: Coder | undefined;
 
-  constructor(socket: net.Socket, owner: AnswerOwner) {
+  constructor(socket: net.Socket, context: Http1Context, owner: AnswerOwner) {
     this.#socket = socket;
+    this.#context = context;
     this.#owner = owner;
   }
 
-  /** A body that passes as the pod framed it; `keepAlive`: the connection may go on after it. */
-  beginFramed(head: ResponseHead, request: RequestHead, mayGoOn: boolean): void {
+  get blocked(): boolean {
+    return this.#socket.writableNeedDrain || this.#coder?.blocked === true;
+  }
+
+  /** Returns where content goes, or undefined when the body passes as the pod framed it. */
+  begin(head: ResponseHead, terms: AnswerTerms): ContentSink | undefined {
+    const { request, compression, mayGoOn, body } = terms;
+    const { coders, limits } = this.#context;
+    if (compression && coders.running < limits.codersMax) {
+      const { head: sent, coding } = negotiate(head, request, compression);
+      if (coding) {
+        const to = this.#beginContent(sent, request, mayGoOn);
+        this.#coder = new Coder(coding, to, { owner: this.#owner, coders });
+        return this.#coder;
+      }
+      return this.#beginPlain(sent, request, { body, mayGoOn });
+    }
+    return this.#beginPlain(head, request, { body, mayGoOn });
+  }
+
+  /** Nobody reads the rest. */
+  abandon(): void {
+    this.#coder?.abandon();
+    this.#coder = undefined;
+  }
+
+  #beginPlain(
+    head: ResponseHead,
+    request: RequestHead,
+    { body, mayGoOn }: Pick<AnswerTerms, 'body' | 'mayGoOn'>,
+  ): ContentSink | undefined {
+    if (body === 'content') return this.#beginContent(head, request, mayGoOn);
     this.#keepAlive = mayGoOn && head.framing !== 'close';
     this.#head = returnedHead(head, request, { keepAlive: this.#keepAlive, framing: '' });
+    return undefined;
   }
 
   /** Content without framing: chunked, unless its length is known or the client knows no chunks. */
-  beginContent(head: ResponseHead, request: RequestHead, mayGoOn: boolean): ContentSink {
+  #beginContent(head: ResponseHead, request: RequestHead, mayGoOn: boolean): ContentSink {
     this.#chunked = head.framing !== 'length' && head.framing !== 'none' && request.minor === 1;
     this.#keepAlive = mayGoOn && (this.#chunked || head.framing !== 'close');
     const framing = this.#chunked ? 'Transfer-Encoding: chunked\r\n' : '';
@@ -70,6 +117,7 @@ export class Http1Answer implements ContentSink {
   end(trailers: string): void {
     if (this.#chunked) this.framed(Buffer.from(lastChunk(trailers), 'latin1'));
     else this.flush();
+    this.#coder = undefined;
     this.#owner.answered(this.#keepAlive);
   }
 }

@@ -54,6 +54,7 @@ beforeEach(async () => {
       routing: { table, domain: 'test', publicHttpsPort: 443 },
       upstreams,
       h2cSessions: new H2cSessions(deadlines, limits),
+      coders: { running: 0 },
       random: systemRandom,
       deadlines,
       limits,

@@ -1,4 +1,5 @@
 import type net from 'node:net';
+import type { Compression } from '#contracts/policy.ts';
 import type { Page } from '../pages/pages.ts';
 import { pages, renderPage } from '../pages/pages.ts';
 import { decide } from '../routing.ts';
@@ -46,6 +47,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
   /** The head of the answer is out, or is decided: a page cannot be. */
   #answering = false;
   #request: RequestHead | undefined;
+  #compression: Compression | undefined;
 
   constructor(socket: net.Socket, context: Http1Context, peer: Peer) {
     this.#socket = socket;
@@ -53,7 +55,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     this.#peer = peer;
     this.#requestBody = new BodyMeter(context.limits);
     this.#received = new HeadBuffer(context.limits);
-    this.#answer = new Http1Answer(socket, this);
+    this.#answer = new Http1Answer(socket, context, this);
     this.#http1 = new Http1Exchange(context, this);
     this.#exchange = this.#http1;
     this.deadlineMs = context.deadlines.nowMs + context.limits.headMs;
@@ -66,6 +68,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     socket.on('close', () => {
       context.deadlines.delete(this);
       this.#exchange.abandon();
+      this.#answer.abandon();
     });
   }
 
@@ -89,7 +92,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
   }
 
   get blocked(): boolean {
-    return this.#socket.writableNeedDrain;
+    return this.#answer.blocked;
   }
 
   pauseRequest(): void {
@@ -114,9 +117,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     if (!request) return undefined;
     this.#answering = true;
     const mayGoOn = this.requestDone && request.keepAlive && !this.#context.draining();
-    if (body === 'content') return this.#answer.beginContent(head, request, mayGoOn);
-    this.#answer.beginFramed(head, request, mayGoOn);
-    return undefined;
+    return this.#answer.begin(head, { request, body, mayGoOn, compression: this.#compression });
   }
 
   framed(bytes: Buffer): void {
@@ -129,6 +130,14 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
 
   answered(keepAlive: boolean): void {
     this.#next(keepAlive && !this.#context.draining());
+  }
+
+  coderDrained(): void {
+    if (!this.blocked) this.#exchange.clientDrained();
+  }
+
+  coderFailed(): void {
+    this.cut();
   }
 
   failed(page: Page): void {
@@ -236,6 +245,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     const id = request.requestId ?? this.#context.nextRequestId();
     this.#phase = 'exchange';
     const { route, upstream } = decision;
+    this.#compression = route.policy?.compression;
     if (route.policy?.h2c) {
       this.#exchange = this.#h2c ??= new H2cExchange(this.#context, this);
       this.#requestBody.begin(request.framing, request.length, this);

@@ -1,3 +1,4 @@
+import type { Coders } from '../compression/coder.ts';
 import type { Deadlines } from '../deadlines.ts';
 import type { Limits } from '../limits.ts';
 import type { Routing } from '../routing.ts';
@@ -10,6 +11,7 @@ export interface Http1Context {
   readonly routing: Routing;
   readonly upstreams: UpstreamPool;
   readonly h2cSessions: H2cSessions;
+  readonly coders: Coders;
   readonly random: Random;
   readonly deadlines: Deadlines;
   readonly limits: Limits;

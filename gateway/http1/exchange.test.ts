@@ -51,6 +51,7 @@ beforeEach(async () => {
     routing: { table, domain: 'test', publicHttpsPort: 443 },
     upstreams: new UpstreamPool(deadlines, limits),
     h2cSessions: new H2cSessions(deadlines, limits),
+    coders: { running: 0 },
     random: systemRandom,
     deadlines,
     limits,

@@ -28,6 +28,10 @@ export interface RequestHead {
   /** A WebSocket upgrade; all other upgrades are left out. */
   readonly websocket: boolean;
   readonly wantsHtml: boolean;
+  /** The field as it came, or nothing. */
+  readonly acceptEncoding: string;
+  /** The answer is wanted as the pod gives it (RFC 9111, 5.2.1.6). */
+  readonly noTransform: boolean;
   /** It logs the connection in, not itself: no other client may get that connection to the pod. */
   readonly bindsConnection: boolean;
   readonly requestId: string | undefined;
@@ -50,6 +54,8 @@ interface Collected {
   connection: string[];
   upgrade: string;
   accept: string;
+  acceptEncoding: string[];
+  noTransform: boolean;
   bindsConnection: boolean;
   requestId: string | undefined;
   kept: { name: string; line: string }[];
@@ -85,6 +91,8 @@ export function parseRequestHead(head: string, limits: Limits): RequestHead | Re
     keepAlive:
       start.minor === 1 ? !connection.includes('close') : connection.includes('keep-alive'),
     wantsHtml: collected.accept.includes('text/html'),
+    acceptEncoding: collected.acceptEncoding.join(','),
+    noTransform: collected.noTransform,
     bindsConnection: collected.bindsConnection,
     requestId: collected.requestId,
     fields: keptFields(collected),
@@ -134,6 +142,8 @@ function collect(lines: readonly string[]): Collected | Refusal {
     connection: [],
     upgrade: '',
     accept: '',
+    acceptEncoding: [],
+    noTransform: false,
     bindsConnection: false,
     requestId: undefined,
     kept: [],
@@ -167,17 +177,20 @@ function take(collected: Collected, name: string, value: string, line: string): 
     case 'x-request-id':
       if (requestId.test(value)) collected.requestId = value;
       return;
-    case 'authorization':
-      if (connectionLogin.test(value)) collected.bindsConnection = true;
-      break;
-    case 'accept':
-      collected.accept = value;
-      break;
     default:
       // Pods behind CGI and WSGI read `_` as `-`: such a name would be another way to write ours.
       if (hopByHop.has(name) || name.includes('_') || isForwarding(name)) return;
   }
+  note(collected, name, value);
   collected.kept.push({ name, line });
+}
+
+/** What we want to know of the fields that are passed on. */
+function note(collected: Collected, name: string, value: string): void {
+  if (name === 'accept') collected.accept = value;
+  else if (name === 'accept-encoding') collected.acceptEncoding.push(value);
+  else if (name === 'cache-control') collected.noTransform ||= /no-transform/i.test(value);
+  else if (name === 'authorization') collected.bindsConnection ||= connectionLogin.test(value);
 }
 
 function judgeHost(

@@ -40,6 +40,7 @@ beforeEach(async () => {
     },
     upstreams: new UpstreamPool(deadlines, limits),
     h2cSessions: new H2cSessions(deadlines, limits),
+    coders: { running: 0 },
     random: systemRandom,
     deadlines,
     limits,

@@ -2,7 +2,11 @@ import { createHash } from 'node:crypto';
 import type { ServerHttp2Stream } from 'node:http2';
 import { constants } from 'node:http2';
 import type net from 'node:net';
-import type { Mortal } from '../deadlines.ts';
+import type { Compression } from '#contracts/policy.ts';
+import type { CoderOwner } from '../compression/coder.ts';
+import { Coder } from '../compression/coder.ts';
+import type { Negotiated } from '../compression/negotiate.ts';
+import { negotiate } from '../compression/negotiate.ts';
 import { trailerAllowed } from '../http1/chunked.ts';
 import type { Http1Context, Peer } from '../http1/context.ts';
 import { Http1Exchange } from '../http1/exchange.ts';
@@ -22,7 +26,7 @@ import { tunnelStream } from './tunnel.ts';
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
 
 /** One HTTP/2 stream: a request and its answer, into the same exchange as HTTP/1.1 has. */
-export class Http2Exchange implements ExchangeClient, ContentSink, Mortal {
+export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
   deadlineMs: number;
   requestDone: boolean;
   readonly #stream: ServerHttp2Stream;
@@ -33,6 +37,8 @@ export class Http2Exchange implements ExchangeClient, ContentSink, Mortal {
   #webSocketKey = '';
   #requestTrailers = '';
   #answering = false;
+  #compression: Compression | undefined;
+  #coder: Coder | undefined;
   /** The newest content, held so that the last of it can leave together with the end. */
   #held: Buffer | undefined;
 
@@ -50,6 +56,7 @@ export class Http2Exchange implements ExchangeClient, ContentSink, Mortal {
     stream.on('close', () => {
       context.deadlines.delete(this);
       this.#exchange?.abandon();
+      this.#coder?.abandon();
     });
   }
 
@@ -73,6 +80,7 @@ export class Http2Exchange implements ExchangeClient, ContentSink, Mortal {
       return;
     }
     const { route, upstream } = decision;
+    this.#compression = route.policy?.compression;
     const id = request.requestId ?? this.#context.nextRequestId();
     const Pod = route.policy?.h2c ? H2cExchange : Http1Exchange;
     this.#exchange = new Pod(this.#context, this);
@@ -84,7 +92,7 @@ export class Http2Exchange implements ExchangeClient, ContentSink, Mortal {
   }
 
   get blocked(): boolean {
-    return this.#stream.writableNeedDrain;
+    return this.#stream.writableNeedDrain || this.#coder?.blocked === true;
   }
 
   expire(): void {
@@ -107,7 +115,8 @@ export class Http2Exchange implements ExchangeClient, ContentSink, Mortal {
     this.#stream.additionalHeaders(headersObject(head));
   }
 
-  answer(head: ResponseHead): ContentSink {
+  answer(asGiven: ResponseHead): ContentSink {
+    const { head, coding } = this.#negotiated(asGiven);
     this.#answering = true;
     const endStream = head.framing === 'none';
     if (!this.#gone) {
@@ -115,7 +124,9 @@ export class Http2Exchange implements ExchangeClient, ContentSink, Mortal {
       const options = { endStream, waitForTrailers, ...asThePodSaid };
       this.#stream.respond([':status', String(head.status), ...answerFields(head)], options);
     }
-    return this;
+    if (!coding) return this;
+    this.#coder = new Coder(coding, this, { owner: this, coders: this.#context.coders });
+    return this.#coder;
   }
 
   content(bytes: Buffer): void {
@@ -151,6 +162,14 @@ export class Http2Exchange implements ExchangeClient, ContentSink, Mortal {
     this.cut();
   }
 
+  coderDrained(): void {
+    if (!this.blocked) this.#exchange?.clientDrained();
+  }
+
+  coderFailed(): void {
+    this.cut();
+  }
+
   failed(page: Page): void {
     this.#page(page);
   }
@@ -174,6 +193,13 @@ export class Http2Exchange implements ExchangeClient, ContentSink, Mortal {
     this.#stream.respond([':status', '200', ...fields], asThePodSaid);
     this.#stream.write(first);
     tunnelStream(this.#stream, pod);
+  }
+
+  #negotiated(head: ResponseHead): Negotiated {
+    const { coders, limits } = this.#context;
+    const full = coders.running >= limits.codersMax;
+    if (full || !this.#request || !this.#compression) return { head, coding: undefined };
+    return negotiate(head, this.#request, this.#compression);
   }
 
   get #gone(): boolean {
@@ -200,6 +226,7 @@ export class Http2Exchange implements ExchangeClient, ContentSink, Mortal {
   /** Answers in place of a pod. A body that is still coming is not waited for. */
   #page(page: Page): void {
     if (this.#gone) return;
+    this.#compression = undefined;
     const { head, body } = pageAnswer(page, this.#request);
     this.answer(head);
     if (head.framing !== 'none') this.content(body);

@@ -76,6 +76,7 @@ export class Worker {
       },
       upstreams: new UpstreamPool(this.#deadlines, limits),
       h2cSessions: new H2cSessions(this.#deadlines, limits),
+      coders: { running: 0 },
       random: ports.random,
       deadlines: this.#deadlines,
       limits,
