@@ -7,8 +7,8 @@ import type { Coding } from './negotiate.ts';
 export interface CoderOwner {
   /** It takes content again. */
   coderDrained(): void;
-  /** It failed; what is out so far must not look complete. */
-  coderFailed(): void;
+  /** What is out so far must not look complete. */
+  cut(): void;
 }
 
 // Levels at which a text shrinks to a quarter at some 100 MB/s; windows that bound the memory.
@@ -58,7 +58,7 @@ export class Coder implements ContentSink {
     });
     this.#stream.on('drain', () => owner.coderDrained());
     this.#stream.on('end', () => to.end(this.#trailers));
-    this.#stream.on('error', () => owner.coderFailed());
+    this.#stream.on('error', () => owner.cut());
   }
 
   get blocked(): boolean {

@@ -3,6 +3,8 @@ import type { Compression } from '#contracts/policy.ts';
 import type { CoderOwner } from '../compression/coder.ts';
 import { Coder } from '../compression/coder.ts';
 import { negotiate } from '../compression/negotiate.ts';
+import type { Page } from '../pages/pages.ts';
+import { renderPage } from '../pages/pages.ts';
 import type { ContentSink } from '../upstream/exchange.ts';
 import { chunk, lastChunk } from './chunks.ts';
 import type { Http1Context } from './context.ts';
@@ -89,6 +91,23 @@ export class Http1Answer implements ContentSink {
     const framing = this.#chunked ? 'Transfer-Encoding: chunked\r\n' : '';
     this.#head = returnedHead(head, request, { keepAlive: this.#keepAlive, framing });
     return this;
+  }
+
+  informational({ text }: ResponseHead): void {
+    this.#socket.write(`${text}\r\n`, 'latin1');
+  }
+
+  /** The pod agreed to another protocol; `first` are its first bytes. */
+  switched(head: ResponseHead, request: RequestHead, first: Buffer): void {
+    const text = returnedHead(head, request, { keepAlive: true, framing: '' });
+    this.#socket.write(text, 'latin1');
+    this.#socket.write(first);
+  }
+
+  page(page: Page, request: RequestHead | undefined, keepAlive: boolean): void {
+    const html = request?.wantsHtml === true;
+    const head = request?.method === 'HEAD';
+    this.#socket.write(renderPage(page, { html, head, keepAlive }), 'latin1');
   }
 
   framed(bytes: Buffer): void {

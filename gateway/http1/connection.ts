@@ -1,7 +1,7 @@
 import type net from 'node:net';
 import type { Compression } from '#contracts/policy.ts';
 import type { Page } from '../pages/pages.ts';
-import { pages, renderPage } from '../pages/pages.ts';
+import { pages } from '../pages/pages.ts';
 import { decide } from '../routing.ts';
 import { splice } from '../tcp/splice.ts';
 import type { ContentSink, Exchange, ExchangeClient } from '../upstream/exchange.ts';
@@ -14,7 +14,6 @@ import { malformed, needsMore } from './chunked.ts';
 import type { Http1Context, Peer } from './context.ts';
 import { Http1Exchange } from './exchange.ts';
 import { Refusal } from './fields.ts';
-import { returnedHead } from './forward.ts';
 import { HeadBuffer } from './head-buffer.ts';
 import type { RequestHead } from './request-head.ts';
 import { parseRequestHead } from './request-head.ts';
@@ -109,7 +108,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
   }
 
   informational(head: ResponseHead): void {
-    if (this.#request?.minor === 1) this.#socket.write(`${head.text}\r\n`, 'latin1');
+    if (this.#request?.minor === 1) this.#answer.informational(head);
   }
 
   answer(head: ResponseHead, body: 'framed' | 'content'): ContentSink | undefined {
@@ -136,10 +135,6 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     if (!this.blocked) this.#exchange.clientDrained();
   }
 
-  coderFailed(): void {
-    this.cut();
-  }
-
   failed(page: Page): void {
     this.#page(page);
   }
@@ -155,8 +150,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     this.#context.deadlines.delete(this);
     const socket = this.#socket;
     socket.removeAllListeners('data').removeAllListeners('end').removeAllListeners('drain');
-    socket.write(returnedHead(head, request, { keepAlive: true, framing: '' }), 'latin1');
-    socket.write(first);
+    this.#answer.switched(head, request, first);
     pod.write(this.#received.rest());
     splice(socket, pod);
   }
@@ -277,9 +271,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
       request?.keepAlive === true &&
       this.requestDone &&
       !this.#context.draining();
-    const html = request?.wantsHtml === true;
-    const head = request?.method === 'HEAD';
-    this.#socket.write(renderPage(page, { html, head, keepAlive }), 'latin1');
+    this.#answer.page(page, request, keepAlive);
     this.#next(keepAlive);
   }
 

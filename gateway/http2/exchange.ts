@@ -166,10 +166,6 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
     if (!this.blocked) this.#exchange?.clientDrained();
   }
 
-  coderFailed(): void {
-    this.cut();
-  }
-
   failed(page: Page): void {
     this.#page(page);
   }
