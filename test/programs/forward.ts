@@ -8,6 +8,9 @@ export const forwardPod = (podId: string, port: number, network: Record<string, 
   pod_id: podId,
   image: 'podgate/process',
   command: ['/usr/bin/socat', '-t', '10'],
-  arguments: ['TCP-LISTEN:$(PORT),bind=127.0.0.1,fork,nodelay,backlog=128', `TCP:127.0.0.1:${port},nodelay`],
+  arguments: [
+    'TCP-LISTEN:$(PORT),bind=127.0.0.1,fork,nodelay,backlog=128',
+    `TCP:127.0.0.1:${port},nodelay`,
+  ],
   networking: { default: { port: 5000, ...network } },
 });
