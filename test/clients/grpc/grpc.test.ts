@@ -67,6 +67,12 @@ const implementation: grpc.UntypedServiceImplementation = {
   },
 };
 
+async function collect(stream: ClientReadableStream<Buffer>): Promise<Buffer[]> {
+  const messages: Buffer[] = [];
+  for await (const message of stream) messages.push(message as Buffer);
+  return messages;
+}
+
 describe.skipIf(!needed)('gRPC behind the gateway', () => {
   const server = new grpc.Server({ 'grpc.max_receive_message_length': 16 * 1024 * 1024 });
   let podgate: Standalone;
@@ -122,12 +128,6 @@ describe.skipIf(!needed)('gRPC behind the gateway', () => {
       );
       call.on('metadata', (received) => (metadata = received));
     });
-  }
-
-  async function collect(stream: ClientReadableStream<Buffer>): Promise<Buffer[]> {
-    const messages: Buffer[] = [];
-    for await (const message of stream) messages.push(message as Buffer);
-    return messages;
   }
 
   test('a unary call brings back metadata, message and trailers', async () => {
