@@ -13,7 +13,9 @@ import { ManualClock } from '#adapters/memory/clock.ts';
 import { Accepting } from './accept.ts';
 import { Deadlines } from './deadlines.ts';
 import { limits } from './limits.ts';
+import type { FromWorker } from './messages.ts';
 import { RouteTable } from './route-table.ts';
+import { Cancels } from './tcp/cancels.ts';
 import { errorResponse } from './tcp/postgres.ts';
 
 /** Accepting on real sockets: what a client is told, and which bytes its pod gets to see. */
@@ -34,6 +36,8 @@ let table: RouteTable;
 let wildcard: SecureContext | undefined;
 let address: string;
 let port: number;
+let cancels: Cancels;
+let sent: FromWorker[];
 let served: { sni: string; address: string; alpn: string | false | null }[];
 const open = new Set<net.Socket>();
 const servers: net.Server[] = [];
@@ -60,8 +64,11 @@ beforeEach(async () => {
   wildcard = tls.createSecureContext(ours);
   address = '127.0.0.1';
   served = [];
+  sent = [];
+  cancels = new Cancels({ deadlines, limits }, (message) => sent.push(message));
   const context = {
     routing: { table, domain: 'example.test', publicHttpsPort: 443 },
+    cancels,
     deadlines,
     limits,
     certificate: (_host: string, _own: boolean, done: (found: SecureContext | undefined) => void) =>
@@ -467,6 +474,100 @@ describe('Postgres clients', () => {
         setImmediate(() => socket.write(request.subarray(at)));
         expect((await next(socket)).toString()).toBe(expected);
       }
+    }
+  });
+});
+
+function cancel(key: string): Buffer {
+  const length = (8 + key.length / 2).toString(16).padStart(8, '0');
+  return Buffer.from(`${length}04d2162e${key}`, 'hex');
+}
+
+/** The keys whose owners the parent was asked for. */
+const wantedKeys = (): string[] =>
+  sent.flatMap((message) => (message.kind === 'cancel-wanted' ? message.key : []));
+
+describe('a CancelRequest', () => {
+  const short = '00001234deadbeef';
+  test.each([
+    ['of protocol 3.0', short],
+    ['of protocol 3.2', `00001234${'5a'.repeat(32)}`],
+    ['as long as it may be', `00001234${'5a'.repeat(256)}`],
+  ])('%s in the clear is asked about, cut anywhere', async (_name, key) => {
+    const request = cancel(key);
+    // As many cuts as may be asked about in a second.
+    for (let at = 1; at < request.length; at += request.length > 100 ? 5 : 1) {
+      const before = sent.length;
+      const socket = await dial();
+      socket.write(request.subarray(0, at));
+      setImmediate(() => socket.write(request.subarray(at)));
+      await eventually(() => sent.length > before);
+    }
+    expect(new Set(wantedKeys())).toEqual(new Set([key]));
+    expect(sent[0]).toMatchObject({ kind: 'cancel-wanted', from: '127.0.0.1' });
+  });
+
+  test('may follow a GSSENCRequest, not an SSLRequest', async () => {
+    const gss = await dial();
+    gss.write(gssRequest);
+    await next(gss);
+    gss.write(cancel(short));
+    await eventually(() => wantedKeys().length === 1);
+    const ssl = await dial();
+    ssl.write(sslRequest);
+    await next(ssl);
+    ssl.write(cancel(short));
+    expect(await rest(ssl)).toHaveLength(0);
+    expect(wantedKeys()).toHaveLength(1);
+  });
+
+  test.each([
+    ['too short', cancel('00001234deadbe')],
+    ['too long', cancel(`00001234${'5a'.repeat(257)}`)],
+    ['with more behind it', Buffer.concat([cancel(short), startup])],
+  ])('%s is none', async (_name, request) => {
+    const socket = await dial();
+    socket.write(request);
+    await rest(socket);
+    expect(wantedKeys()).toEqual([]);
+  });
+
+  test('inside TLS goes to the pod that the client names', async () => {
+    const { upstream, got } = await listener();
+    route('db', { protocol: 'postgres', upstream });
+    for (const connect of [viaPostgres, secure]) {
+      const client = await connect('db', { ALPNProtocols: ['postgresql'] });
+      client.end(cancel(short));
+      await rest(client);
+    }
+    expect(got).toEqual([cancel(short), cancel(short)]);
+    expect(sent).toEqual([]);
+  });
+
+  test('finds a session from its key’s first sight to its end; no byte is altered', async () => {
+    const key = Buffer.from(short, 'hex');
+    const speech = Buffer.concat([
+      Buffer.from('520000000800000000', 'hex'),
+      Buffer.from('4b0000000c', 'hex'),
+      key,
+      Buffer.from('5a0000000549', 'hex'),
+    ]);
+    const after = Buffer.concat([Buffer.from('4b0000000c0000999999999999', 'hex')]);
+    const upstream = await listen((socket) => {
+      socket.once('data', () => socket.write(speech));
+      socket.on('end', () => socket.end(after));
+    });
+    route('db', { protocol: 'postgres', upstream });
+    route('plain', { upstream });
+    for (const name of ['plain', 'db']) {
+      const client = await viaPostgres(name);
+      client.write(startup);
+      expect(await next(client)).toEqual(speech);
+      const owners = name === 'db' ? [{ upstream, near: true }] : [];
+      expect(cancels.sessions.owners(short, '127.0.0.1')).toEqual(owners);
+      client.end();
+      expect(await rest(client)).toEqual(after);
+      await eventually(() => cancels.sessions.size === 0);
     }
   });
 });

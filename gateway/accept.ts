@@ -10,8 +10,10 @@ import type { Mortal } from './deadlines.ts';
 import { pages, renderPage } from './pages/pages.ts';
 import type { Routing } from './routing.ts';
 import type { TcpContext } from './tcp/connect.ts';
+import type { Cancels } from './tcp/cancels.ts';
 import { connectPod, requestTls } from './tcp/connect.ts';
 import {
+  cancelRequestBytes,
   encryptionRequest,
   encryptionRequestBytes,
   errorResponse,
@@ -24,6 +26,7 @@ import { splice } from './tcp/splice.ts';
 /** What accepting needs of its worker. */
 export interface AcceptContext extends TcpContext {
   readonly routing: Routing;
+  readonly cancels: Cancels;
   /** Calls back with the context for a host, the wildcard's, or undefined when there is none. */
   certificate(host: string, own: boolean, done: (context: SecureContext | undefined) => void): void;
   serveHttp(socket: net.Socket, peer: { sni: string; address: string }): void;
@@ -91,6 +94,11 @@ export class Accepting implements Mortal {
 
   #postgresRequest(): void {
     if (this.#bytes.length < encryptionRequestBytes) return;
+    const cancelBytes = cancelRequestBytes(this.#bytes);
+    if (cancelBytes !== undefined) {
+      if (this.#bytes.length >= cancelBytes) this.#cancel(cancelBytes);
+      return;
+    }
     const request = encryptionRequest(this.#bytes);
     // Bytes sent before our answer would be read as if they had come encrypted (CVE-2021-23214).
     const early = this.#bytes.length > encryptionRequestBytes;
@@ -107,6 +115,15 @@ export class Accepting implements Mortal {
     this.#sslRequest = request === 'ssl';
     this.#gssRefused ||= request === 'gss';
     this.#raw.write(request === 'ssl' ? 'S' : 'N');
+  }
+
+  #cancel(length: number): void {
+    this.#raw.off('data', this.#onData);
+    this.#context.deadlines.delete(this);
+    const request = this.#bytes;
+    // More than the one message is none.
+    if (request.length > length) this.#raw.destroy();
+    else this.#context.cancels.serve(this.#raw, request, this.#address);
   }
 
   #hello(reader: ClientHelloReader, bytes: Buffer): void {
@@ -183,7 +200,8 @@ export class Accepting implements Mortal {
   }
 
   #serve(socket: tls.TLSSocket, service: Service, sni: string): void {
-    if (service.kind === 'tcp') serveTcp(socket, service.route, this.#context);
+    const client = { socket, address: this.#address };
+    if (service.kind === 'tcp') serveTcp(client, service.route, this.#context);
     else if (service.kind === 'no-database') refusePostgres(socket, this.#context, service.refusal);
     else this.#context.serveHttp(socket, { sni, address: this.#address });
   }

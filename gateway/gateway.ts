@@ -7,6 +7,7 @@ import type { Random } from '#contracts/random.ts';
 import type { Address, Route, RouteBus, RouteEvent } from '#contracts/route.ts';
 import type { Sealer } from '#contracts/sealer.ts';
 import type { Collection } from '#contracts/store.ts';
+import { CancelDesk } from './cancel-desk.ts';
 import { CertificateFeed } from './certificate-feed.ts';
 import { keepFollowing } from './follow.ts';
 import { bindListeners } from './listeners.ts';
@@ -95,6 +96,7 @@ class Parent {
   #revision = -1;
   #acknowledged = -1;
   #workers: Workers | undefined;
+  readonly #cancels: CancelDesk;
   readonly #allListen = Promise.withResolvers<void>();
   #cancelWait: (() => void) | undefined;
 
@@ -106,6 +108,10 @@ class Parent {
       ...ports,
       changed: (hosts) => this.#certificatesChanged(hosts),
     });
+    this.#cancels = new CancelDesk(
+      ports.clock,
+      (question) => this.#workers?.broadcast({ kind: 'cancel-asked', ...question }) ?? 0,
+    );
     this.#file = new TableFile(join(settings.dataDir, 'gateway', 'tables.json'), ports, () => ({
       routes: [...this.#routes.values()],
       certificates: Object.fromEntries(this.#certificates.entries()),
@@ -122,6 +128,9 @@ class Parent {
         const identity = this.#certificates.identity(host);
         answer({ kind: 'certificate', host, identity });
       },
+      cancelWanted: ({ question, key, from }, answer) =>
+        this.#cancels.find(key, from, (owner) => answer({ kind: 'cancel-owner', question, owner })),
+      cancelOwners: (question, owners) => this.#cancels.answer(question, owners),
       unusable: (host, reason) => log.error({ host, reason }, 'a certificate cannot be used'),
       changed: () => {
         this.#acknowledge();

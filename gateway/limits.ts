@@ -48,6 +48,10 @@ export const limits = {
   /** Compression. */
   codersMax: 128, // at once per worker, about 1 MB each; beyond it answers go out as they are
 
+  /** Postgres. */
+  cancelMs: 5_000, // for finding the pod, and for the pod to take a CancelRequest in
+  cancelsPerSecondMax: 100, // per worker, each asks all workers; people press Ctrl-C less often
+
   /** Certificates. */
   certificateWaitMs: 250, // the first handshake of a cold host may wait this long, then the wildcard
   contextsMax: 5_000, // 45 KB each: 225 MB

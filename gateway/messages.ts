@@ -1,4 +1,5 @@
 import type { Address, Route } from '#contracts/route.ts';
+import type { CancelOwner } from './tcp/sessions.ts';
 import type { Identity } from './tls.ts';
 
 /** What a worker must know before it serves; the parent sends it first. */
@@ -14,6 +15,19 @@ export interface WorkerTerms {
   readonly proxyProtocol: boolean;
   /** Session ticket keys are derived from it; the same in all workers. */
   readonly ticketMaster: Buffer;
+}
+
+/** Who gave out the key that a client at `from` wants to cancel a query with? */
+export interface CancelQuestion {
+  readonly question: number;
+  /** Process id and secret in hex. */
+  readonly key: string;
+  readonly from: string;
+}
+
+export interface CancelAnswer {
+  readonly question: number;
+  readonly owner: Address | undefined;
 }
 
 interface RouteChanges {
@@ -33,12 +47,23 @@ export type ToWorker =
   | { readonly kind: 'wildcard'; readonly identity: Identity }
   /** Everything known was sent: accept connections. Queued ones must not meet an empty table. */
   | { readonly kind: 'serve' }
-  | { readonly kind: 'drain' };
+  | { readonly kind: 'drain' }
+  | ({ readonly kind: 'cancel-asked' } & CancelQuestion)
+  /** The answer to 'cancel-wanted'. */
+  | ({ readonly kind: 'cancel-owner' } & CancelAnswer);
 
 export type FromWorker =
   | { readonly kind: 'ready' }
   | { readonly kind: 'applied'; readonly revision: number }
   | { readonly kind: 'certificate-wanted'; readonly host: string }
+  /** A client cancels a query of a session that may be at any worker. */
+  | ({ readonly kind: 'cancel-wanted' } & CancelQuestion)
+  /** The answer to 'cancel-asked'. */
+  | {
+      readonly kind: 'cancel-owners';
+      readonly question: number;
+      readonly owners: readonly CancelOwner[];
+    }
   | { readonly kind: 'certificate-unusable'; readonly host: string; readonly reason: string };
 
 // About 300 KB: a worker takes it in within milliseconds and serves before the next.

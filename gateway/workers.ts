@@ -5,7 +5,8 @@ import type { Clock } from '#contracts/clock.ts';
 import type { Log } from '#contracts/log.ts';
 import { limits } from './limits.ts';
 import type { Handle } from './listeners.ts';
-import type { FromWorker, ToWorker } from './messages.ts';
+import type { CancelQuestion, FromWorker, ToWorker } from './messages.ts';
+import type { CancelOwner } from './tcp/sessions.ts';
 
 const program = join(import.meta.dirname, 'worker', 'main.ts');
 const respawnMs = 100;
@@ -32,6 +33,10 @@ export interface WorkersPorts {
   wanted(host: string, answer: (message: ToWorker) => void): void;
   /** A certificate that a worker cannot use. */
   unusable(host: string, reason: string): void;
+  /** A client cancels a query: finds the pod whose session it is, and answers that worker alone. */
+  cancelWanted(question: CancelQuestion, answer: (message: ToWorker) => void): void;
+  /** What a worker knows of a key that was asked for. */
+  cancelOwners(question: number, owners: readonly CancelOwner[]): void;
   /** A worker became ready, applied a revision, or went. */
   changed(): void;
 }
@@ -69,8 +74,11 @@ export class Workers {
     return this.#slots.flatMap(({ child }) => child?.pid ?? []);
   }
 
-  broadcast(message: ToWorker): void {
-    for (const slot of this.#slots) if (slot.child) send(slot.child, message);
+  /** To how many workers it goes. */
+  broadcast(message: ToWorker): number {
+    const children = this.#slots.flatMap(({ child }) => child ?? []);
+    for (const child of children) send(child, message);
+    return children.length;
   }
 
   /** Drains all workers and ends those that do not by themselves. */
@@ -132,6 +140,12 @@ export class Workers {
         return;
       case 'certificate-unusable':
         this.#ports.unusable(message.host, message.reason);
+        return;
+      case 'cancel-wanted':
+        this.#ports.cancelWanted(message, (answer) => send(child, answer));
+        return;
+      case 'cancel-owners':
+        this.#ports.cancelOwners(message.question, message.owners);
         return;
       case 'ready':
         slot.ready = true;

@@ -2,11 +2,25 @@
 
 const sslRequestCode = 80_877_103;
 const gssEncRequestCode = 80_877_104;
+const cancelRequestCode = 80_877_102;
 
 export const sslRequest = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
 
 /** Requests before TLS are eight bytes: their length and a code. */
 export const encryptionRequestBytes = 8;
+
+/**
+ * A CancelRequest: length, code, the process id and the secret of the session to cancel in. Secrets
+ * have 4 bytes in protocol 3.0 and up to 256 since 3.2. Its length, or undefined for what is none.
+ */
+export function cancelRequestBytes(bytes: Buffer): number | undefined {
+  const length = bytes.readInt32BE(0);
+  if (bytes.readInt32BE(4) !== cancelRequestCode || length < 16 || length > 268) return undefined;
+  return length;
+}
+
+/** Of a whole CancelRequest: process id and secret in hex. */
+export const cancelKey = (request: Buffer): string => request.toString('hex', 8);
 
 export function encryptionRequest(bytes: Buffer): 'ssl' | 'gss' | 'other' {
   if (bytes.readInt32BE(0) !== encryptionRequestBytes) return 'other';

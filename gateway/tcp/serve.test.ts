@@ -6,6 +6,7 @@ import { ManualClock } from '#adapters/memory/clock.ts';
 import { Deadlines } from '../deadlines.ts';
 import { limits } from '../limits.ts';
 import { serveTcp } from './serve.ts';
+import { PostgresSessions } from './sessions.ts';
 
 /** Two ends of one connection. */
 async function pair(): Promise<{ client: net.Socket; server: net.Socket }> {
@@ -26,6 +27,7 @@ async function portOf(listener: net.Server): Promise<number> {
 
 test('a client that goes while its pod is being connected leaves no connection to the pod', async () => {
   const deadlines = new Deadlines(new ManualClock());
+  const cancels = { sessions: new PostgresSessions() };
   const pod = net.createServer().listen(0, '127.0.0.1');
   const route: Route = {
     host: 'a.test',
@@ -39,7 +41,7 @@ test('a client that goes while its pod is being connected leaves no connection t
   };
   const { client, server } = await pair();
   const connected = once(pod, 'connection');
-  serveTcp(server, route, { deadlines, limits });
+  serveTcp({ socket: server, address: '' }, route, { deadlines, limits, cancels });
   server.destroy();
   const [upstream]: net.Socket[] = await connected;
   upstream?.resume().on('error', () => undefined);

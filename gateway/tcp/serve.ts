@@ -3,12 +3,25 @@ import type { Route } from '#contracts/route.ts';
 import { pages, podPage } from '../pages/pages.ts';
 import type { TcpContext } from './connect.ts';
 import { connectPod } from './connect.ts';
+import { BackendKeyReader } from './backend-key.ts';
 import { sqlStates } from './postgres.ts';
 import { refusePostgres, refuseTcp } from './refuse.ts';
+import type { PostgresSessions } from './sessions.ts';
 import { splice } from './splice.ts';
 
-/** Joins a client whose TLS stands with the pod of its route, or tells it why not. */
-export function serveTcp(socket: net.Socket, route: Route, context: TcpContext): void {
+export interface ServeTcpContext extends TcpContext {
+  readonly cancels: { readonly sessions: PostgresSessions };
+}
+
+/** A client whose TLS stands. */
+export interface TcpClient {
+  readonly socket: net.Socket;
+  readonly address: string;
+}
+
+/** Joins a client with the pod of its route, or tells it why not. */
+export function serveTcp(client: TcpClient, route: Route, context: ServeTcpContext): void {
+  const { socket } = client;
   const { cannotConnectNow, connectionFailure } = sqlStates;
   const postgres = route.protocol === 'postgres';
   if (!route.upstream) {
@@ -17,13 +30,33 @@ export function serveTcp(socket: net.Socket, route: Route, context: TcpContext):
     else refuseTcp(socket, context, podPage(route));
     return;
   }
-  connectPod(route.upstream, context, (upstream) => {
+  const { upstream: address, policy } = route;
+  connectPod(address, context, (upstream) => {
     // Its 'close' is past: nothing would ever end the connection to the pod.
     if (socket.destroyed) upstream?.destroy();
-    else if (upstream) splice(socket, upstream);
-    else if (postgres) {
+    else if (upstream) {
+      if (postgres) {
+        const session = { upstream: address, client: client.address, policy };
+        onceKeyed(upstream, (key) => {
+          upstream.once('close', context.cancels.sessions.add(key, session));
+        });
+      }
+      splice(socket, upstream);
+    } else if (postgres) {
       const message = `the database of pod ${route.pod} does not accept connections`;
       refusePostgres(socket, context, { sqlState: connectionFailure, message });
     } else refuseTcp(socket, context, pages.badGateway);
   });
+}
+
+/** Looks on until the database has given out the key of this session, or gives none. */
+function onceKeyed(database: net.Socket, found: (key: string) => void): void {
+  const reader = new BackendKeyReader();
+  const look = (bytes: Buffer): void => {
+    const seen = reader.push(bytes);
+    if (seen === 'more') return;
+    database.off('data', look);
+    if (seen !== 'none') found(seen.key);
+  };
+  database.on('data', look);
 }

@@ -14,6 +14,7 @@ import { limits } from '../limits.ts';
 import type { FromWorker, ToWorker, WorkerTerms } from '../messages.ts';
 import { identify } from '../proxied.ts';
 import { RouteTable } from '../route-table.ts';
+import { Cancels } from '../tcp/cancels.ts';
 import { H2cSessions } from '../upstream/h2c-sessions.ts';
 import { UpstreamPool } from '../upstream/pool.ts';
 import { Contexts } from './contexts.ts';
@@ -51,6 +52,7 @@ export class Worker {
   readonly #deadlines: Deadlines;
   readonly #http1: Http1Context;
   readonly #accept: AcceptContext;
+  readonly #cancels: Cancels;
   readonly #sockets = new Set<net.Socket>();
   readonly #connections = new Set<Http1Connection | Http2Connection>();
   readonly #servers: net.Server[] = [];
@@ -83,7 +85,11 @@ export class Worker {
       nextRequestId: () => `${prefix}-${(requests += 1).toString(36)}`,
       draining: () => this.#draining,
     };
+    this.#cancels = new Cancels({ deadlines: this.#deadlines, limits }, (message) =>
+      ports.send(message),
+    );
     this.#accept = {
+      cancels: this.#cancels,
       routing: this.#http1.routing,
       deadlines: this.#deadlines,
       limits,
@@ -116,6 +122,12 @@ export class Worker {
         return;
       case 'drain':
         this.#drain();
+        return;
+      case 'cancel-asked':
+        this.#cancels.asked(message);
+        return;
+      case 'cancel-owner':
+        this.#cancels.answered(message);
     }
   }
 
