@@ -1,9 +1,12 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Standalone } from '../../integration/standalone.ts';
+import { Standalone, until } from '../../integration/standalone.ts';
 import { withHosts } from '../../programs/hosts.ts';
 import { postgres, postgresPod } from '../../programs/postgres.ts';
-import { available } from '../../programs/run.ts';
+import { available, run } from '../../programs/run.ts';
 import type { Target } from '../drivers.ts';
 import { driver, pythonDrivers } from '../drivers.ts';
 
@@ -37,5 +40,29 @@ describe.skipIf(!needed)('Postgres behind the gateway, by its Python drivers', (
   test('psycopg connects with sslnegotiation=direct', async () => {
     const seen = await driver(program('psycopg_direct.py'), podgate, target);
     expect(seen).toEqual({ encrypted: true, count: 10_000, word: 'word 9999' });
+  });
+
+  test('drivers cancel a query, in the clear and inside TLS', async () => {
+    const queryCanceled = '57014';
+    const seen = await driver(program('cancel.py'), podgate, target);
+    expect(seen).toEqual({ psycopg2: queryCanceled, psycopg: queryCanceled });
+  });
+
+  test('Ctrl-C in psql cancels the query', async () => {
+    const conninfo =
+      `host=${host} hostaddr=127.0.0.1 port=${podgate.ports.https} user=postgres dbname=postgres ` +
+      `sslmode=verify-full sslrootcert=${podgate.caFile}`;
+    const env = { PATH: process.env['PATH'], PGPASSWORD: target.password };
+    const sql = 'select pg_sleep(600)';
+    const psql = spawn(`${folder}/psql`, ['-X', '-c', sql, conninfo], { env });
+    const output = Promise.all([text(psql.stderr), once(psql, 'close')]);
+    const active = `select count(*) from pg_stat_activity where query = '${sql}' and state = 'active'`;
+    await until(async () => {
+      const { out } = await run([`${folder}/psql`, '-X', '-At', '-c', active, conninfo], { env });
+      return out === '1\n';
+    });
+    psql.kill('SIGINT');
+    const [err] = await output;
+    expect(err).toContain('canceling statement due to user request');
   });
 });
