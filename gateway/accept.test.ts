@@ -4,7 +4,6 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { SecureContext } from 'node:tls';
 import tls from 'node:tls';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Policy } from '#contracts/policy.ts';
@@ -12,11 +11,13 @@ import type { Address, Route } from '#contracts/route.ts';
 import { ManualClock } from '#adapters/memory/clock.ts';
 import { Accepting } from './accept.ts';
 import { Deadlines } from './deadlines.ts';
+import type { Peer } from './http1/context.ts';
 import { limits } from './limits.ts';
 import type { FromWorker } from './messages.ts';
 import { RouteTable } from './route-table.ts';
 import { Cancels } from './tcp/cancels.ts';
 import { errorResponse } from './tcp/postgres.ts';
+import { Presented } from './tls.ts';
 
 /** Accepting on real sockets: what a client is told, and which bytes its pod gets to see. */
 
@@ -33,7 +34,7 @@ let theirs: { key: string; cert: string };
 let clock: ManualClock;
 let deadlines: Deadlines;
 let table: RouteTable;
-let wildcard: SecureContext | undefined;
+let wildcard: Presented | undefined;
 let address: string;
 let port: number;
 let cancels: Cancels;
@@ -61,7 +62,7 @@ beforeEach(async () => {
   clock = new ManualClock();
   deadlines = new Deadlines(clock);
   table = new RouteTable([]);
-  wildcard = tls.createSecureContext(ours);
+  wildcard = new Presented({ chain: ours.cert, key: ours.key }, '*', Buffer.alloc(32));
   address = '127.0.0.1';
   served = [];
   sent = [];
@@ -71,11 +72,11 @@ beforeEach(async () => {
     cancels,
     deadlines,
     limits,
-    certificate: (_host: string, _own: boolean, done: (found: SecureContext | undefined) => void) =>
+    certificate: (_host: string, _own: boolean, done: (shown: Presented | undefined) => void) =>
       done(wildcard),
-    serveHttp: (socket: net.Socket, peer: { sni: string; address: string }) => {
+    serveHttp: (socket: net.Socket, peer: Pick<Peer, 'sni' | 'address'>) => {
       const { alpnProtocol } = socket as tls.TLSSocket;
-      served.push({ ...peer, alpn: alpnProtocol });
+      served.push({ sni: peer.sni ?? '', address: peer.address, alpn: alpnProtocol });
       socket.end('served');
     },
   };

@@ -1,5 +1,4 @@
 import type net from 'node:net';
-import type { SecureContext } from 'node:tls';
 import tls from 'node:tls';
 import type { Address } from '#contracts/route.ts';
 import type { Admission, Service } from './admission.ts';
@@ -7,6 +6,7 @@ import { admit } from './admission.ts';
 import { alerts } from './alerts.ts';
 import { ClientHelloReader } from './client-hello.ts';
 import type { Mortal } from './deadlines.ts';
+import type { Peer } from './http1/context.ts';
 import { pages, renderPage } from './pages/pages.ts';
 import type { Routing } from './routing.ts';
 import type { TcpContext } from './tcp/connect.ts';
@@ -22,14 +22,15 @@ import {
 import { refusePostgres } from './tcp/refuse.ts';
 import { serveTcp } from './tcp/serve.ts';
 import { splice } from './tcp/splice.ts';
+import type { Presented } from './tls.ts';
 
 /** What accepting needs of its worker. */
 export interface AcceptContext extends TcpContext {
   readonly routing: Routing;
   readonly cancels: Cancels;
-  /** Calls back with the context for a host, the wildcard's, or undefined when there is none. */
-  certificate(host: string, own: boolean, done: (context: SecureContext | undefined) => void): void;
-  serveHttp(socket: net.Socket, peer: { sni: string; address: string }): void;
+  /** Calls back with the certificate of a host, the wildcard, or undefined when there is none. */
+  certificate(host: string, own: boolean, done: (shown: Presented | undefined) => void): void;
+  serveHttp(socket: net.Socket, peer: Pick<Peer, 'sni' | 'address' | 'shown'>): void;
 }
 
 type Terminated = Extract<Admission, { kind: 'terminate' }>;
@@ -173,17 +174,19 @@ export class Accepting implements Mortal {
   #terminate(admission: Terminated, hello: Buffer): void {
     const { host, own } = admission;
     this.#raw.unshift(hello);
-    this.#context.certificate(host ?? '', own, (secureContext) => {
+    this.#context.certificate(host ?? '', own, (shown) => {
       if (this.#raw.destroyed) return;
-      if (secureContext) this.#handshake(secureContext, admission);
+      // A host without a route has nothing to say that a certificate for other names could protect.
+      const fits = shown && (host === undefined || own || shown.covers(host));
+      if (fits) this.#handshake(shown, admission);
       else this.#refuse(host === undefined ? alerts.missingExtension : alerts.unrecognizedName);
     });
   }
 
-  #handshake(secureContext: SecureContext, { alpn, host, service }: Terminated): void {
+  #handshake(shown: Presented, { alpn, host, service }: Terminated): void {
     const socket = new tls.TLSSocket(this.#raw, {
       isServer: true,
-      secureContext,
+      secureContext: shown.context,
       ...(alpn ? { ALPNProtocols: [...alpn] } : {}),
     });
     socket.on('error', () => undefined);
@@ -195,15 +198,19 @@ export class Accepting implements Mortal {
     socket.once('secure', () => {
       socket.off('end', left);
       this.#context.deadlines.delete(this);
-      this.#serve(socket, service, host ?? '');
+      this.#serve(socket, service, { sni: host ?? '', address: this.#address, shown });
     });
   }
 
-  #serve(socket: tls.TLSSocket, service: Service, sni: string): void {
+  #serve(
+    socket: tls.TLSSocket,
+    service: Service,
+    peer: Pick<Peer, 'sni' | 'address' | 'shown'>,
+  ): void {
     const client = { socket, address: this.#address };
     if (service.kind === 'tcp') serveTcp(client, service.route, this.#context);
     else if (service.kind === 'no-database') refusePostgres(socket, this.#context, service.refusal);
-    else this.#context.serveHttp(socket, { sni, address: this.#address });
+    else this.#context.serveHttp(socket, peer);
   }
 
   /** A last word, and time for the client to read it. */

@@ -38,6 +38,8 @@ const settings = {
   publicHttpsPort: 443,
   trustedProxies: [],
   proxyProtocol: false,
+  forwardedHeader: false,
+  hstsSeconds: 0,
   workers: 2,
   dataDir: folder,
   api: { host: '127.0.0.1', port: 1 },

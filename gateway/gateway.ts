@@ -4,14 +4,14 @@ import type { Clock } from '#contracts/clock.ts';
 import { podsDomain } from '#contracts/hosts.ts';
 import type { Log } from '#contracts/log.ts';
 import type { Random } from '#contracts/random.ts';
-import type { Address, Route, RouteBus, RouteEvent } from '#contracts/route.ts';
+import type { Route, RouteBus, RouteEvent } from '#contracts/route.ts';
 import type { Sealer } from '#contracts/sealer.ts';
 import type { Collection } from '#contracts/store.ts';
 import { CancelDesk } from './cancel-desk.ts';
 import { CertificateFeed } from './certificate-feed.ts';
 import { keepFollowing } from './follow.ts';
 import { bindListeners } from './listeners.ts';
-import type { ToWorker } from './messages.ts';
+import type { ServingTerms, ToWorker } from './messages.ts';
 import { routeMessages } from './messages.ts';
 import { changeFor } from './route-feed.ts';
 import { TableFile } from './snapshot.ts';
@@ -27,19 +27,12 @@ export interface GatewayPorts {
   readonly log: Log;
 }
 
-export interface GatewaySettings {
+export interface GatewaySettings extends ServingTerms {
   /** This gateway's name on the bus. */
   readonly id: string;
-  readonly domain: string;
   readonly httpsPort: number;
-  readonly httpPort: number;
-  readonly publicHttpsPort: number;
   readonly workers: number;
-  readonly trustedProxies: readonly string[];
-  readonly proxyProtocol: boolean;
   readonly dataDir: string;
-  /** Where the domain's own host leads. */
-  readonly api: Address;
 }
 
 export interface Gateway {
@@ -216,11 +209,14 @@ class Parent {
   }
 
   *#greeting(number: number): Generator<ToWorker> {
-    const { domain, publicHttpsPort, httpPort, api } = this.#settings;
-    const { trustedProxies, proxyProtocol } = this.#settings;
-    const ticketMaster = this.#ticketMaster;
-    const own = { number, ticketMaster, trustedProxies, proxyProtocol };
-    const terms = { domain, publicHttpsPort, httpPort, api, ...own };
+    const {
+      id: _id,
+      httpsPort: _port,
+      workers: _workers,
+      dataDir: _dir,
+      ...serving
+    } = this.#settings;
+    const terms = { ...serving, number, ticketMaster: this.#ticketMaster };
     yield { kind: 'begin', terms, wildcard: this.#wildcard() };
     if (this.hasTables) yield* routeMessages([...this.#routes.values()], [], this.#revision);
     yield { kind: 'serve' };

@@ -2,9 +2,8 @@ import type { Address, Route } from '#contracts/route.ts';
 import type { CancelOwner } from './tcp/sessions.ts';
 import type { Identity } from './tls.ts';
 
-/** What a worker must know before it serves; the parent sends it first. */
-export interface WorkerTerms {
-  readonly number: number;
+/** Settings of a gateway that its workers go by. */
+export interface ServingTerms {
   readonly domain: string;
   readonly publicHttpsPort: number;
   readonly httpPort: number;
@@ -13,6 +12,15 @@ export interface WorkerTerms {
   readonly trustedProxies: readonly string[];
   /** Connections from `trustedProxies` begin with a PROXY header, all others must not have one. */
   readonly proxyProtocol: boolean;
+  /** Pods are told of the client by `Forwarded` (RFC 7239) as well as by X-Forwarded-*. */
+  readonly forwardedHeader: boolean;
+  /** `max-age` of Strict-Transport-Security (RFC 6797) on answers over TLS; 0: none is sent. */
+  readonly hstsSeconds: number;
+}
+
+/** What a worker must know before it serves; the parent sends it first. */
+export interface WorkerTerms extends ServingTerms {
+  readonly number: number;
   /** Session ticket keys are derived from it; the same in all workers. */
   readonly ticketMaster: Buffer;
 }

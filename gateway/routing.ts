@@ -1,4 +1,10 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Address, Route } from '#contracts/route.ts';
+import { allowed } from './allowed.ts';
+import { preflightFields } from './cors.ts';
+import type { Peer } from './http1/context.ts';
+import { clientOf } from './http1/forwarding.ts';
+import type { RequestHead } from './http1/request-head.ts';
 import type { Page } from './pages/pages.ts';
 import { pages, podPage } from './pages/pages.ts';
 
@@ -14,29 +20,32 @@ export interface Routing {
   readonly publicHttpsPort: number;
 }
 
-interface Asked {
-  readonly host: string;
-  readonly target: string;
-  /** The name of the TLS handshake; undefined on the plain port. */
-  readonly sni: string | undefined;
-}
+/** Of a request, what its decision depends on. */
+export type Asked = Pick<RequestHead, 'host' | 'target' | 'forwarded' | 'origin' | 'preflight'>;
 
 /** Decides by host, with the SNI as a witness (RFC 9110, 15.5.20 and RFC 6066, 11). */
-export function decide(asked: Asked, routing: Routing): Decision {
-  if (asked.sni === undefined) return decidePlain(asked, routing);
+export function decide(asked: Asked, peer: Peer, routing: Routing): Decision {
+  const { sni } = peer;
+  if (sni === undefined) return decidePlain(asked, routing);
   const route = routing.table.find(asked.host);
-  if (asked.sni !== asked.host && !sameOwner(route, routing.table.find(asked.sni))) {
+  if (sni !== asked.host && !coalesces(asked.host, peer, routing)) {
     return { kind: 'page', page: pages.misdirected };
   }
   if (!route) return { kind: 'page', page: pages.unknownHost(asked.host) };
-  return forward(route);
+  return decideFor(route, asked, peer);
 }
 
 /** On the plain port only the CA to trust is served; all else moves to https. */
 function decidePlain({ host, target }: Asked, routing: Routing): Decision {
   const { table, domain, publicHttpsPort } = routing;
+  // A CA that validates must not be sent elsewhere (RFC 8555, 8.3).
+  if (target.startsWith('/.well-known/acme-challenge/')) {
+    return { kind: 'page', page: pages.unknownChallenge };
+  }
   const route = table.find(host);
-  if (route && host === domain && target === '/ca.pem') return forward(route);
+  if (route?.upstream && host === domain && target === '/ca.pem') {
+    return { kind: 'forward', route, upstream: route.upstream };
+  }
   if (!route && !host.endsWith(`.${domain}`)) {
     return { kind: 'page', page: pages.unknownHost(host) };
   }
@@ -45,19 +54,34 @@ function decidePlain({ host, target }: Asked, routing: Routing): Decision {
   return { kind: 'page', page: pages.moved(`https://${host}${port}${path}`) };
 }
 
-function forward(route: Route): Decision {
-  if (!route.upstream) return { kind: 'page', page: podPage(route) };
+function decideFor(route: Route, asked: Asked, peer: Peer): Decision {
+  const { policy, upstream } = route;
+  if (policy?.allow && !allowed(policy, clientOf(asked, peer))) {
+    return { kind: 'page', page: pages.notAllowed };
+  }
+  if (policy?.cors && asked.preflight) {
+    const preflight = { origin: asked.origin, ...asked.preflight };
+    return { kind: 'page', page: pages.preflight(preflightFields(policy.cors, preflight)) };
+  }
+  if (!upstream) return { kind: 'page', page: podPage(route) };
   if (route.protocol !== 'http') return { kind: 'page', page: pages.notHttp(route.protocol) };
-  return { kind: 'forward', route, upstream: route.upstream };
+  return { kind: 'forward', route, upstream };
 }
 
-/** Two hosts of one pod with one protocol may share a connection; nothing else may. */
-function sameOwner(a: Route | undefined, b: Route | undefined): boolean {
+/**
+ * Whether a connection made for another host may ask this one: both of one pod, with one protocol and
+ * policy, and the certificate that was shown good for both. Browsers do so in HTTP/2.
+ */
+function coalesces(host: string, { sni = '', shown }: Peer, { table }: Routing): boolean {
+  const asked = table.find(host);
+  const opened = table.find(sni);
   return (
-    a !== undefined &&
-    b !== undefined &&
-    a.tenant === b.tenant &&
-    a.pod === b.pod &&
-    a.protocol === b.protocol
+    asked !== undefined &&
+    opened !== undefined &&
+    asked.tenant === opened.tenant &&
+    asked.pod === opened.pod &&
+    asked.protocol === opened.protocol &&
+    isDeepStrictEqual(asked.policy, opened.policy) &&
+    shown?.covers(host) === true
   );
 }

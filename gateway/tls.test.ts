@@ -8,7 +8,7 @@ import type { SecureContext } from 'node:tls';
 import tls from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Identity } from './tls.ts';
-import { secureContext } from './tls.ts';
+import { Presented } from './tls.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'podgate-tls-'));
 const master = Buffer.alloc(32, 1);
@@ -17,16 +17,19 @@ let identity: Identity;
 beforeAll(() => {
   const argv =
     'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k.pem -out c.pem ' +
-    '-days 2 -subj /CN=t -addext subjectAltName=DNS:a.test';
+    '-days 2 -subj /CN=t -addext subjectAltName=DNS:a.test,DNS:*.wild.test';
   execFileSync('openssl', argv.split(' '), { cwd: folder, stdio: 'pipe' });
   const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
   identity = { chain: read('c.pem'), key: read('k.pem') };
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
+const contextOf = (host: string, ticketMaster: Buffer): SecureContext =>
+  new Presented(identity, host, ticketMaster).context;
+
 /** The cipher that a client with this list gets, or undefined when there is none for it. */
 async function cipherFor(options: tls.ConnectionOptions): Promise<string | undefined> {
-  const context = secureContext(identity, 'a.test', master);
+  const context = contextOf('a.test', master);
   const server = net.createServer((raw) => {
     const socket = new tls.TLSSocket(raw, { isServer: true, secureContext: context });
     socket.on('error', () => undefined);
@@ -89,8 +92,21 @@ async function resumes(first: SecureContext, second: SecureContext): Promise<boo
 
 // OpenSSL compares the names as well; this is about the keys alone.
 test('two workers resume sessions of a host of each other, two hosts never, nor another gateway', async () => {
-  const a = secureContext(identity, 'a.test', master);
-  expect(await resumes(a, secureContext(identity, 'a.test', master))).toBe(true);
-  expect(await resumes(a, secureContext(identity, 'b.test', master))).toBe(false);
-  expect(await resumes(a, secureContext(identity, 'a.test', Buffer.alloc(32, 2)))).toBe(false);
+  const a = contextOf('a.test', master);
+  expect(await resumes(a, contextOf('a.test', master))).toBe(true);
+  expect(await resumes(a, contextOf('b.test', master))).toBe(false);
+  expect(await resumes(a, contextOf('a.test', Buffer.alloc(32, 2)))).toBe(false);
+});
+
+test.each([
+  ['a.test', true],
+  ['A.test', true],
+  ['b.test', false],
+  ['x.a.test', false],
+  ['pod.wild.test', true],
+  ['a.pod.wild.test', false],
+  ['wild.test', false],
+  ['t', false], // the subject's common name
+])('the certificate of a.test and *.wild.test is good for %s: %s', (host, good) => {
+  expect(new Presented(identity, 'a.test', master).covers(host)).toBe(good);
 });

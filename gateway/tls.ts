@@ -1,4 +1,4 @@
-import { constants, hkdfSync } from 'node:crypto';
+import { constants, hkdfSync, X509Certificate } from 'node:crypto';
 import type { SecureContext } from 'node:tls';
 import tls from 'node:tls';
 
@@ -35,11 +35,26 @@ const terms = {
  * The TLS terms of one host. Ticket keys are derived per host: every worker can resume a session
  * of the host, and no host one of another.
  */
-export function secureContext(
-  { chain, key }: Identity,
-  host: string,
-  master: Buffer,
-): SecureContext {
+function secureContext({ chain, key }: Identity, host: string, master: Buffer): SecureContext {
   const ticketKeys = Buffer.from(hkdfSync('sha256', master, '', host, ticketKeyBytes));
   return tls.createSecureContext({ ...terms, cert: chain, key, ticketKeys });
+}
+
+/** A certificate ready to be shown, and the names it is good for. */
+export class Presented {
+  readonly context: SecureContext;
+  readonly #chain: string;
+  #leaf: X509Certificate | undefined;
+
+  /** Throws what OpenSSL has against it. */
+  constructor(identity: Identity, host: string, master: Buffer) {
+    this.context = secureContext(identity, host, master);
+    this.#chain = identity.chain;
+  }
+
+  /** As clients judge it (RFC 9525, 6.3): a wildcard is one label, the subject counts for nothing. */
+  covers(host: string): boolean {
+    this.#leaf ??= new X509Certificate(this.#chain);
+    return this.#leaf.checkHost(host, { subject: 'never', partialWildcards: false }) !== undefined;
+  }
 }

@@ -10,7 +10,9 @@ import { ManualClock } from '#adapters/memory/clock.ts';
 import { systemClock } from '#adapters/system/clock.ts';
 import { systemRandom } from '#adapters/system/random.ts';
 import { limits } from '../gateway/limits.ts';
+import type { Listeners } from '../gateway/listeners.ts';
 import { bindListeners } from '../gateway/listeners.ts';
+import type { ServingTerms } from '../gateway/messages.ts';
 import { Worker } from '../gateway/worker/worker.ts';
 
 /** A gateway worker in this process, on real sockets with TLS, with pods and time in a test's hands. */
@@ -26,11 +28,12 @@ export class Edge {
   readonly #closeHandles: () => void;
   #revision = 0;
 
-  static async start(): Promise<Edge> {
-    return new Edge(await bindListeners([0, 0], 1, systemClock));
+  /** `terms`: what the operator has set otherwise. */
+  static async start(terms: Partial<ServingTerms> = {}): Promise<Edge> {
+    return new Edge(await bindListeners([0, 0], 1, systemClock), terms);
   }
 
-  private constructor(listeners: Awaited<ReturnType<typeof bindListeners>>) {
+  private constructor(listeners: Listeners, terms: Partial<ServingTerms>) {
     const [https, http] = listeners.handles[0] ?? [];
     if (!https || !http) throw new Error('no sockets');
     this.#closeHandles = () => {
@@ -45,9 +48,12 @@ export class Edge {
         publicHttpsPort: 443,
         trustedProxies: [],
         proxyProtocol: false,
+        forwardedHeader: false,
+        hstsSeconds: 0,
         httpPort: 80,
         api: { host: '127.0.0.1', port: 1 },
         ticketMaster: Buffer.alloc(32, 7),
+        ...terms,
       },
       {
         clock: this.clock,

@@ -22,6 +22,8 @@ export interface Settings {
   /** Addresses and CIDR blocks. */
   readonly trustedProxies: readonly string[];
   readonly proxyProtocol: boolean;
+  readonly forwardedHeader: boolean;
+  readonly hstsSeconds: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -81,6 +83,13 @@ const zEnvironment = z.object({
       'must be addresses or CIDR blocks with commas between, such as 10.0.0.0/8,2001:db8::1',
     ),
   PODGATE_PROXY_PROTOCOL: z.enum(['off', 'on'], 'must be off or on').default('off'),
+  PODGATE_FORWARDED_HEADER: z.enum(['off', 'on'], 'must be off or on').default('off'),
+  PODGATE_HSTS_SECONDS: z.coerce
+    .number('must be a number of seconds')
+    .int('must be a whole number of seconds')
+    .min(0, 'must not be negative')
+    .max(63_072_000, 'must be at most 63072000 (two years)')
+    .default(0),
   PODGATE_LOG_LEVEL: z
     .enum(['debug', 'info', 'warn', 'error'], 'must be debug, info, warn or error')
     .default('warn'),
@@ -122,6 +131,8 @@ export function readSettings(
     gatewayWorkers: values.PODGATE_GATEWAY_WORKERS,
     trustedProxies: values.PODGATE_TRUSTED_PROXIES,
     proxyProtocol: values.PODGATE_PROXY_PROTOCOL === 'on',
+    forwardedHeader: values.PODGATE_FORWARDED_HEADER === 'on',
+    hstsSeconds: values.PODGATE_HSTS_SECONDS,
     logLevel: values.PODGATE_LOG_LEVEL,
   };
 }

@@ -122,6 +122,8 @@ const serveGateway = (
       workers: settings.gatewayWorkers,
       trustedProxies: settings.trustedProxies,
       proxyProtocol: settings.proxyProtocol,
+      forwardedHeader: settings.forwardedHeader,
+      hstsSeconds: settings.hstsSeconds,
       dataDir: settings.dataDir,
       api: { host, port: api.port },
     },

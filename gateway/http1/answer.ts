@@ -1,13 +1,15 @@
 import type net from 'node:net';
-import type { Compression } from '#contracts/policy.ts';
+import type { Policy } from '#contracts/policy.ts';
 import type { CoderOwner } from '../compression/coder.ts';
 import { Coder } from '../compression/coder.ts';
 import { negotiate } from '../compression/negotiate.ts';
+import { dressed } from '../dressing.ts';
 import type { Page } from '../pages/pages.ts';
 import { renderPage } from '../pages/pages.ts';
 import type { ContentSink } from '../upstream/exchange.ts';
+import { acceptFor, closeCodeOf, closeFrame } from '../websocket.ts';
 import { chunk, lastChunk } from './chunks.ts';
-import type { Http1Context } from './context.ts';
+import type { Http1Context, Peer } from './context.ts';
 import { returnedHead } from './forward.ts';
 import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
@@ -24,7 +26,7 @@ export interface AnswerTerms {
   readonly body: 'framed' | 'content';
   /** Nothing but the answer's framing stands against another request on this connection. */
   readonly mayGoOn: boolean;
-  readonly compression: Compression | undefined;
+  readonly policy: Policy | undefined;
 }
 
 /**
@@ -35,13 +37,19 @@ export class Http1Answer implements ContentSink {
   readonly #socket: net.Socket;
   readonly #context: Http1Context;
   readonly #owner: AnswerOwner;
+  readonly #hsts: string;
   /** Held back to leave with the first bytes of the body. */
   #head = '';
   #chunked = false;
   #keepAlive = false;
   #coder: Coder | undefined;
 
-  constructor(socket: net.Socket, context: Http1Context, owner: AnswerOwner) {
+  constructor(
+    socket: net.Socket,
+    { context, peer }: { context: Http1Context; peer: Peer },
+    owner: AnswerOwner,
+  ) {
+    this.#hsts = peer.sni === undefined ? '' : context.hsts;
     this.#socket = socket;
     this.#context = context;
     this.#owner = owner;
@@ -52,9 +60,11 @@ export class Http1Answer implements ContentSink {
   }
 
   /** Returns where content goes, or undefined when the body passes as the pod framed it. */
-  begin(head: ResponseHead, terms: AnswerTerms): ContentSink | undefined {
-    const { request, compression, mayGoOn, body } = terms;
+  begin(asGiven: ResponseHead, terms: AnswerTerms): ContentSink | undefined {
+    const { request, policy, mayGoOn, body } = terms;
     const { coders, limits } = this.#context;
+    const head = dressed(asGiven, policy?.cors, request.origin, this.#hsts);
+    const compression = policy?.compression;
     if (compression && coders.running < limits.codersMax) {
       const { head: sent, coding } = negotiate(head, request, compression);
       if (coding) {
@@ -104,10 +114,21 @@ export class Http1Answer implements ContentSink {
     this.#socket.write(first);
   }
 
+  /**
+   * An answer of ours. Browsers tell scripts nothing of a WebSocket's failed handshake, so theirs (they
+   * say from which origin) succeeds and is closed with the reason.
+   */
   page(page: Page, request: RequestHead | undefined, keepAlive: boolean): void {
+    if (request?.websocket && request.origin !== '') {
+      this.#socket.write(handshake(request), 'latin1');
+      this.#socket.write(closeFrame(closeCodeOf(page), page.message));
+      return;
+    }
     const html = request?.wantsHtml === true;
     const head = request?.method === 'HEAD';
-    this.#socket.write(renderPage(page, { html, head, keepAlive }), 'latin1');
+    const fields = `${this.#hsts}${page.fields ?? ''}`;
+    const dressedPage = fields === '' ? page : { ...page, fields };
+    this.#socket.write(renderPage(dressedPage, { html, head, keepAlive }), 'latin1');
   }
 
   framed(bytes: Buffer): void {
@@ -142,3 +163,11 @@ export class Http1Answer implements ContentSink {
 }
 
 const nothing = Buffer.alloc(0);
+
+function handshake({ fields }: RequestHead): string {
+  const key = /^sec-websocket-key:[ \t]*(.*?)[ \t]*$/im.exec(fields)?.[1] ?? '';
+  return (
+    'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+    `Sec-WebSocket-Accept: ${acceptFor(key)}\r\n\r\n`
+  );
+}

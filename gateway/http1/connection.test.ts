@@ -55,13 +55,21 @@ beforeEach(async () => {
       upstreams,
       h2cSessions: new H2cSessions(deadlines, limits),
       coders: { running: 0 },
+      forwardedHeader: false,
+      hsts: '',
       random: systemRandom,
       deadlines,
       limits,
       nextRequestId: () => 'id-1',
       draining: () => false,
     };
-    const peer = { sni: 'a.test', address: '1.2.3.4', port: 443 };
+    const peer = {
+      sni: 'a.test',
+      address: '1.2.3.4',
+      port: 443,
+      trustedProxies: [],
+      shown: undefined,
+    };
     deadlines.add(new Http1Connection(socket, context, peer));
   });
   edge.listen(0, '127.0.0.1');

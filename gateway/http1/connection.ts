@@ -1,5 +1,5 @@
 import type net from 'node:net';
-import type { Compression } from '#contracts/policy.ts';
+import type { Policy } from '#contracts/policy.ts';
 import type { Page } from '../pages/pages.ts';
 import { pages } from '../pages/pages.ts';
 import { decide } from '../routing.ts';
@@ -46,7 +46,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
   /** The head of the answer is out, or is decided: a page cannot be. */
   #answering = false;
   #request: RequestHead | undefined;
-  #compression: Compression | undefined;
+  #policy: Policy | undefined;
 
   constructor(socket: net.Socket, context: Http1Context, peer: Peer) {
     this.#socket = socket;
@@ -54,7 +54,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     this.#peer = peer;
     this.#requestBody = new BodyMeter(context.limits);
     this.#received = new HeadBuffer(context.limits);
-    this.#answer = new Http1Answer(socket, context, this);
+    this.#answer = new Http1Answer(socket, { context, peer }, this);
     this.#http1 = new Http1Exchange(context, this);
     this.#exchange = this.#http1;
     this.deadlineMs = context.deadlines.nowMs + context.limits.headMs;
@@ -116,7 +116,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     if (!request) return undefined;
     this.#answering = true;
     const mayGoOn = this.requestDone && request.keepAlive && !this.#context.draining();
-    return this.#answer.begin(head, { request, body, mayGoOn, compression: this.#compression });
+    return this.#answer.begin(head, { request, body, mayGoOn, policy: this.#policy });
   }
 
   framed(bytes: Buffer): void {
@@ -230,8 +230,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
   #begin(request: RequestHead): void {
     this.#request = request;
     this.#requestBody.begin(request.framing, request.length);
-    const { host, target } = request;
-    const decision = decide({ host, target, sni: this.#peer.sni }, this.#context.routing);
+    const decision = decide(request, this.#peer, this.#context.routing);
     if (decision.kind === 'page') {
       this.#page(decision.page);
       return;
@@ -239,7 +238,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     const id = request.requestId ?? this.#context.nextRequestId();
     this.#phase = 'exchange';
     const { route, upstream } = decision;
-    this.#compression = route.policy?.compression;
+    this.#policy = route.policy;
     if (route.policy?.h2c) {
       this.#exchange = this.#h2c ??= new H2cExchange(this.#context, this);
       this.#requestBody.begin(request.framing, request.length, this);
@@ -269,6 +268,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     const keepAlive =
       page.code !== pages.badRequestCode &&
       request?.keepAlive === true &&
+      !request.websocket &&
       this.requestDone &&
       !this.#context.draining();
     this.#answer.page(page, request, keepAlive);

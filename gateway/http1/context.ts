@@ -17,6 +17,10 @@ export interface Http1Context {
   readonly limits: Limits;
   /** A request id that no other worker gives out. */
   nextRequestId(): string;
+  /** Pods are told of the client by `Forwarded` (RFC 7239) as well. */
+  readonly forwardedHeader: boolean;
+  /** The field line that answers over TLS get (RFC 6797), or nothing. */
+  readonly hsts: string;
   draining(): boolean;
 }
 
@@ -25,6 +29,10 @@ export interface Peer {
   /** The name of the TLS handshake; undefined on the plain port. */
   readonly sni: string | undefined;
   readonly address: string;
+  /** The addresses whose word on forwarding is believed. */
+  readonly trustedProxies: readonly string[];
+  /** The certificate that the handshake showed; undefined on the plain port. */
+  readonly shown: { covers(host: string): boolean } | undefined;
   /** The port as clients see it, for X-Forwarded-Port. */
   readonly port: number;
 }

@@ -52,13 +52,21 @@ beforeEach(async () => {
     upstreams: new UpstreamPool(deadlines, limits),
     h2cSessions: new H2cSessions(deadlines, limits),
     coders: { running: 0 },
+    forwardedHeader: false,
+    hsts: '',
     random: systemRandom,
     deadlines,
     limits,
     nextRequestId: () => 'id-1',
     draining: () => false,
   };
-  const peer = { sni: 'a.test', address: '1.2.3.4', port: 443 };
+  const peer = {
+    sni: 'a.test',
+    address: '1.2.3.4',
+    port: 443,
+    trustedProxies: [],
+    shown: undefined,
+  };
   edge = net.createServer({ allowHalfOpen: true }, (socket) => {
     deadlines.add(new Http1Connection(socket, context, peer));
   });

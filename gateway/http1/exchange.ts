@@ -35,7 +35,7 @@ export class Http1Exchange implements Exchange, UpstreamUser {
 
   begin(outgoing: Outgoing): void {
     this.#outgoing = outgoing;
-    this.#sentHead = forwardedHead(outgoing);
+    this.#sentHead = forwardedHead(outgoing, this.#context.forwardedHeader);
     this.#informational = 0;
     this.#send(outgoing, false);
     this.#waitForResponse();

@@ -20,6 +20,10 @@ export const isToken = (text: string): boolean => token.test(text);
 const forbidden = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]|\r(?!\n)|(?:^|[^\r])\n/;
 export const hasForbiddenBytes = (head: string): boolean => forbidden.test(head);
 
+/** A host name or bracketed IPv6 address, with or without a port (RFC 9112, 3.2). */
+export const authority =
+  /^([a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?)\.?(?::\d{1,5})?$|^(\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
+
 /** A field line split into its lower-case name and its value without optional white space. */
 export function splitField(line: string): { name: string; value: string } | undefined {
   const colon = line.indexOf(':');

@@ -1,19 +1,29 @@
 import type { Outgoing } from '../upstream/exchange.ts';
+import { forwarding } from './forwarding.ts';
 import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
 
 /** What the pod is told beyond the framing: the client's end-to-end fields, then ours. */
-export function forwardedFields({ request, peer, id }: Outgoing): string {
-  const scheme = peer.sni === undefined ? 'http' : 'https';
+export function forwardedFields({ request, peer, id }: Outgoing, header: boolean): string {
+  const { chain, proto, host, port } = forwarding(request, peer);
   return (
-    `${request.fields}X-Forwarded-For: ${peer.address}\r\nX-Forwarded-Proto: ${scheme}\r\n` +
-    `X-Forwarded-Host: ${request.authority}\r\nX-Forwarded-Port: ${peer.port}\r\n` +
+    `${request.fields}X-Forwarded-For: ${chain}\r\nX-Forwarded-Proto: ${proto}\r\n` +
+    `X-Forwarded-Host: ${host}\r\nX-Forwarded-Port: ${port}\r\n` +
+    (header ? forwardedField(chain, proto, host) : '') +
     `X-Request-Id: ${id}\r\n`
   );
 }
 
+/** RFC 7239, 4; an IPv6 address stands in brackets and quotes. */
+function forwardedField(chain: string, proto: string, host: string): string {
+  const hops = chain
+    .split(', ')
+    .map((hop) => (hop.includes(':') ? `for="[${hop}]"` : `for=${hop}`));
+  return `Forwarded: ${hops.join(', ')};host="${host}";proto=${proto}\r\n`;
+}
+
 /** The head as a pod that speaks HTTP/1.1 gets it, in one piece. */
-export function forwardedHead(outgoing: Outgoing): string {
+export function forwardedHead(outgoing: Outgoing, header: boolean): string {
   const { method, target, authority, framing, length, websocket, minor } = outgoing.request;
   const body =
     framing === 'length'
@@ -29,7 +39,7 @@ export function forwardedHead(outgoing: Outgoing): string {
   return (
     // A pod must not answer an HTTP/1.0 client in chunks, so it is asked in HTTP/1.0.
     `${method} ${target} HTTP/1.${minor}\r\nHost: ${authority}\r\n${body}${connection}` +
-    `${forwardedFields(outgoing)}\r\n`
+    `${forwardedFields(outgoing, header)}\r\n`
   );
 }
 

@@ -62,6 +62,8 @@ beforeEach(async () => {
     upstreams: new UpstreamPool(deadlines, limits),
     h2cSessions: new H2cSessions(deadlines, limits),
     coders: { running: 0 },
+    forwardedHeader: false,
+    hsts: '',
     random: systemRandom,
     deadlines,
     limits,
@@ -70,7 +72,8 @@ beforeEach(async () => {
   };
   edge = net.createServer({ allowHalfOpen: true }, (socket) => {
     edgeSockets.push(socket);
-    deadlines.add(new Http1Connection(socket, context, { sni: host, address: '::1', port: 443 }));
+    const peer = { sni: host, address: '::1', port: 443, trustedProxies: [], shown: undefined };
+    deadlines.add(new Http1Connection(socket, context, peer));
   });
   await once(edge.listen(0, '127.0.0.1'), 'listening');
 });

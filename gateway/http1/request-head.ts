@@ -1,14 +1,7 @@
 import type { Limits } from '../limits.ts';
-import {
-  hasForbiddenBytes,
-  hopByHop,
-  isForwarding,
-  isToken,
-  listOf,
-  parseLength,
-  Refusal,
-  splitField,
-} from './fields.ts';
+import { authority, hasForbiddenBytes, isToken, parseLength, Refusal } from './fields.ts';
+import type { Collected, ForwardedFields } from './request-fields.ts';
+import { collect, keptFields } from './request-fields.ts';
 
 /** How long a message's body is: nothing, `length` bytes, chunks, or until the connection ends. */
 export type Framing = 'none' | 'length' | 'chunked' | 'close';
@@ -35,31 +28,19 @@ export interface RequestHead {
   /** It logs the connection in, not itself: no other client may get that connection to the pod. */
   readonly bindsConnection: boolean;
   readonly requestId: string | undefined;
+  /** Of browsers, for requests that scripts made; else nothing. */
+  readonly origin: string;
+  /** Access-Control-Request-Method and -Headers: a browser asks whether it may. */
+  readonly preflight: { readonly method: string; readonly headers: string } | undefined;
+  readonly grpc: boolean;
+  /** What it says of the client it came from; believed of trusted proxies alone. */
+  readonly forwarded: ForwardedFields | undefined;
   /** End-to-end fields, each with CRLF, as they are sent on. */
   readonly fields: string;
 }
 
 // RFC 9112, 3.2: visible ASCII; a fragment is never sent, and a backslash means `/` to some.
 const target = /^[\u0021\u0022\u0024-\u005b\u005d-\u007e]+$/;
-const authority =
-  /^([a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?)\.?(?::\d{1,5})?$|^(\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
-const connectionLogin = /^(ntlm|negotiate)(\s|$)/i; // RFC 4559, 6
-const requestId = /^[\w.-]{1,64}$/;
-
-/** What the fields said, before the parts are judged together. */
-interface Collected {
-  hosts: string[];
-  lengths: string[];
-  codings: string[];
-  connection: string[];
-  upgrade: string;
-  accept: string;
-  acceptEncoding: string[];
-  noTransform: boolean;
-  bindsConnection: boolean;
-  requestId: string | undefined;
-  kept: { name: string; line: string }[];
-}
 
 /** Parses a head (without the empty line) received from a client. */
 export function parseRequestHead(head: string, limits: Limits): RequestHead | Refusal {
@@ -95,6 +76,10 @@ export function parseRequestHead(head: string, limits: Limits): RequestHead | Re
     noTransform: collected.noTransform,
     bindsConnection: collected.bindsConnection,
     requestId: collected.requestId,
+    origin: collected.origin,
+    preflight: preflightOf(start, collected),
+    grpc: collected.grpc,
+    forwarded: collected.forwarded,
     fields: keptFields(collected),
   };
 }
@@ -132,65 +117,6 @@ function parseTarget(method: string, written: string, minor: 0 | 1): RequestLine
   const [, authorityPart = '', rest = ''] = absolute;
   const path = rest.startsWith('/') ? rest : `/${rest}`;
   return { method, target: path, absolute: authorityPart, minor };
-}
-
-function collect(lines: readonly string[]): Collected | Refusal {
-  const collected: Collected = {
-    hosts: [],
-    lengths: [],
-    codings: [],
-    connection: [],
-    upgrade: '',
-    accept: '',
-    acceptEncoding: [],
-    noTransform: false,
-    bindsConnection: false,
-    requestId: undefined,
-    kept: [],
-  };
-  for (let index = 1; index < lines.length; index += 1) {
-    const line = lines[index] ?? '';
-    const field = splitField(line);
-    if (!field) return new Refusal(400, 'a header line is malformed');
-    take(collected, field.name, field.value, line);
-  }
-  return collected;
-}
-
-function take(collected: Collected, name: string, value: string, line: string): void {
-  switch (name) {
-    case 'host':
-      collected.hosts.push(value);
-      return;
-    case 'content-length':
-      collected.lengths.push(value);
-      return;
-    case 'transfer-encoding':
-      collected.codings.push(value);
-      return;
-    case 'connection':
-      collected.connection.push(...listOf(value));
-      return;
-    case 'upgrade':
-      collected.upgrade = value;
-      return;
-    case 'x-request-id':
-      if (requestId.test(value)) collected.requestId = value;
-      return;
-    default:
-      // Pods behind CGI and WSGI read `_` as `-`: such a name would be another way to write ours.
-      if (hopByHop.has(name) || name.includes('_') || isForwarding(name)) return;
-  }
-  note(collected, name, value);
-  collected.kept.push({ name, line });
-}
-
-/** What we want to know of the fields that are passed on. */
-function note(collected: Collected, name: string, value: string): void {
-  if (name === 'accept') collected.accept = value;
-  else if (name === 'accept-encoding') collected.acceptEncoding.push(value);
-  else if (name === 'cache-control') collected.noTransform ||= /no-transform/i.test(value);
-  else if (name === 'authorization') collected.bindsConnection ||= connectionLogin.test(value);
 }
 
 function judgeHost(
@@ -233,11 +159,10 @@ function judgeBody(
   return { framing: 'length', length };
 }
 
-function keptFields({ kept, connection }: Collected): string {
-  let fields = '';
-  for (const { name, line } of kept) {
-    // Connection may name further fields of this hop; ours are added later, beyond its reach.
-    if (connection.length === 0 || !connection.includes(name)) fields += `${line}\r\n`;
-  }
-  return fields;
+function preflightOf(
+  { method }: RequestLine,
+  { origin, preflightMethod, preflightHeaders }: Collected,
+): RequestHead['preflight'] {
+  if (method !== 'OPTIONS' || origin === '' || preflightMethod === '') return undefined;
+  return { method: preflightMethod, headers: preflightHeaders };
 }

@@ -41,6 +41,8 @@ beforeEach(async () => {
     upstreams: new UpstreamPool(deadlines, limits),
     h2cSessions: new H2cSessions(deadlines, limits),
     coders: { running: 0 },
+    forwardedHeader: false,
+    hsts: '',
     random: systemRandom,
     deadlines,
     limits,
@@ -48,7 +50,13 @@ beforeEach(async () => {
     draining: () => draining,
   };
   edge = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-    const peer = { sni: 'a.test', address: '192.0.2.7', port: 443 };
+    const peer = {
+      sni: 'a.test',
+      address: '192.0.2.7',
+      port: 443,
+      trustedProxies: [],
+      shown: undefined,
+    };
     connections.push(new Http2Connection(socket, context, peer));
   });
   client = http2.connect(`http://127.0.0.1:${await listening(edge)}`);
@@ -258,8 +266,12 @@ describe('a pod in HTTP/1.1', () => {
     await rawPod('HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig');
     const stream = open([':method', 'POST', ...plain.slice(2)], { endStream: false });
     stream.write('some');
-    const { status, body } = await answerOf(stream);
-    expect([status, body.toString()]).toEqual([413, 'big']);
+    const ended = once(stream, 'end');
+    const answer = answerOf(stream);
+    await ended;
+    await clock.advance(limits.drainMs + 1_000);
+    const { status, body, rstCode } = await answer;
+    expect([status, body.toString(), rstCode]).toEqual([413, 'big', 0]);
   });
 
   test('a client that goes takes its request along', async () => {
@@ -417,7 +429,12 @@ describe('WebSocket (RFC 8441)', () => {
 
   test('what the pod answers instead is passed on', async () => {
     await rawPod('HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno');
-    const { status, body } = await answerOf(open(extended, { endStream: false }));
+    const stream = open(extended, { endStream: false });
+    const ended = once(stream, 'end');
+    const answer = answerOf(stream);
+    await ended;
+    await clock.advance(limits.drainMs + 1_000);
+    const { status, body } = await answer;
     expect([status, body.toString()]).toEqual([403, 'no']);
   });
 
@@ -426,7 +443,9 @@ describe('WebSocket (RFC 8441)', () => {
       'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
         'Sec-WebSocket-Accept: made+up\r\n\r\n',
     );
-    expect((await answerOf(open(extended, { endStream: false }))).status).toBe(502);
+    const stream = open(extended, { endStream: false });
+    const [headers] = (await once(stream, 'response')) as [http2.IncomingHttpStatusHeader];
+    expect(headers[':status']).toBe(502);
   });
 });
 

@@ -1,12 +1,12 @@
-import { createHash } from 'node:crypto';
 import type { ServerHttp2Stream } from 'node:http2';
 import { constants } from 'node:http2';
 import type net from 'node:net';
-import type { Compression } from '#contracts/policy.ts';
+import type { Policy } from '#contracts/policy.ts';
 import type { CoderOwner } from '../compression/coder.ts';
 import { Coder } from '../compression/coder.ts';
 import type { Negotiated } from '../compression/negotiate.ts';
 import { negotiate } from '../compression/negotiate.ts';
+import { dressed } from '../dressing.ts';
 import { trailerAllowed } from '../http1/chunked.ts';
 import type { Http1Context, Peer } from '../http1/context.ts';
 import { Http1Exchange } from '../http1/exchange.ts';
@@ -18,6 +18,7 @@ import { pages } from '../pages/pages.ts';
 import { decide } from '../routing.ts';
 import type { ContentSink, Exchange, ExchangeClient } from '../upstream/exchange.ts';
 import { H2cExchange } from '../upstream/h2c-exchange.ts';
+import { acceptFor, closeCodeOf, closeFrame } from '../websocket.ts';
 import { fieldsOf, linesOf } from './fields.ts';
 import { pageAnswer } from './page.ts';
 import { requestHead } from './request.ts';
@@ -37,7 +38,9 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
   #webSocketKey = '';
   #requestTrailers = '';
   #answering = false;
-  #compression: Compression | undefined;
+  /** The answer is out, and the rest of the request is of no use to anybody. */
+  #left = false;
+  #policy: Policy | undefined;
   #coder: Coder | undefined;
   /** The newest content, held so that the last of it can leave together with the end. */
   #held: Buffer | undefined;
@@ -73,14 +76,13 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
       return;
     }
     this.#request = request;
-    const { host, target } = request;
-    const decision = decide({ host, target, sni: this.#peer.sni }, routing);
+    const decision = decide(request, this.#peer, routing);
     if (decision.kind === 'page') {
       this.#page(decision.page);
       return;
     }
     const { route, upstream } = decision;
-    this.#compression = route.policy?.compression;
+    this.#policy = route.policy;
     const id = request.requestId ?? this.#context.nextRequestId();
     const Pod = route.policy?.h2c ? H2cExchange : Http1Exchange;
     this.#exchange = new Pod(this.#context, this);
@@ -96,7 +98,8 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
   }
 
   expire(): void {
-    if (!this.#answering && this.requestDone && this.#exchange) {
+    if (this.#left) this.#stream.close(NGHTTP2_NO_ERROR);
+    else if (!this.#answering && this.requestDone && this.#exchange) {
       this.#exchange.abandon();
       this.#page(pages.timeout);
     } else this.#stream.close(NGHTTP2_CANCEL);
@@ -116,7 +119,9 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
   }
 
   answer(asGiven: ResponseHead): ContentSink {
-    const { head, coding } = this.#negotiated(asGiven);
+    const { cors } = this.#policy ?? {};
+    const origin = this.#request?.origin ?? '';
+    const { head, coding } = this.#negotiated(dressed(asGiven, cors, origin, this.#context.hsts));
     this.#answering = true;
     const endStream = head.framing === 'none';
     if (!this.#gone) {
@@ -148,9 +153,8 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
       if (last) this.#stream.end(last);
       else this.#stream.end();
     }
-    // The rest of the request is of no use to anybody (RFC 9113, 8.1), nor is a refused WebSocket's.
-    if (!this.requestDone || this.#request?.websocket) this.#stream.close(NGHTTP2_NO_ERROR);
-    else this.#stream.resume();
+    if (this.requestDone && !this.#request?.websocket) this.#stream.resume();
+    else this.#leaveUnread();
   }
 
   /** Never asked for: the pod's framing means nothing here. */
@@ -191,11 +195,29 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
     tunnelStream(this.#stream, pod);
   }
 
+  /**
+   * Asks the client to stop sending (RFC 9113, 8.1), but not at once: node:http2 would let the reset
+   * overtake an answer that has no body.
+   */
+  #leaveUnread(): void {
+    const { deadlines, limits } = this.#context;
+    this.#left = true;
+    this.deadlineMs = deadlines.nowMs + limits.drainMs;
+  }
+
+  /** Browsers tell scripts nothing of a handshake that fails: it succeeds, and the reason follows. */
+  #closedWebSocket(page: Page): void {
+    this.#stream.respond([':status', '200'], asThePodSaid);
+    this.content(closeFrame(closeCodeOf(page), page.message));
+    this.end('');
+  }
+
   #negotiated(head: ResponseHead): Negotiated {
     const { coders, limits } = this.#context;
     const full = coders.running >= limits.codersMax;
-    if (full || !this.#request || !this.#compression) return { head, coding: undefined };
-    return negotiate(head, this.#request, this.#compression);
+    const compression = this.#policy?.compression;
+    if (full || !this.#request || !compression) return { head, coding: undefined };
+    return negotiate(head, this.#request, compression);
   }
 
   get #gone(): boolean {
@@ -222,7 +244,11 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
   /** Answers in place of a pod. A body that is still coming is not waited for. */
   #page(page: Page): void {
     if (this.#gone) return;
-    this.#compression = undefined;
+    this.#policy = undefined;
+    if (this.#request?.websocket && this.#request.origin !== '') {
+      this.#closedWebSocket(page);
+      return;
+    }
     const { head, body } = pageAnswer(page, this.#request);
     this.answer(head);
     if (head.framing !== 'none') this.content(body);
@@ -253,7 +279,3 @@ function grouped(pairs: readonly string[]): Record<string, string[]> {
   }
   return fields;
 }
-
-/** RFC 6455, 4.2.2: proof that the pod understood the handshake. */
-const acceptFor = (key: string): string =>
-  createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');

@@ -9,6 +9,8 @@ export interface Page {
   /** Seconds until trying again makes sense; browsers reload by themselves. */
   readonly retryAfter?: number;
   readonly location?: string;
+  /** Further field lines, each with CRLF. */
+  readonly fields?: string;
 }
 
 const states: Readonly<Record<Exclude<RouteState, 'ready'>, Omit<Page, 'message'>>> = {
@@ -65,6 +67,26 @@ export const pages = {
     title: 'This request was refused',
     message: `The gateway refuses it: ${reason}.`,
   }),
+  notAllowed: {
+    status: 403,
+    code: 'EDGE_NOT_ALLOWED',
+    title: 'Not allowed from here',
+    message: 'The owner of this pod lets only certain addresses in, and yours is not among them.',
+  },
+  /** No page, but an answer of ours: a browser may send what it asked about. */
+  preflight: (fields: string): Page => ({
+    status: 204,
+    code: 'EDGE_PREFLIGHT',
+    title: '',
+    message: '',
+    fields,
+  }),
+  unknownChallenge: {
+    status: 404,
+    code: 'EDGE_NO_CHALLENGE',
+    title: 'There is no such challenge',
+    message: 'No certificate authority was promised an answer here.',
+  },
   moved: (location: string): Page => ({
     status: 308,
     code: 'EDGE_USE_HTTPS',
@@ -94,8 +116,10 @@ export const pages = {
 } as const;
 
 const reasons: Readonly<Record<number, string>> = {
+  204: 'No Content',
   308: 'Permanent Redirect',
   400: 'Bad Request',
+  403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
   408: 'Request Timeout',
@@ -114,6 +138,9 @@ export function renderPage(
   page: Page,
   options: { readonly html: boolean; readonly head: boolean; readonly keepAlive: boolean },
 ): string {
+  const connection = `Connection: ${options.keepAlive ? 'keep-alive' : 'close'}\r\n\r\n`;
+  const start = `HTTP/1.1 ${page.status} ${reasons[page.status] ?? ''}\r\n${page.fields ?? ''}`;
+  if (page.status === 204) return `${start}${connection}`;
   const body = options.html ? htmlOf(page) : jsonOf(page);
   const type = options.html ? 'text/html; charset=utf-8' : 'application/json';
   const extra =
@@ -121,11 +148,10 @@ export function renderPage(
     (page.location === undefined ? '' : `Location: ${page.location}\r\n`) +
     (page.status === 405 ? 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n' : '');
   return (
-    `HTTP/1.1 ${page.status} ${reasons[page.status] ?? ''}\r\n` +
-    `Content-Type: ${type}\r\nContent-Length: ${body.length}\r\n` +
+    `${start}Content-Type: ${type}\r\nContent-Length: ${body.length}\r\n` +
     'Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n' +
     "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n" +
-    `${extra}Connection: ${options.keepAlive ? 'keep-alive' : 'close'}\r\n\r\n` +
+    `${extra}${connection}` +
     (options.head ? '' : body)
   );
 }

@@ -68,7 +68,10 @@ export class H2cExchange implements Exchange {
     const bodiless = request.framing === 'none';
     // A connection that stood before may have ended under the request; a new one is just refused.
     this.#mayRetry = !again && bodiless && session.connected;
-    const stream = session.request(requestHeaders(outgoing), bodiless);
+    const stream = session.request(
+      requestHeaders(outgoing, this.#context.forwardedHeader),
+      bodiless,
+    );
     this.#stream = stream;
     stream.on('error', () => undefined);
     stream.on('headers', (_headers, _flags, raw) => this.#informational(stream, raw));
@@ -155,12 +158,15 @@ export class H2cExchange implements Exchange {
   }
 }
 
-function requestHeaders(outgoing: Outgoing): string[] {
+function requestHeaders(outgoing: Outgoing, forwardedHeader: boolean): string[] {
   const { method, target, authority, framing, length } = outgoing.request;
   const contentLength = framing === 'length' ? ['content-length', String(length)] : [];
   const pseudo = [':method', method, ':scheme', 'http', ':path', target, ':authority', authority];
   // gRPC servers insist on TE, and trailers are passed on.
-  return pseudo.concat(fieldsOf(forwardedFields(outgoing)), contentLength, ['te', 'trailers']);
+  return pseudo.concat(fieldsOf(forwardedFields(outgoing, forwardedHeader)), contentLength, [
+    'te',
+    'trailers',
+  ]);
 }
 
 /** The pod's answer through the same gate as one in HTTP/1.1; undefined when it does not pass. */

@@ -1,8 +1,7 @@
-import type { SecureContext } from 'node:tls';
 import type { Clock } from '#contracts/clock.ts';
 import type { Limits } from '../limits.ts';
 import type { Identity } from '../tls.ts';
-import { secureContext } from '../tls.ts';
+import { Presented } from '../tls.ts';
 
 /** What the contexts tell the parent. */
 export interface ContextsOwner {
@@ -12,7 +11,7 @@ export interface ContextsOwner {
   unusable(host: string, reason: string): void;
 }
 
-type Done = (context: SecureContext | undefined) => void;
+type Done = (context: Presented | undefined) => void;
 
 interface Waiting {
   readonly callbacks: Done[];
@@ -29,9 +28,9 @@ export class Contexts {
   readonly #limits: Limits;
   readonly #master: Buffer;
   readonly #owner: ContextsOwner;
-  readonly #built = new Map<string, SecureContext>();
+  readonly #built = new Map<string, Presented>();
   readonly #waiting = new Map<string, Waiting>();
-  #wildcard: SecureContext | undefined;
+  #wildcard: Presented | undefined;
   #buildsInSecond = 0;
   #second = 0;
 
@@ -83,16 +82,16 @@ export class Contexts {
   }
 
   /** One record that is damaged must not end the process that serves everybody else. */
-  #build(identity: Identity, host: string): SecureContext | undefined {
+  #build(identity: Identity, host: string): Presented | undefined {
     try {
-      return secureContext(identity, host, this.#master);
+      return new Presented(identity, host, this.#master);
     } catch (error) {
       this.#owner.unusable(host, String(error));
       return undefined;
     }
   }
 
-  #settle(host: string, context: SecureContext | undefined): void {
+  #settle(host: string, context: Presented | undefined): void {
     const waiting = this.#waiting.get(host);
     if (!waiting) return;
     this.#waiting.delete(host);
@@ -100,7 +99,7 @@ export class Contexts {
     for (const done of waiting.callbacks) done(context);
   }
 
-  #used(host: string, context: SecureContext): void {
+  #used(host: string, context: Presented): void {
     this.#built.delete(host);
     this.#built.set(host, context);
     const [oldest] = this.#built.keys();

@@ -66,6 +66,8 @@ beforeEach(async () => {
       publicHttpsPort: 443,
       trustedProxies: [],
       proxyProtocol: false,
+      forwardedHeader: false,
+      hstsSeconds: 0,
       httpPort: 80,
       api: { host: '127.0.0.1', port: 1 },
       ticketMaster: Buffer.alloc(32, 7),
@@ -256,6 +258,7 @@ describe('names', () => {
     ['outside the domain', 'other.test'],
     ['of the domain, not of a pod', 'x.example.test'],
     ['that only ends alike', `evil${pods}`],
+    ['below one that the wildcard covers', `a.b.${pods}`],
   ])('a name %s gets the alert unrecognized_name', async (_name, servername) => {
     serve();
     const socket = await dial();

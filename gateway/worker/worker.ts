@@ -41,6 +41,10 @@ const apiRoute = ({ domain, api }: WorkerTerms): Route => ({
   upstream: api,
 });
 
+/** Never for the hosts below: each pod's owner speaks for one host. */
+const hstsField = (seconds: number): string =>
+  seconds > 0 ? `Strict-Transport-Security: max-age=${seconds}\r\n` : '';
+
 const backlog = 1024; // connections that wait while a worker is replaced
 
 /** Accepts and serves. Routes and certificates come by message; nothing here waits for a store. */
@@ -79,6 +83,8 @@ export class Worker {
       upstreams: new UpstreamPool(this.#deadlines, limits),
       h2cSessions: new H2cSessions(this.#deadlines, limits),
       coders: { running: 0 },
+      forwardedHeader: terms.forwardedHeader,
+      hsts: hstsField(terms.hstsSeconds),
       random: ports.random,
       deadlines: this.#deadlines,
       limits,
@@ -94,7 +100,12 @@ export class Worker {
       deadlines: this.#deadlines,
       limits,
       certificate: (host, own, done) => this.#contexts.get(host, own, done),
-      serveHttp: (socket, peer) => this.#http(socket, { ...peer, port: terms.publicHttpsPort }),
+      serveHttp: (socket, peer) =>
+        this.#http(socket, {
+          ...peer,
+          port: terms.publicHttpsPort,
+          trustedProxies: terms.trustedProxies,
+        }),
     };
   }
 
@@ -135,7 +146,13 @@ export class Worker {
     const { https, http } = this.#ports.descriptors;
     this.#serve(https, (socket, address) => new Accepting(socket, address, this.#accept));
     this.#serve(http, (socket, address) =>
-      this.#http(socket, { sni: undefined, address, port: this.#terms.httpPort }),
+      this.#http(socket, {
+        sni: undefined,
+        address,
+        port: this.#terms.httpPort,
+        trustedProxies: this.#terms.trustedProxies,
+        shown: undefined,
+      }),
     );
   }
 
