@@ -249,6 +249,52 @@ test('a worker that is asked to end (SIGTERM) finishes what is under way, and is
   slow.close();
 }, 30_000);
 
+test('workers that are asked to end under load lose no request', async () => {
+  const host = 'busy.pods.example.test';
+  await publish(bus.put(1, route('busy')));
+  const agent = new https.Agent({ keepAlive: true, maxSockets: 16 });
+  let answered = 0;
+  const stop = new AbortController();
+  /** Sends one after the other on kept connections; only what was never sent may be sent again. */
+  const client = async (): Promise<void> => {
+    while (!stop.signal.aborted) {
+      const status = await new Promise<number>((resolve, reject) => {
+        const asked = https.request(
+          {
+            agent,
+            host: '127.0.0.1',
+            port: gateway.httpsPort,
+            servername: host,
+            ca,
+            headers: { host },
+          },
+          (response) => {
+            response.resume();
+            response.on('end', () => resolve(response.statusCode ?? 0));
+            response.on('error', reject);
+          },
+        );
+        asked.on('error', reject);
+        asked.end();
+      });
+      if (status !== 200) throw new Error(`answered ${status}`);
+      answered += 1;
+    }
+  };
+  const clients = Promise.all(Array.from({ length: 16 }, client));
+  await eventually(() => answered > 200);
+  for (let round = 0; round < 3; round += 1) {
+    const [pid = 0] = gateway.workerPids();
+    const before = answered;
+    process.kill(pid, 'SIGTERM');
+    await eventually(() => gateway.ready() && !gateway.workerPids().includes(pid));
+    await eventually(() => answered > before + 200);
+  }
+  stop.abort();
+  await clients;
+  agent.destroy();
+}, 60_000);
+
 test('a taken port is named', async () => {
   const other = net.createServer().listen(0, '::');
   await once(other, 'listening');

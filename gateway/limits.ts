@@ -58,6 +58,8 @@ export const limits = {
   contextBuildsPerSecondMax: 200, // 340 µs each: 7 % of a core at most for a flood of names
 
   /** Stopping. */
+  drainLingerMs: 500, // an idle connection may have a request on its way to us
+  replacementMs: 5_000, // how long a worker that shall end waits for its replacement
   drainMs: 2_000, // what is idle ends at once; what is under way gets this long
 } as const;
 

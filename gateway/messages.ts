@@ -62,6 +62,8 @@ export type ToWorker =
 
 export type FromWorker =
   | { readonly kind: 'ready' }
+  /** It was asked to end, and waits to be replaced and told to drain. */
+  | { readonly kind: 'leaving' }
   | { readonly kind: 'applied'; readonly revision: number }
   | { readonly kind: 'certificate-wanted'; readonly host: string }
   /** A client cancels a query of a session that may be at any worker. */

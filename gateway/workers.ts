@@ -19,6 +19,8 @@ interface Slot {
   readonly handles: readonly Handle[];
   cancelStart: (() => void) | undefined;
   child: ChildProcess | undefined;
+  /** Asked to end by somebody else; they serve until their replacement does. */
+  readonly leaving: Set<ChildProcess>;
   revision: number;
   ready: boolean;
   failures: number;
@@ -54,6 +56,7 @@ export class Workers {
       handles: own,
       cancelStart: undefined,
       child: undefined,
+      leaving: new Set(),
       revision: -1,
       ready: false,
       failures: 0,
@@ -76,7 +79,7 @@ export class Workers {
 
   /** To how many workers it goes. */
   broadcast(message: ToWorker): number {
-    const children = this.#slots.flatMap(({ child }) => child ?? []);
+    const children = this.#slots.flatMap(childrenOf);
     for (const child of children) send(child, message);
     return children.length;
   }
@@ -84,10 +87,10 @@ export class Workers {
   /** Drains all workers and ends those that do not by themselves. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    for (const { cancelStart } of this.#slots) cancelStart?.();
     await Promise.all(
-      this.#slots.map(async ({ child, cancelStart }) => {
-        cancelStart?.();
-        if (!child || child.exitCode !== null || child.signalCode !== null) return;
+      this.#slots.flatMap(childrenOf).map(async (child) => {
+        if (child.exitCode !== null || child.signalCode !== null) return;
         const gone = new Promise((resolve) => child.once('exit', resolve));
         send(child, { kind: 'drain' });
         const cancel = this.#ports.clock.after(killAfterMs, () => child.kill('SIGKILL'));
@@ -113,17 +116,27 @@ export class Workers {
       const fields = { worker: slot.number, error: String(error) };
       this.#ports.log.error(fields, 'worker cannot be reached');
       // A process that could not even be started has no 'exit'.
-      if (child.pid === undefined) this.#ended(slot, startedMs);
+      if (child.pid === undefined) this.#ended(slot, child, startedMs);
     });
     child.on('exit', (code, signal) => {
       const fields = { worker: slot.number, code, signal };
       if (!this.#stopping) this.#ports.log.error(fields, 'worker ended, starting another');
-      this.#ended(slot, startedMs);
+      this.#ended(slot, child, startedMs);
     });
     for (const message of this.#ports.greeting(slot.number)) send(child, message);
   }
 
-  #ended(slot: Slot, startedMs: number): void {
+  /** The same socket serves on: what waits in its queue is not lost. */
+  #replace(slot: Slot, child: ChildProcess): void {
+    if (this.#stopping || slot.child !== child) return;
+    slot.leaving.add(child);
+    slot.ready = false;
+    this.#start(slot);
+  }
+
+  #ended(slot: Slot, child: ChildProcess, startedMs: number): void {
+    slot.leaving.delete(child);
+    if (slot.child !== child) return;
     slot.child = undefined;
     slot.ready = false;
     if (this.#stopping) return;
@@ -147,15 +160,22 @@ export class Workers {
       case 'cancel-owners':
         this.#ports.cancelOwners(message.question, message.owners);
         return;
+      case 'leaving':
+        this.#replace(slot, child);
+        break;
       case 'ready':
-        slot.ready = true;
+        for (const old of slot.leaving) send(old, { kind: 'drain' });
+        slot.ready ||= slot.child === child;
         break;
       case 'applied':
-        slot.revision = message.revision;
+        if (slot.child === child) slot.revision = message.revision;
     }
     this.#ports.changed();
   }
 }
+
+const childrenOf = ({ child, leaving }: Slot): ChildProcess[] =>
+  child ? [child, ...leaving] : [...leaving];
 
 /** A worker that is just ending is told nothing; its replacement is told everything. */
 function send(child: ChildProcess, message: ToWorker): void {

@@ -71,18 +71,25 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     });
   }
 
-  /** Ends now when nothing is under way, else with the answer. */
+  /** Ends with the next answer. Where nothing is under way, a request may be on its way to us. */
   drain(): void {
-    if (this.#phase === 'head' && this.#received.length === 0) this.#socket.destroy();
+    if (!this.#idle) return;
+    const { deadlines, limits } = this.#context;
+    this.deadlineMs = Math.min(this.deadlineMs, deadlines.nowMs + limits.drainLingerMs);
+  }
+
+  get #idle(): boolean {
+    return this.#phase === 'head' && this.#received.length === 0;
   }
 
   expire(): void {
     const stalled = this.#socket.writableNeedDrain;
-    if (this.#phase === 'head' && this.#received.length > 0 && !stalled) {
-      this.#page(pages.clientTimeout);
+    if (this.#idle && !stalled) this.#next(false);
+    else if (this.#phase === 'head' && !stalled) {
+      this.failed(pages.clientTimeout);
     } else if (this.#phase === 'exchange' && !this.#answering && this.requestDone) {
       this.#exchange.abandon();
-      this.#page(pages.timeout);
+      this.failed(pages.timeout);
     } else this.#socket.destroy();
   }
 
@@ -133,10 +140,6 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
 
   coderDrained(): void {
     if (!this.blocked) this.#exchange.clientDrained();
-  }
-
-  failed(page: Page): void {
-    this.#page(page);
   }
 
   cut(): void {
@@ -213,7 +216,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
       text === null
         ? new Refusal(431, 'the head is too large')
         : parseRequestHead(text, this.#context.limits);
-    if (head instanceof Refusal) this.#page(pages.refused(head.status, head.reason));
+    if (head instanceof Refusal) this.failed(pages.refused(head.status, head.reason));
     else this.#begin(head);
     return true;
   }
@@ -232,7 +235,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     this.#requestBody.begin(request.framing, request.length);
     const decision = decide(request, this.#peer, this.#context.routing);
     if (decision.kind === 'page') {
-      this.#page(decision.page);
+      this.failed(decision.page);
       return;
     }
     const id = request.requestId ?? this.#context.nextRequestId();
@@ -253,7 +256,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     if (end === malformed) {
       this.#exchange.abandon();
       if (this.#answering) this.#socket.destroy();
-      else this.#page(pages.refused(400, 'the chunked body is malformed'));
+      else this.failed(pages.refused(400, 'the chunked body is malformed'));
       return;
     }
     if (this.#exchange === this.#http1) {
@@ -263,7 +266,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
   }
 
   /** Answers in place of a pod. A body that is still coming is not waited for. */
-  #page(page: Page): void {
+  failed(page: Page): void {
     const request = this.#request;
     const keepAlive =
       page.code !== pages.badRequestCode &&

@@ -1,6 +1,7 @@
 import { systemClock } from '#adapters/system/clock.ts';
 import { systemRandom } from '#adapters/system/random.ts';
-import type { ToWorker } from '../messages.ts';
+import { limits } from '../limits.ts';
+import type { FromWorker, ToWorker } from '../messages.ts';
 import { Worker } from './worker.ts';
 
 /** A gateway worker: started by the parent with the two bound sockets as descriptors 4 and 5. */
@@ -28,8 +29,11 @@ process.on('disconnect', () => process.exit(1));
 // Ctrl-C reaches the whole process group; the parent decides when its workers end.
 process.on('SIGINT', () => undefined);
 
-// Service managers send it to every process of a service at once: what is under way is finished.
+// Service managers send it to every process of a service at once: what is under way is finished. The
+// parent, unless it ends too, starts another worker on the same sockets before this one lets go.
 process.on('SIGTERM', () => {
-  if (worker) worker.handle({ kind: 'drain' });
-  else process.exit(0);
+  const leaving = worker;
+  if (!leaving) process.exit(0);
+  process.send?.({ kind: 'leaving' } satisfies FromWorker);
+  systemClock.after(limits.replacementMs, () => leaving.handle({ kind: 'drain' }));
 });

@@ -558,7 +558,16 @@ describe('certificates', () => {
 });
 
 describe('draining', () => {
-  test('idle connections end at once, others at the deadline', async () => {
+  test('a request that was on its way is answered, then its connection ends', async () => {
+    serve(route('site', 'http', null));
+    const client = await secure('site');
+    const ended = rest(client);
+    worker.handle({ kind: 'drain' });
+    client.write(`GET / HTTP/1.1\r\nHost: site.${pods}\r\n\r\n`);
+    expect((await ended).toString()).toMatch(/^HTTP\/1\.1 503 [^]*\r\nConnection: close\r\n/);
+  });
+
+  test('idle connections end soon, others at the deadline', async () => {
     serve(route('site', 'http', null), route('tcp', 'tcp', await echo()));
     const idle = await secure('site');
     const idleEnded = rest(idle);
@@ -568,11 +577,12 @@ describe('draining', () => {
     let over = false;
     void drained.then(() => (over = true));
     worker.handle({ kind: 'drain' });
+    await clock.advance(limits.drainLingerMs + 500);
     await idleEnded;
     tunnel.write('y');
     expect((await next(tunnel)).toString()).toBe('y');
     expect(over).toBe(false);
-    await clock.advance(limits.drainMs);
+    await clock.advance(limits.drainMs - limits.drainLingerMs - 500);
     await drained;
   });
 
