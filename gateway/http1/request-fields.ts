@@ -69,7 +69,7 @@ function take(collected: Collected, name: string, value: string, line: string): 
       collected.lengths.push(value);
       return;
     case 'transfer-encoding':
-      collected.codings.push(value);
+      collected.codings.push(line.slice(name.length + 1));
       return;
     case 'connection':
       collected.connection.push(...listOf(value));

@@ -146,7 +146,8 @@ function judgeBody(
   if (codings.length > 0) {
     if (minor === 0) return new Refusal(400, 'Transfer-Encoding in HTTP/1.0');
     if (lengths.length > 0) return new Refusal(400, 'both Content-Length and Transfer-Encoding');
-    if (codings.length > 1 || codings[0]?.toLowerCase() !== 'chunked') {
+    // With spaces around it at most: a TAB is white space to some, part of an unknown coding to others.
+    if (codings.length > 1 || !/^ *chunked *$/i.test(codings[0] ?? '')) {
       return new Refusal(501, 'a transfer coding other than chunked');
     }
     return { framing: 'chunked', length: 0 };
