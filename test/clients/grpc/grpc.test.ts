@@ -196,10 +196,11 @@ describe.skipIf(!needed)('gRPC behind the gateway', () => {
     await until(() => cancelled === before + 1);
   });
 
-  test('a pod that is stopped is UNAVAILABLE', async () => {
+  test('a pod that is stopped is UNAVAILABLE, with the reason', async () => {
     await podgate.call('GET', '/v3/pods/rpc/stop');
     await podgate.state('rpc', 'STOPPED');
     const { error } = await unary('unary', Buffer.from('hello'));
     expect(error?.code).toBe(grpc.status.UNAVAILABLE);
+    expect(error?.details).toMatch(/stopped/i);
   });
 });

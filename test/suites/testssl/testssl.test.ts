@@ -19,6 +19,8 @@ const known = {
   'HIGH cert_expirationStatus': 'certificates of the own authority live 30 days and renew at 20',
   'HIGH cert_notAfter': 'the same',
   'HIGH cert_revocation': 'certificates that live 30 days need no CRL or OCSP',
+  'MEDIUM BREACH':
+    'answers are compressed; a pod that mixes secrets with its clients’ input says "proxy_compression": false',
   'LOW DNS_CAArecord': 'a matter of the operator’s DNS, not of the gateway',
   'LOW HSTS': 'a pod’s own to send unless the operator says so for all',
   'MEDIUM security_headers': 'a pod’s own to send; the gateway adds none to its answers',
