@@ -9,6 +9,7 @@ import { available, install, run, Unavailable } from './run.ts';
 const folder = mkdtempSync(join(tmpdir(), 'podgate-programs-'));
 const pin = join(folder, 'pin.txt');
 const made: string[] = [];
+const failing = (error: Error) => () => Promise.reject(error);
 afterAll(() => {
   for (const path of [folder, ...made]) rmSync(path, { recursive: true, force: true });
 });
@@ -24,13 +25,15 @@ test('a program that is not there, fails or hangs is unavailable, with its words
 test('what is unavailable is skipped loudly by name, a defect is not', async () => {
   const written = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
   try {
-    const missing = () => Promise.reject(new Unavailable('the registry is away'));
-    expect(await available('Neo4j', missing)).toBeUndefined();
+    expect(
+      await available('Neo4j', failing(new Unavailable('the registry is away'))),
+    ).toBeUndefined();
     expect(written).toHaveBeenCalledWith(
       '\n*** SKIPPED: Neo4j, because the registry is away ***\n\n',
     );
-    const defect = () => Promise.reject(new Error('a wrong checksum'));
-    await expect(available('Neo4j', defect)).rejects.toThrow('a wrong checksum');
+    await expect(available('Neo4j', failing(new Error('a wrong checksum')))).rejects.toThrow(
+      'a wrong checksum',
+    );
   } finally {
     written.mockRestore();
   }
