@@ -9,7 +9,9 @@ import { available, install, run, Unavailable } from './run.ts';
 const folder = mkdtempSync(join(tmpdir(), 'podgate-programs-'));
 const pin = join(folder, 'pin.txt');
 const made: string[] = [];
-const failing = (error: Error) => () => Promise.reject(error);
+const failing = (cause: Error) => async (): Promise<never> => {
+  throw cause;
+};
 afterAll(() => {
   for (const path of [folder, ...made]) rmSync(path, { recursive: true, force: true });
 });
