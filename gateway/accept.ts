@@ -131,7 +131,7 @@ export class Accepting implements Mortal {
     const hello = reader.push(bytes);
     if (hello === 'incomplete') return;
     if (hello === 'refused') {
-      this.#raw.destroy();
+      this.#refuse(alerts.decodeError);
       return;
     }
     const { deadlines, limits, routing } = this.#context;

@@ -36,6 +36,7 @@ export type Admission =
     };
 
 const postgresql = 'postgresql';
+const httpNames = ['h2', 'http/1.1'];
 
 /** Decides from memory alone, before TLS costs anything. */
 export function admit(arrival: Arrival, { table, domain }: Routing): Admission {
@@ -56,10 +57,14 @@ export function admit(arrival: Arrival, { table, domain }: Routing): Admission {
     return postgres ? noDatabase(refusal, alpn, serverName) : http(serverName, false);
   }
   if (route.policy?.passthrough) return pass(route, arrival.address);
-  return postgres || route.protocol !== 'http'
+  return postgres || (route.protocol !== 'http' && !isBrowserAtDatabase(route, alpn))
     ? terminate(route, arrival, postgres)
     : http(serverName, true);
 }
+
+/** Who offers HTTP to a database, and not its own protocol, gets the page that says what it is. */
+const isBrowserAtDatabase = ({ protocol }: Route, offered: readonly string[]): boolean =>
+  protocol === 'postgres' && httpNames.some((name) => offered.includes(name));
 
 function pass(route: Route, address: string): Admission {
   if (!allowed(route.policy, address)) return { kind: 'alert', alert: alerts.accessDenied };
@@ -87,7 +92,7 @@ const http = (host: string, own: boolean): Admission => ({
   kind: 'terminate',
   host,
   own,
-  alpn: ['h2', 'http/1.1'],
+  alpn: httpNames,
   service: { kind: 'http' },
 });
 

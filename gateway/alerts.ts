@@ -7,6 +7,8 @@ export const alerts = {
   unrecognizedName: fatal(112),
   /** The client names nobody, and names are how pods are found (RFC 8446, 9.2). */
   missingExtension: fatal(109),
+  /** The hello cannot be read (RFC 8446, 6.2). */
+  decodeError: fatal(50),
   accessDenied: fatal(49),
   /**
    * The pod of a passed-through connection cannot be reached now. The name is known and the hello may

@@ -1,3 +1,4 @@
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { proxyHeader } from './proxy-header.ts';
 
@@ -80,4 +81,24 @@ test.each<[string, Buffer]>([
   ['more than the bound', version2('2111', v4, 4_081)],
 ])('%s is refused', (_name, bytes) => {
   expect(proxyHeader(bytes, bounds)).toBe('refused');
+});
+
+test('whatever comes: it never throws, and more bytes never change what was said', () => {
+  const headers = fc.constantFrom(...good.map(([, header]) => header));
+  const damaged = fc
+    .tuple(headers, fc.nat(), fc.nat({ max: 255 }), fc.uint8Array({ maxLength: 20 }))
+    .map(([header, at, byte, more]) => {
+      const bytes = Buffer.concat([header, more]);
+      bytes[at % bytes.length] = byte;
+      return bytes;
+    });
+  fc.assert(
+    fc.property(damaged, (bytes) => {
+      const said = proxyHeader(bytes, bounds);
+      for (let at = 0; at < Math.min(bytes.length, 150); at += 1) {
+        const before = proxyHeader(bytes.subarray(0, at), bounds);
+        if (before !== 'incomplete') expect(before).toEqual(said);
+      }
+    }),
+  );
 });

@@ -90,7 +90,8 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  for (const socket of open) socket.destroy();
+  // TLS before what lies under it: the other order crashes Node 26 on the client's side.
+  for (const socket of [...open].toReversed()) socket.destroy();
   open.clear();
   worker.handle({ kind: 'drain' });
   await clock.advance(limits.drainMs);
@@ -193,15 +194,24 @@ describe('what is no TLS', () => {
     expect(answer).toContain('use https');
   });
 
+  test.each([['noise', Buffer.from('\u0001\u0002\u0003')]])(
+    '%s is closed without a word',
+    async (_name, bytes) => {
+      serve();
+      const socket = await dial();
+      socket.write(bytes);
+      expect(await rest(socket)).toHaveLength(0);
+    },
+  );
+
   test.each([
-    ['noise', Buffer.from('\u0001\u0002\u0003')],
-    ['a broken hello', Buffer.from('160301000402000000', 'hex')],
-    ['TLS of another version', Buffer.from('160201', 'hex')],
-  ])('%s is closed without a word', async (_name, bytes) => {
+    ['a broken hello', '160301000402000000'],
+    ['TLS of another version', '160201'],
+  ])('%s gets the alert decode_error', async (_name, bytes) => {
     serve();
     const socket = await dial();
-    socket.write(bytes);
-    expect(await rest(socket)).toHaveLength(0);
+    socket.write(Buffer.from(bytes, 'hex'));
+    expect((await rest(socket)).toString('hex')).toBe('15030300020232');
   });
 
   test('a startup message in the clear is refused as Postgres does', async () => {
