@@ -641,25 +641,29 @@ describe('a tcp pod that is not ready', () => {
     expect((await rest(client)).toString()).toMatch(/^HTTP\/1\.1 503 /);
   });
 
-  test.each(['\u0060\u0060\u00b0\u0017', 'PING\r\n', 'AMQP\0', 'EHLO x\r\n', '*1\r\n'])(
-    'ends with close_notify for what is no HTTP: %j',
-    async (first) => {
-      route('off', {});
-      const records: Buffer[] = [];
-      const tap = await listen((from) => {
-        const to = net.connect({ host: '127.0.0.1', port, allowHalfOpen: true });
-        open.add(to);
-        from.pipe(to).on('data', (bytes: Buffer) => records.push(bytes));
-        to.pipe(from);
-      });
-      // In TLS 1.2 the type of an encrypted record can be read.
-      const client = await secure('off', { maxVersion: 'TLSv1.2' }, net.connect(tap));
-      records.length = 0;
-      client.write(first, 'latin1');
-      expect(await rest(client)).toHaveLength(0);
-      expect(records[0]?.[0]).toBe(0x15);
-    },
-  );
+  test.each([
+    '\u0060\u0060\u00b0\u0017',
+    'PING\r\n',
+    'AMQP\0',
+    'EHLO x\r\n',
+    'PRI * HTTP/2.0\r\n\r\n',
+    '*1\r\n',
+  ])('ends with close_notify for what is no HTTP: %j', async (first) => {
+    route('off', {});
+    const records: Buffer[] = [];
+    const tap = await listen((from) => {
+      const to = net.connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+      open.add(to);
+      from.pipe(to).on('data', (bytes: Buffer) => records.push(bytes));
+      to.pipe(from);
+    });
+    // In TLS 1.2 the type of an encrypted record can be read.
+    const client = await secure('off', { maxVersion: 'TLSv1.2' }, net.connect(tap));
+    records.length = 0;
+    client.write(first, 'latin1');
+    expect(await rest(client)).toHaveLength(0);
+    expect(records[0]?.[0]).toBe(0x15);
+  });
 
   test('ends for who says nothing, and for who never ends a head', async () => {
     route('off', {});

@@ -21,8 +21,9 @@ export function refusePostgres(
   onceAsked(socket, context, () => errorResponse(sqlState, message));
 }
 
-// GET, OPTIONS and the like, and the beginning of a target; fewer letters may become that.
-const httpRequest = /^(?:[A-Z]{0,20}|[A-Z]{3,20} (?:[/*h].*)?)$/s;
+// GET, OPTIONS and the like, and the beginning of a target; fewer letters may become that. PRI is how
+// HTTP/2 begins, which would not understand the page.
+const httpRequest = /^(?!PRI )(?:[A-Z]{0,20}|[A-Z]{3,20} (?:[/*h].*)?)$/s;
 
 /**
  * Closes the connection of a pod that cannot be reached, but for clients of HTTP: a browser that

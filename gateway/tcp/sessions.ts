@@ -16,16 +16,19 @@ interface Session {
   readonly policy: Policy | undefined;
 }
 
-// Far more than keys meet by chance; servers that give everybody the same key may be many.
+// Keys do not meet by chance. A server that gives everybody the same one must not make each question
+// cost a walk over all its sessions, nor each answer a list of them.
+const sessionsPerKeyMax = 64;
 const ownersMax = 16;
 
 /** The Postgres sessions of a worker by the key that cancels their queries. */
 export class PostgresSessions {
   readonly #byKey = new Map<string, Set<Session>>();
 
-  /** Remembers a session until the function it returns is called. */
+  /** Remembers a session until the function it returns is called; of one key no more than a few. */
   add(key: string, session: Session): () => void {
     const sessions = this.#byKey.get(key) ?? new Set<Session>();
+    if (sessions.size >= sessionsPerKeyMax) return () => undefined;
     this.#byKey.set(key, sessions.add(session));
     return () => {
       sessions.delete(session);
