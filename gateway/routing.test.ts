@@ -24,6 +24,7 @@ table.apply({
     { ...base, host: 'a-second.pods.example.test', network: 'second' },
     { ...base, host: 'a-db.pods.example.test', network: 'db', protocol: 'postgres' },
     { ...base, host: 'b.pods.example.test', pod: 'b' },
+    { ...base, host: 'sealed.pods.example.test', policy: { passthrough: true } },
     { ...base, host: 'a.other.example.test', tenant: 'other' },
     {
       ...base,
@@ -66,6 +67,8 @@ describe('over TLS', () => {
     ['none.pods.example.test', 'none.pods.example.test', 'EDGE_NO_ROUTE'],
     ['off.pods.example.test', 'off.pods.example.test', 'EDGE_POD_STOPPED'],
     ['a-db.pods.example.test', 'a-db.pods.example.test', 'EDGE_NOT_HTTP'],
+    ['sealed.pods.example.test', 'a.pods.example.test', 'EDGE_MISDIRECTED'],
+    ['sealed.pods.example.test', 'sealed.pods.example.test', 'EDGE_MISDIRECTED'],
     [domain, domain, 'forward api'],
   ])('Host %s on a connection to %s: %s', (host, sni, expected) => {
     expect(outcome(host, sni)).toBe(expected);

@@ -65,6 +65,8 @@ function decideFor(route: Route, asked: Asked, peer: Peer): Decision {
   }
   if (!upstream) return { kind: 'page', page: podPage(route) };
   if (route.protocol !== 'http') return { kind: 'page', page: pages.notHttp(route.protocol) };
+  // Its TLS was ended here before the pod asked for it: a new connection goes to the pod itself.
+  if (policy?.passthrough) return { kind: 'page', page: pages.misdirected };
   return { kind: 'forward', route, upstream };
 }
 
