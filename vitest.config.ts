@@ -23,6 +23,7 @@ export default defineConfig({
         },
       },
       whole('integration', 1),
+      whole('long', 5),
       whole('clients', 2),
       whole('suites', 5),
     ],

@@ -148,7 +148,8 @@ export class Edge {
 // Known to tls.connect, which hands it to its socket, but not to its declaration.
 const halfOpen: object = { allowHalfOpen: true };
 
-function makeIdentity(): { chain: string; key: string } {
+/** A key with a self-signed certificate for `*.pods.example.test`. */
+export function makeIdentity(): { chain: string; key: string } {
   const folder = mkdtempSync(join(tmpdir(), 'podgate-edge-'));
   const argv =
     'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k.pem -out c.pem ' +

@@ -82,7 +82,7 @@ const plans: Readonly<Record<string, () => Counts[]>> = {
     suite('unit'),
     suite('integration'),
   ],
-  long: () => [suite('clients'), suite('suites')],
+  long: () => [suite('long'), suite('clients'), suite('suites')],
   clients: () => [suite('clients')],
 };
 
