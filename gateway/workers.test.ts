@@ -1,0 +1,104 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ManualClock } from '#adapters/memory/clock.ts';
+import { systemClock } from '#adapters/system/clock.ts';
+import type { Listeners } from './listeners.ts';
+import { bindListeners } from './listeners.ts';
+import { Workers } from './workers.ts';
+
+const node = process.execPath;
+let listeners: Listeners;
+let clock: ManualClock;
+let errors: string[];
+let changes: PromiseWithResolvers<void>;
+let workers: Workers;
+
+const log = {
+  debug() {},
+  info() {},
+  warn() {},
+  error(_fields: object, message: string) {
+    errors.push(message);
+  },
+};
+
+beforeEach(async () => {
+  listeners = await bindListeners([0, 0], 1, systemClock);
+  clock = new ManualClock();
+  errors = [];
+  changes = Promise.withResolvers();
+});
+
+afterEach(async () => {
+  process.execPath = node;
+  await workers.stop();
+  for (const handle of listeners.handles.flat()) handle.close();
+});
+
+const start = (): Workers =>
+  new Workers(listeners.handles, {
+    clock,
+    log,
+    greeting: function* () {
+      yield {
+        kind: 'begin',
+        wildcard: undefined,
+        terms: {
+          number: 0,
+          domain: 'example.test',
+          publicHttpsPort: 443,
+          trustedProxies: [],
+          proxyProtocol: false,
+          forwardedHeader: false,
+          hstsSeconds: 0,
+          httpPort: 80,
+          api: { host: '127.0.0.1', port: 1 },
+          ticketMaster: Buffer.alloc(32),
+        },
+      };
+      yield { kind: 'serve' };
+    },
+    wanted: () => undefined,
+    unusable: () => undefined,
+    cancelWanted: () => undefined,
+    cancelOwners: () => undefined,
+    changed: () => changes.resolve(),
+  });
+
+async function eventually(condition: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 1_000; turn += 1) {
+    if (condition()) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  throw new Error('waited in vain');
+}
+
+test('a process that cannot be started is tried again, later each time, until it can', async () => {
+  process.execPath = '/nonexistent/node';
+  workers = start();
+  const failed = (times: number): Promise<void> => eventually(() => errors.length === times);
+  await failed(1);
+  expect(workers.ready).toBe(false);
+  expect(workers.pids).toEqual([]);
+  expect(workers.broadcast({ kind: 'drain' })).toBe(0);
+  await clock.advance(199);
+  expect(errors).toHaveLength(1);
+  await clock.advance(1);
+  await failed(2);
+  await clock.advance(399);
+  expect(errors).toHaveLength(2);
+  process.execPath = node;
+  await clock.advance(1);
+  await changes.promise;
+  expect(workers.ready).toBe(true);
+  expect(errors).toEqual(['worker cannot be reached', 'worker cannot be reached']);
+}, 20_000);
+
+test('a stop ends the wait for the next try', async () => {
+  process.execPath = '/nonexistent/node';
+  workers = start();
+  await eventually(() => errors.length === 1);
+  await workers.stop();
+  process.execPath = node;
+  await clock.advance(60_000);
+  expect(workers.pids).toEqual([]);
+});
