@@ -628,9 +628,9 @@ describe('a tcp pod that is not ready', () => {
     );
   });
 
-  test('is a failed upstream when its port is dead', async () => {
+  test('refuses when its port is dead', async () => {
     expect(await toldWhy(browser, { host: '127.0.0.1', port: 1 })).toContain(
-      'EDGE_UPSTREAM_FAILED',
+      'EDGE_UPSTREAM_REFUSED',
     );
   });
 

@@ -228,10 +228,11 @@ test.each([
   },
 );
 
-test('a fresh connection that closes without an answer is a 502, not a second try', async () => {
+test('a fresh connection that closes without a whole answer is a 502, not a second try', async () => {
   script = (socket) => socket.destroy();
   const client = connect(request('GET /'));
   await until(() => client.received.startsWith('HTTP/1.1 502 '));
+  expect(client.received).toMatch(/EDGE_UPSTREAM_FAILED|without a whole answer/);
   expect(podSaw).toHaveLength(1);
 });
 
@@ -239,7 +240,7 @@ test('a pod that listens no more is a 502', async () => {
   pod.close();
   await once(pod, 'close');
   const client = connect(request('GET /'));
-  await until(() => client.received.includes('EDGE_UPSTREAM_FAILED'));
+  await until(() => client.received.includes('EDGE_UPSTREAM_REFUSED'));
 });
 
 test.each([

@@ -1,4 +1,5 @@
-import { pages } from '../pages/pages.ts';
+import type { Page } from '../pages/pages.ts';
+import { noAnswerPage, pages } from '../pages/pages.ts';
 import type { ContentSink, Exchange, ExchangeClient, Outgoing } from '../upstream/exchange.ts';
 import type { Upstream, UpstreamUser } from '../upstream/pool.ts';
 import { BodyMeter } from './body.ts';
@@ -80,7 +81,7 @@ export class Http1Exchange implements Exchange, UpstreamUser {
     while (!this.#response && this.#upstream) {
       const text = this.#answered.head();
       if (text === undefined) return;
-      if (text === null) this.#failed();
+      if (text === null) this.#failed(pages.badGateway);
       else this.#responseHead(text);
     }
   }
@@ -103,7 +104,7 @@ export class Http1Exchange implements Exchange, UpstreamUser {
     const outgoing = this.#outgoing;
     if (upstream?.reused && unanswered && outgoing && mayRetry(outgoing.request)) {
       this.#send(outgoing, true);
-    } else this.#failed();
+    } else this.#failed(noAnswerPage(upstream?.unreached));
   }
 
   #send({ route, upstream }: Outgoing, fresh: boolean): void {
@@ -121,13 +122,14 @@ export class Http1Exchange implements Exchange, UpstreamUser {
     const request = this.#outgoing?.request;
     const head = request && parseResponseHead(text, request.method);
     if (!head || (request.minor === 0 && head.framing === 'chunked')) {
-      this.#failed();
+      this.#failed(pages.badGateway);
     } else if (head.status === 101) {
       this.#tunnel(head, request);
     } else if (head.status < 200) {
       this.#informational += 1;
-      if (this.#informational > this.#context.limits.informationalMax) this.#failed();
-      else this.#client.informational(head);
+      if (this.#informational > this.#context.limits.informationalMax) {
+        this.#failed(pages.badGateway);
+      } else this.#client.informational(head);
     } else {
       this.#response = head;
       this.#inOrder = this.#client.requestDone;
@@ -183,7 +185,7 @@ export class Http1Exchange implements Exchange, UpstreamUser {
   #tunnel(head: ResponseHead, request: RequestHead): void {
     const upstream = this.#upstream;
     if (!upstream || !request.websocket || !head.websocket) {
-      this.#failed();
+      this.#failed(pages.badGateway);
       return;
     }
     this.#upstream = undefined;
@@ -195,8 +197,8 @@ export class Http1Exchange implements Exchange, UpstreamUser {
     this.#client.cut();
   }
 
-  #failed(): void {
+  #failed(page: Page): void {
     this.abandon();
-    this.#client.failed(pages.badGateway);
+    this.#client.failed(page);
   }
 }

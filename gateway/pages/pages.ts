@@ -31,6 +31,15 @@ const states: Readonly<Record<Exclude<RouteState, 'ready'>, Omit<Page, 'message'
   complete: { status: 503, code: 'EDGE_POD_COMPLETE', title: 'This pod has finished' },
 };
 
+/** Why a pod could not even be connected to. */
+export type Unreached = 'refused' | 'timed out';
+
+/** What clients are told when a pod gave no answer at all. */
+export function noAnswerPage(unreached: Unreached | undefined): Page {
+  if (unreached === undefined) return pages.hungUp;
+  return unreached === 'refused' ? pages.upstreamRefused : pages.connectTimeout;
+}
+
 /** What clients of a pod that is not ready are told. */
 export function podPage({ state, message }: Route): Page {
   return state === 'ready' ? pages.badGateway : { ...states[state], message };
@@ -94,12 +103,31 @@ export const pages = {
     message: `Use ${location}`,
     location,
   }),
+  upstreamRefused: {
+    status: 502,
+    code: 'EDGE_UPSTREAM_REFUSED',
+    title: 'The pod accepts no connections',
+    message: 'Its program does not listen where it should, or is only just starting.',
+    retryAfter: 2,
+  },
+  connectTimeout: {
+    status: 504,
+    code: 'EDGE_UPSTREAM_TIMEOUT',
+    title: 'The pod cannot be reached',
+    message: 'It did not take the connection in time.',
+    retryAfter: 2,
+  },
+  hungUp: {
+    status: 502,
+    code: 'EDGE_UPSTREAM_FAILED',
+    title: 'The pod hung up',
+    message: 'It took the request and closed the connection without a whole answer.',
+  },
   badGateway: {
     status: 502,
     code: 'EDGE_UPSTREAM_FAILED',
-    title: 'The pod did not answer properly',
-    message: 'The connection to the pod failed or its answer made no sense.',
-    retryAfter: 2,
+    title: 'The answer of the pod makes no sense',
+    message: 'What it sent back is not HTTP that can be passed on.',
   },
   timeout: {
     status: 504,

@@ -2,6 +2,7 @@ import net from 'node:net';
 import type { Address } from '#contracts/route.ts';
 import type { Deadlines } from '../deadlines.ts';
 import type { Limits } from '../limits.ts';
+import type { Unreached } from '../pages/pages.ts';
 import { sslRequest } from './postgres.ts';
 
 export interface TcpContext {
@@ -9,31 +10,28 @@ export interface TcpContext {
   readonly limits: Limits;
 }
 
-/** Connects to a pod in `upstreamConnectMs`, or calls back with nothing. */
-export function connectPod(
-  address: Address,
-  context: TcpContext,
-  done: (pod: net.Socket | undefined) => void,
-): void {
+/** The socket when all went well, else why not. */
+type Done = (pod: net.Socket | undefined, unreached: Unreached | undefined) => void;
+
+/** Connects to a pod in `upstreamConnectMs`, or calls back with the reason. */
+export function connectPod(address: Address, context: TcpContext, done: Done): void {
   const { host, port } = address;
   const pod = net.connect({ host, port, noDelay: true, allowHalfOpen: true });
   pod.on('error', () => undefined);
   const settle = within(pod, context, done);
-  pod.once('connect', () => settle(true));
+  pod.once('connect', () => settle(undefined));
 }
 
 /**
  * Asks a Postgres for TLS, as its client asked us, and calls back with whether it agrees. One that
  * says more than the one byte says it before it is encrypted, and is not listened to.
  */
-export function requestTls(
-  pod: net.Socket,
-  context: TcpContext,
-  done: (pod: net.Socket | undefined) => void,
-): void {
+export function requestTls(pod: net.Socket, context: TcpContext, done: Done): void {
   const settle = within(pod, context, done);
-  pod.once('data', (bytes: Buffer) => settle(bytes.length === 1 && bytes[0] === agreed));
-  pod.once('end', () => settle(false));
+  pod.once('data', (bytes: Buffer) => {
+    settle(bytes.length === 1 && bytes[0] === agreed ? undefined : 'refused');
+  });
+  pod.once('end', () => settle('refused'));
   pod.write(sslRequest);
 }
 
@@ -43,19 +41,22 @@ const agreed = 0x53; // S
 function within(
   pod: net.Socket,
   { deadlines, limits }: TcpContext,
-  done: (pod: net.Socket | undefined) => void,
-): (well: boolean) => void {
+  done: Done,
+): (unreached: Unreached | undefined) => void {
   let open = true;
-  const settle = (well: boolean): void => {
+  const settle = (unreached: Unreached | undefined): void => {
     if (!open) return;
     open = false;
     deadlines.delete(deadline);
     pod.off('close', failed);
-    if (!well) pod.destroy();
-    done(well ? pod : undefined);
+    if (unreached) pod.destroy();
+    done(unreached ? undefined : pod, unreached);
   };
-  const failed = (): void => settle(false);
-  const deadline = { deadlineMs: deadlines.nowMs + limits.upstreamConnectMs, expire: failed };
+  const failed = (): void => settle('refused');
+  const deadline = {
+    deadlineMs: deadlines.nowMs + limits.upstreamConnectMs,
+    expire: (): void => settle('timed out'),
+  };
   deadlines.add(deadline);
   pod.once('close', failed);
   return settle;

@@ -1,6 +1,6 @@
 import type net from 'node:net';
 import type { Route } from '#contracts/route.ts';
-import { pages, podPage } from '../pages/pages.ts';
+import { noAnswerPage, podPage } from '../pages/pages.ts';
 import type { TcpContext } from './connect.ts';
 import { connectPod } from './connect.ts';
 import { BackendKeyReader } from './backend-key.ts';
@@ -31,7 +31,7 @@ export function serveTcp(client: TcpClient, route: Route, context: ServeTcpConte
     return;
   }
   const { upstream: address, policy } = route;
-  connectPod(address, context, (upstream) => {
+  connectPod(address, context, (upstream, unreached) => {
     // Its 'close' is past: nothing would ever end the connection to the pod.
     if (socket.destroyed) upstream?.destroy();
     else if (upstream) {
@@ -45,7 +45,7 @@ export function serveTcp(client: TcpClient, route: Route, context: ServeTcpConte
     } else if (postgres) {
       const message = `the database of pod ${route.pod} does not accept connections`;
       refusePostgres(socket, context, { sqlState: connectionFailure, message });
-    } else refuseTcp(socket, context, pages.badGateway);
+    } else refuseTcp(socket, context, noAnswerPage(unreached));
   });
 }
 

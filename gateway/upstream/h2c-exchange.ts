@@ -4,14 +4,16 @@ import type { Http1Context } from '../http1/context.ts';
 import { forwardedFields, mayRetry } from '../http1/forward.ts';
 import { parseResponseHead } from '../http1/response-head.ts';
 import { fieldsOf, linesOf } from '../http2/fields.ts';
-import { pages } from '../pages/pages.ts';
+import { noAnswerPage, pages } from '../pages/pages.ts';
 import type { ContentSink, Exchange, ExchangeClient, Outgoing } from './exchange.ts';
+import type { H2cSession } from './h2c-sessions.ts';
 
 /** One request with its response, with a pod that speaks HTTP/2 without TLS: gRPC, mostly. */
 export class H2cExchange implements Exchange {
   readonly #context: Http1Context;
   readonly #client: ExchangeClient;
   #outgoing: Outgoing | undefined;
+  #session: H2cSession | undefined;
   #stream: ClientHttp2Stream | undefined;
   #sink: ContentSink | undefined;
   #requestTrailers = '';
@@ -65,6 +67,7 @@ export class H2cExchange implements Exchange {
     this.#requestTrailers = '';
     this.#responseTrailers = '';
     const session = this.#context.h2cSessions.take(route, upstream);
+    this.#session = session;
     const bodiless = request.framing === 'none';
     // A connection that stood before may have ended under the request; a new one is just refused.
     this.#mayRetry = !again && bodiless && session.connected;
@@ -142,7 +145,7 @@ export class H2cExchange implements Exchange {
       this.#client.cut();
     } else if (this.#mayRetry && (refused || mayRetry(outgoing.request)))
       this.#send(outgoing, true);
-    else this.#client.failed(pages.badGateway);
+    else this.#client.failed(noAnswerPage(this.#session?.unreached));
   }
 
   #waitForResponse(): void {

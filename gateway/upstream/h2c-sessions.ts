@@ -3,13 +3,16 @@ import net from 'node:net';
 import type { Address, Route } from '#contracts/route.ts';
 import type { Deadlines, Mortal } from '../deadlines.ts';
 import type { Limits } from '../limits.ts';
+import type { Unreached } from '../pages/pages.ts';
 import { podConnectionKey } from './pool.ts';
 
 /** A connection to a pod in HTTP/2; many requests share it. */
-class H2cSession implements Mortal {
+export class H2cSession implements Mortal {
   deadlineMs: number;
   readonly session: http2.ClientHttp2Session;
   #streams = 0;
+  #connected = false;
+  #expired = false;
   readonly #deadlines: Deadlines;
   readonly #limits: Limits;
 
@@ -25,6 +28,7 @@ class H2cSession implements Mortal {
     });
     this.session.on('error', () => undefined);
     this.session.on('connect', () => {
+      this.#connected = true;
       this.session.setLocalWindowSize(limits.h2SessionWindowBytes);
       this.#rest();
     });
@@ -34,7 +38,7 @@ class H2cSession implements Mortal {
   request(headers: string[], endStream: boolean): http2.ClientHttp2Stream {
     const stream = this.session.request(headers, { endStream, waitForTrailers: !endStream });
     this.#streams += 1;
-    if (this.connected) this.deadlineMs = Infinity;
+    if (this.#connected) this.deadlineMs = Infinity;
     stream.on('close', () => {
       this.#streams -= 1;
       this.#rest();
@@ -43,10 +47,17 @@ class H2cSession implements Mortal {
   }
 
   get connected(): boolean {
-    return !this.session.connecting;
+    return this.#connected;
+  }
+
+  /** Why it failed, if it did; undefined when there was a connection. */
+  get unreached(): Unreached | undefined {
+    if (this.#connected) return undefined;
+    return this.#expired ? 'timed out' : 'refused';
   }
 
   expire(): void {
+    this.#expired = true;
     this.session.destroy();
   }
 

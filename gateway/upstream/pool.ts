@@ -2,6 +2,7 @@ import net from 'node:net';
 import type { Address, Route } from '#contracts/route.ts';
 import type { Deadlines, Mortal } from '../deadlines.ts';
 import type { Limits } from '../limits.ts';
+import type { Unreached } from '../pages/pages.ts';
 
 /** Who uses an upstream connection at the moment; told by method, so that a request costs no closure. */
 export interface UpstreamUser {
@@ -20,6 +21,8 @@ export class Upstream implements Mortal {
   user: UpstreamUser | undefined;
   deadlineMs: number;
   readonly #pool: UpstreamPool;
+  #connected = false;
+  #expired = false;
   #failure: Error | undefined;
 
   constructor(key: string, address: Address, terms: { pool: UpstreamPool; deadlineMs: number }) {
@@ -33,6 +36,7 @@ export class Upstream implements Mortal {
       allowHalfOpen: true,
     });
     this.socket.on('connect', () => {
+      this.#connected = true;
       this.deadlineMs = Infinity;
     });
     this.socket.on('data', (bytes: Buffer) => {
@@ -51,9 +55,16 @@ export class Upstream implements Mortal {
     });
   }
 
+  /** Why it failed, if it did; undefined when there was a connection. */
+  get unreached(): Unreached | undefined {
+    if (this.#connected) return undefined;
+    return this.#expired ? 'timed out' : 'refused';
+  }
+
   /** Called by the deadlines: it did not connect in time, or was idle for long. */
   expire(): void {
     this.#failure = new Error('timed out');
+    this.#expired = true;
     this.socket.destroy();
   }
 
