@@ -50,7 +50,8 @@ export const limits = {
 
   /** Postgres. */
   cancelMs: 5_000, // for finding the pod, and for the pod to take a CancelRequest in
-  cancelsPerSecondMax: 100, // per worker, each asks all workers; people press Ctrl-C less often
+  cancelsPerSecondMax: 500, // per worker: each is a few messages to all workers
+  cancelsPerSecondPerAddressMax: 50, // a pool of connections whose queries time out at once
 
   /** Certificates. */
   certificateWaitMs: 250, // the first handshake of a cold host may wait this long, then the wildcard

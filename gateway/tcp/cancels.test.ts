@@ -161,13 +161,27 @@ test('a pod that is gone, one that never closes, and a parent that never answers
   await closed(waiting);
 });
 
-test('a flood of requests asks no more than the bound, and the next second is another', async () => {
+test('a flood asks no more than its share, others still have theirs, and the next second is another', async () => {
   const { upstream, got } = await pod();
   session(0, upstream);
-  const flood = Array.from({ length: limits.cancelsPerSecondMax + 20 }, () => cancelAt(0));
+  const share = limits.cancelsPerSecondPerAddressMax;
+  const flood = Array.from({ length: share + 20 }, () => cancelAt(0));
   await Promise.all((await Promise.all(flood)).map(closed));
-  expect(got).toHaveLength(limits.cancelsPerSecondMax);
+  expect(got).toHaveLength(share);
+  await closed(await cancelAt(0, '198.51.100.1'));
+  expect(got).toHaveLength(share + 1);
   await clock.advance(2_000);
   await closed(await cancelAt(0));
-  expect(got).toHaveLength(limits.cancelsPerSecondMax + 1);
+  expect(got).toHaveLength(share + 2);
 });
+
+test('all addresses together ask no more than the bound', async () => {
+  const { upstream, got } = await pod();
+  session(0, upstream);
+  const most = limits.cancelsPerSecondMax;
+  for (let at = 0; at < most + 10; at += 10) {
+    const ten = Array.from({ length: 10 }, (_, n) => cancelAt(0, `10.0.${at}.${n}`));
+    await Promise.all((await Promise.all(ten)).map(closed));
+  }
+  expect(got).toHaveLength(most);
+}, 20_000);

@@ -17,6 +17,8 @@ export class Cancels {
   readonly #send: (message: FromWorker) => void;
   readonly #waiting = new Map<number, (owner: Address | undefined) => void>();
   #questions = 0;
+  /** Of this second, by the address that asks. */
+  readonly #asking = new Map<string, number>();
   #inSecond = 0;
   #second = 0;
 
@@ -33,7 +35,7 @@ export class Cancels {
   serve(client: net.Socket, request: Buffer, from: string): void {
     const { deadlines, limits } = this.#context;
     client.resume();
-    if (!this.#mayAsk()) {
+    if (!this.#mayAsk(from)) {
       client.end();
       return;
     }
@@ -66,14 +68,21 @@ export class Cancels {
     waiting?.(owner);
   }
 
-  /** Each question goes to all workers: a flood of guesses must not keep them busy. */
-  #mayAsk(): boolean {
+  /** Each question goes to all workers: a flood of guesses must keep neither them busy nor others out. */
+  #mayAsk(from: string): boolean {
     const { deadlines, limits } = this.#context;
     const second = Math.floor(deadlines.nowMs / 1000);
-    if (second !== this.#second) this.#inSecond = 0;
-    this.#second = second;
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#inSecond = 0;
+      this.#asking.clear();
+    }
+    const asked = this.#asking.get(from) ?? 0;
+    if (asked >= limits.cancelsPerSecondPerAddressMax) return false;
+    if (this.#inSecond >= limits.cancelsPerSecondMax) return false;
     this.#inSecond += 1;
-    return this.#inSecond <= limits.cancelsPerSecondMax;
+    this.#asking.set(from, asked + 1);
+    return true;
   }
 }
 
