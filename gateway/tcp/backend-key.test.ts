@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
+import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
-import { BackendKeyReader } from './backend-key.ts';
+import { BackendKeyReader, onceKeyed } from './backend-key.ts';
 
 function message(type: string, body: Buffer | string): Buffer {
   const head = Buffer.alloc(5);
@@ -85,4 +86,21 @@ test('whatever comes, in whatever pieces: it never throws and says the same', ()
       expect(read(pieces)).toEqual(read([stream]));
     }),
   );
+});
+
+test.each([
+  ['the key is known', [message('K', short)], [short.toString('hex')]],
+  ['there is none', [ready], []],
+])('when %s, nobody looks on any more', (_name, messages, expected) => {
+  const database = new PassThrough();
+  const found: string[] = [];
+  const passed: Buffer[] = [];
+  onceKeyed(database, (key) => found.push(key));
+  database.on('data', (bytes: Buffer) => passed.push(bytes));
+  expect(database.listenerCount('data')).toBe(2);
+  const stream = Buffer.concat([authentication, ...messages, message('K', long)]);
+  database.write(stream);
+  expect(found).toEqual(expected);
+  expect(database.listenerCount('data')).toBe(1);
+  expect(Buffer.concat(passed)).toEqual(stream);
 });

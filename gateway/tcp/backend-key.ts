@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream';
+
 const headBytes = 5; // a type and a length that counts itself
 const backendKeyData = 'K'.charCodeAt(0);
 /** What a server may say between the startup message and its key: R, S, N and v. */
@@ -59,4 +61,16 @@ export class BackendKeyReader {
     if (type === backendKeyData) return length >= keyBytesMin && length <= keyBytesMax;
     return beforeKey.has(type) && length >= 0;
   }
+}
+
+/** Looks on until a database has given out the key of this session, or gives none; then no longer. */
+export function onceKeyed(database: Readable, found: (key: string) => void): void {
+  const reader = new BackendKeyReader();
+  const look = (bytes: Buffer): void => {
+    const seen = reader.push(bytes);
+    if (seen === 'more') return;
+    database.off('data', look);
+    if (seen !== 'none') found(seen.key);
+  };
+  database.on('data', look);
 }

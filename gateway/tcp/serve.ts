@@ -3,7 +3,7 @@ import type { Route } from '#contracts/route.ts';
 import { noAnswerPage, podPage } from '../pages/pages.ts';
 import type { TcpContext } from './connect.ts';
 import { connectPod } from './connect.ts';
-import { BackendKeyReader } from './backend-key.ts';
+import { onceKeyed } from './backend-key.ts';
 import { sqlStates } from './postgres.ts';
 import { refusePostgres, refuseTcp } from './refuse.ts';
 import type { PostgresSessions } from './sessions.ts';
@@ -47,16 +47,4 @@ export function serveTcp(client: TcpClient, route: Route, context: ServeTcpConte
       refusePostgres(socket, context, { sqlState: connectionFailure, message });
     } else refuseTcp(socket, context, noAnswerPage(unreached));
   });
-}
-
-/** Looks on until the database has given out the key of this session, or gives none. */
-function onceKeyed(database: net.Socket, found: (key: string) => void): void {
-  const reader = new BackendKeyReader();
-  const look = (bytes: Buffer): void => {
-    const seen = reader.push(bytes);
-    if (seen === 'more') return;
-    database.off('data', look);
-    if (seen !== 'none') found(seen.key);
-  };
-  database.on('data', look);
 }
