@@ -72,26 +72,33 @@ async function eventually(condition: () => boolean): Promise<void> {
   throw new Error('waited in vain');
 }
 
-test('a process that cannot be started is tried again, later each time, until it can', async () => {
-  process.execPath = '/nonexistent/node';
-  workers = start();
-  const failed = (times: number): Promise<void> => eventually(() => errors.length === times);
-  await failed(1);
-  expect(workers.ready).toBe(false);
-  expect(workers.pids).toEqual([]);
-  expect(workers.broadcast({ kind: 'drain' })).toBe(0);
-  await clock.advance(199);
-  expect(errors).toHaveLength(1);
-  await clock.advance(1);
-  await failed(2);
-  await clock.advance(399);
-  expect(errors).toHaveLength(2);
-  process.execPath = node;
-  await clock.advance(1);
-  await changes.promise;
-  expect(workers.ready).toBe(true);
-  expect(errors).toEqual(['worker cannot be reached', 'worker cannot be reached']);
-}, 20_000);
+test.each([
+  ['emits', '/nonexistent/node', 'worker cannot be reached'],
+  ['throws', 'no\0path', 'worker not started'],
+])(
+  'a process that cannot be started (Node %s why) is tried again, later each time, until it can',
+  async (_how, path, message) => {
+    process.execPath = path;
+    workers = start();
+    const failed = (times: number): Promise<void> => eventually(() => errors.length === times);
+    await failed(1);
+    expect(workers.ready).toBe(false);
+    expect(workers.pids).toEqual([]);
+    expect(workers.broadcast({ kind: 'drain' })).toBe(0);
+    await clock.advance(199);
+    expect(errors).toHaveLength(1);
+    await clock.advance(1);
+    await failed(2);
+    await clock.advance(399);
+    expect(errors).toHaveLength(2);
+    process.execPath = node;
+    await clock.advance(1);
+    await changes.promise;
+    expect(workers.ready).toBe(true);
+    expect(errors).toEqual([message, message]);
+  },
+  20_000,
+);
 
 test('a stop ends the wait for the next try', async () => {
   process.execPath = '/nonexistent/node';

@@ -103,12 +103,20 @@ export class Workers {
   #start(slot: Slot): void {
     const [https, http] = slot.handles;
     if (!https || !http) throw new Error('a worker needs both sockets');
-    const child = spawn(process.execPath, [program], {
-      env: {},
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc', https.fd, http.fd],
-      serialization: 'advanced',
-    });
     const startedMs = this.#ports.clock.monotonicMs();
+    let child: ChildProcess;
+    try {
+      child = spawn(process.execPath, [program], {
+        env: {},
+        stdio: ['ignore', 'inherit', 'inherit', 'ipc', https.fd, http.fd],
+        serialization: 'advanced',
+      });
+    } catch (error) {
+      // Some reasons are thrown, others emitted: no memory for another process is of the first kind.
+      this.#ports.log.error({ worker: slot.number, error: String(error) }, 'worker not started');
+      this.#startAgain(slot, startedMs);
+      return;
+    }
     slot.child = child;
     slot.revision = -1;
     child.on('message', (message: FromWorker) => this.#message(slot, child, message));
@@ -136,7 +144,10 @@ export class Workers {
 
   #ended(slot: Slot, child: ChildProcess, startedMs: number): void {
     slot.leaving.delete(child);
-    if (slot.child !== child) return;
+    if (slot.child === child) this.#startAgain(slot, startedMs);
+  }
+
+  #startAgain(slot: Slot, startedMs: number): void {
     slot.child = undefined;
     slot.ready = false;
     if (this.#stopping) return;
