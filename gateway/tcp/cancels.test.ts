@@ -161,6 +161,23 @@ test('a pod that is gone, one that never closes, and a parent that never answers
   await closed(waiting);
 });
 
+test('a client that never ends is ended, with and without an owner', async () => {
+  const { upstream } = await pod();
+  for (const end of [session(0, upstream), () => undefined]) {
+    const client = await cancelAt(0);
+    client.allowHalfOpen = true;
+    client.resume();
+    await once(client, 'end');
+    expect(client.closed).toBe(false);
+    const gone = Promise.withResolvers<void>();
+    const [ours] = [...open].filter((socket) => socket.remotePort === client.localPort);
+    ours?.once('close', () => gone.resolve());
+    await clock.advance(limits.drainMs + 1_000);
+    await gone.promise;
+    end();
+  }
+});
+
 test('a flood asks no more than its share, others still have theirs, and the next second is another', async () => {
   const { upstream, got } = await pod();
   session(0, upstream);

@@ -34,11 +34,6 @@ export class Cancels {
    */
   serve(client: net.Socket, request: Buffer, from: string): void {
     const { deadlines, limits } = this.#context;
-    client.resume();
-    if (!this.#mayAsk(from)) {
-      client.end();
-      return;
-    }
     const question = (this.#questions += 1);
     const deadline = {
       deadlineMs: deadlines.nowMs + limits.cancelMs,
@@ -49,10 +44,21 @@ export class Cancels {
       },
     };
     deadlines.add(deadline);
+    // One that does not end in its turn is ended.
+    const over = (): void => {
+      client.end();
+      deadline.deadlineMs = deadlines.nowMs + limits.drainMs;
+      deadlines.add(deadline);
+    };
+    client.resume();
+    if (!this.#mayAsk(from)) {
+      over();
+      return;
+    }
     this.#waiting.set(question, (owner) => {
       deadlines.delete(deadline);
-      if (owner) forward(owner, request, this.#context, () => client.end());
-      else client.end();
+      if (owner) forward(owner, request, this.#context, over);
+      else over();
     });
     this.#send({ kind: 'cancel-wanted', question, key: cancelKey(request), from });
   }
