@@ -13,9 +13,9 @@ interface Readiness {
 
 /** What visitors read. Why it is so is the owner's business and stands in the pod's status. */
 const notRunning: Readonly<Record<Exclude<Situation, 'running'>, readonly [RouteState, string]>> = {
-  removing: ['starting', 'The pod is being made anew. This page tries again by itself.'],
-  restarting: ['starting', 'The pod restarts. This page tries again by itself.'],
-  launching: ['starting', 'The pod starts. This page tries again by itself.'],
+  removing: ['starting', 'The pod is being made anew.'],
+  restarting: ['starting', 'The pod restarts.'],
+  launching: ['starting', 'The pod starts.'],
   waiting: ['starting', 'The program of this pod has failed and will start again shortly.'],
   stopping: ['stopping', 'The pod is being stopped.'],
   stopped: ['stopped', 'The pod is stopped. Its owner can start it.'],

@@ -89,7 +89,9 @@ export class Accepting implements Mortal {
     else if (first === 0) this.#postgresRequest();
     else if (httpLetters.test(String.fromCharCode(first))) {
       const page = pages.refused(400, 'this port speaks TLS: use https');
-      this.#refuse(Buffer.from(renderPage(page, { html: false, head: false, keepAlive: false })));
+      this.#refuse(
+        Buffer.from(renderPage(page, { html: false, head: false, keepAlive: false }), 'latin1'),
+      );
     } else this.#raw.destroy();
   }
 

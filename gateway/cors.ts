@@ -11,23 +11,25 @@ export interface Preflight {
   readonly headers: string;
 }
 
-/** The answer to a preflight, as field lines; an origin that is not allowed is told nothing. */
+/** What the answer to a preflight says besides; an origin that is not allowed is told nothing. */
 export function preflightFields(cors: Cors, { origin, method, headers }: Preflight): string {
-  const granted = originFields(cors, origin);
-  if (!granted.startsWith('Access-Control-Allow-Origin')) return granted;
+  if (!admits(cors, origin)) return '';
   const methods = cors.methods.length > 0 ? cors.methods.join(', ') : simpleMethods;
   const everyHeader = cors.headers.includes('*') && headers !== '';
   // `*` is taken literally together with credentials, so what was asked for is said.
   const allowedMethods = cors.methods.includes('*') ? method : methods;
   const allowedHeaders = everyHeader ? headers : cors.headers.join(', ');
   return (
-    `${granted}Access-Control-Allow-Methods: ${allowedMethods}\r\n` +
+    `Access-Control-Allow-Methods: ${allowedMethods}\r\n` +
     (allowedHeaders === '' ? '' : `Access-Control-Allow-Headers: ${allowedHeaders}\r\n`) +
     `Access-Control-Max-Age: ${cors.maxAgeSeconds}\r\n`
   );
 }
 
 const simpleMethods = 'GET, HEAD, POST'; // allowed without asking, so nothing is granted by it
+
+const admits = ({ origins }: Cors, origin: string): boolean =>
+  origins.includes('*') || origins.includes(origin);
 
 /** An answer with the route's rules in place of the pod's. `text`: start line and field lines. */
 export function withCors(text: string, cors: Cors, origin: string): string {
@@ -38,10 +40,11 @@ export function withCors(text: string, cors: Cors, origin: string): string {
   return `${lines.join('\r\n')}${originFields(cors, origin)}`;
 }
 
-function originFields(cors: Cors, origin: string): string {
+/** What an origin is told with every answer, also with those of the gateway itself. */
+export function originFields(cors: Cors, origin: string): string {
   if (cors.origins.includes('*')) return 'Access-Control-Allow-Origin: *\r\n';
   // Caches must not hand one origin's answer to another.
-  if (!cors.origins.includes(origin)) return 'Vary: Origin\r\n';
+  if (!admits(cors, origin)) return 'Vary: Origin\r\n';
   const credentials = cors.credentials ? 'Access-Control-Allow-Credentials: true\r\n' : '';
   return `Access-Control-Allow-Origin: ${origin}\r\n${credentials}Vary: Origin\r\n`;
 }

@@ -11,7 +11,8 @@ import { pages, podPage } from './pages/pages.ts';
 /** What happens to one HTTP request, decided from memory alone. */
 export type Decision =
   | { readonly kind: 'forward'; readonly route: Route; readonly upstream: Address }
-  | { readonly kind: 'page'; readonly page: Page };
+  /** `route`: whose policy the page is dressed by; undefined where there is none. */
+  | { readonly kind: 'page'; readonly page: Page; readonly route: Route | undefined };
 
 export interface Routing {
   readonly table: { find(host: string): Route | undefined };
@@ -29,9 +30,9 @@ export function decide(asked: Asked, peer: Peer, routing: Routing): Decision {
   if (sni === undefined) return decidePlain(asked, routing);
   const route = routing.table.find(asked.host);
   if (sni !== asked.host && !coalesces(asked.host, peer, routing)) {
-    return { kind: 'page', page: pages.misdirected };
+    return { kind: 'page', page: pages.misdirected, route: undefined };
   }
-  if (!route) return { kind: 'page', page: pages.unknownHost(asked.host) };
+  if (!route) return { kind: 'page', page: pages.unknownHost(asked.host), route };
   return decideFor(route, asked, peer);
 }
 
@@ -40,33 +41,36 @@ function decidePlain({ host, target }: Asked, routing: Routing): Decision {
   const { table, domain, publicHttpsPort } = routing;
   // A CA that validates must not be sent elsewhere (RFC 8555, 8.3).
   if (target.startsWith('/.well-known/acme-challenge/')) {
-    return { kind: 'page', page: pages.unknownChallenge };
+    return { kind: 'page', page: pages.unknownChallenge, route: undefined };
   }
   const route = table.find(host);
   if (route?.upstream && host === domain && target === '/ca.pem') {
     return { kind: 'forward', route, upstream: route.upstream };
   }
   if (!route && !host.endsWith(`.${domain}`)) {
-    return { kind: 'page', page: pages.unknownHost(host) };
+    return { kind: 'page', page: pages.unknownHost(host), route };
   }
   const port = publicHttpsPort === 443 ? '' : `:${publicHttpsPort}`;
   const path = target === '*' ? '/' : target;
-  return { kind: 'page', page: pages.moved(`https://${host}${port}${path}`) };
+  const page = pages.moved(`https://${host}${port}${path}`);
+  return { kind: 'page', page, route: undefined };
 }
 
 function decideFor(route: Route, asked: Asked, peer: Peer): Decision {
   const { policy, upstream } = route;
   if (policy?.allow && !allowed(policy, clientOf(asked, peer))) {
-    return { kind: 'page', page: pages.notAllowed };
+    return { kind: 'page', page: pages.notAllowed, route };
   }
   if (policy?.cors && asked.preflight) {
     const preflight = { origin: asked.origin, ...asked.preflight };
-    return { kind: 'page', page: pages.preflight(preflightFields(policy.cors, preflight)) };
+    const page = pages.preflight(preflightFields(policy.cors, preflight));
+    return { kind: 'page', page, route };
   }
-  if (!upstream) return { kind: 'page', page: podPage(route) };
-  if (route.protocol !== 'http') return { kind: 'page', page: pages.notHttp(route.protocol) };
+  if (!upstream) return { kind: 'page', page: podPage(route), route };
+  if (route.protocol !== 'http')
+    return { kind: 'page', page: pages.notHttp(route.protocol), route };
   // Its TLS was ended here before the pod asked for it: a new connection goes to the pod itself.
-  if (policy?.passthrough) return { kind: 'page', page: pages.misdirected };
+  if (policy?.passthrough) return { kind: 'page', page: pages.misdirected, route: undefined };
   return { kind: 'forward', route, upstream };
 }
 

@@ -10,6 +10,8 @@ const compression: Compression = {
   minBytes: 1024,
 };
 
+const terms = { compression, mayCode: true };
+
 function head(fields: string, status = 200): ResponseHead {
   const parsed = parseResponseHead(`HTTP/1.1 ${status} OK\r\n${fields}`.trimEnd(), 'GET');
   if (!parsed) throw new Error('no head');
@@ -21,7 +23,7 @@ const html = 'Content-Type: text/html; charset=utf-8\r\nContent-Length: 5000\r\n
 
 test('a page is compressed, and says so', () => {
   const answer = head(`${html}ETag: "v1"\r\nAccept-Ranges: bytes\r\nVary: Origin\r\n`);
-  const negotiated = negotiate(answer, asked, compression);
+  const negotiated = negotiate(answer, asked, terms);
   expect(negotiated.coding).toBe('br');
   expect(negotiated.head.framing).toBe('close');
   expect(negotiated.head.text).toBe(
@@ -30,8 +32,14 @@ test('a page is compressed, and says so', () => {
   );
 });
 
+test('with all coders at work it goes out as it is', () => {
+  const negotiated = negotiate(head(html), asked, { compression, mayCode: false });
+  expect(negotiated.coding).toBeUndefined();
+  expect(negotiated.head.text).toContain('Vary: Accept-Encoding\r\n');
+});
+
 test('caches are told, though this client wants none', () => {
-  const negotiated = negotiate(head(html), { ...asked, acceptEncoding: '' }, compression);
+  const negotiated = negotiate(head(html), { ...asked, acceptEncoding: '' }, terms);
   expect(negotiated.coding).toBeUndefined();
   expect(negotiated.head.text).toContain('Vary: Accept-Encoding\r\n');
   expect(negotiated.head.framing).toBe('length');
@@ -55,7 +63,7 @@ describe('left alone', () => {
     ['not modified', html, 304],
   ])('%s', (_name, fields, status) => {
     const answer = head(fields, status);
-    expect(negotiate(answer, asked, compression)).toEqual({ head: answer, coding: undefined });
+    expect(negotiate(answer, asked, terms)).toEqual({ head: answer, coding: undefined });
   });
 
   test.each([
@@ -63,12 +71,12 @@ describe('left alone', () => {
     ['a request that wants it as it is', { ...asked, noTransform: true }],
   ])('%s', (_name, request) => {
     const answer = head(html);
-    expect(negotiate(answer, request, compression).head).toBe(answer);
+    expect(negotiate(answer, request, terms).head).toBe(answer);
   });
 
   test('svg is an image of text', () => {
     const answer = head('Content-Type: image/svg+xml\r\n');
-    expect(negotiate(answer, asked, compression).coding).toBe('br');
+    expect(negotiate(answer, asked, terms).coding).toBe('br');
   });
 });
 

@@ -14,13 +14,14 @@ export interface Negotiated {
 type Asked = Pick<RequestHead, 'method' | 'acceptEncoding' | 'noTransform'>;
 
 /**
- * Decides whether an answer is compressed. Never: what is compressed already, partial, without a
+ * Decides whether an answer is compressed; without `mayCode` it is not, and caches are told that it
+ * might have been. Never: what is compressed already, partial, without a
  * body, a stream of events or of messages, or said to be left alone.
  */
 export function negotiate(
   head: ResponseHead,
   request: Asked,
-  compression: Compression,
+  { compression, mayCode }: { readonly compression: Compression; readonly mayCode: boolean },
 ): Negotiated {
   const untouched = { head, coding: undefined };
   if (head.framing === 'none' || request.method === 'HEAD' || request.noTransform) return untouched;
@@ -29,7 +30,9 @@ export function negotiate(
   if (!compressible(fields, compression)) return untouched;
   if (head.framing === 'length' && head.length < compression.minBytes) return untouched;
   const coding = chooseCoding(request.acceptEncoding, compression.codings);
-  if (!coding) return { head: { ...head, text: withVary(head.text, fields) }, coding };
+  if (!coding || !mayCode) {
+    return { head: { ...head, text: withVary(head.text, fields) }, coding: undefined };
+  }
   // Its length is known when the last byte is out.
   return {
     head: { ...head, framing: 'close', length: 0, text: coded(head.text, fields, coding) },
@@ -106,7 +109,7 @@ function coded(text: string, fields: Fields, coding: Coding): string {
     const name = splitField(line)?.name ?? '';
     if (dropped.has(name)) return [];
     // The same representation, not the same bytes (RFC 9110, 8.8.1).
-    return name === 'etag' ? line.replace(/: *"/, ': W/"') : line;
+    return name === 'etag' ? line.replace(/:[ \t]*"/, ': W/"') : line;
   });
   return `${withVary(lines.join('\r\n'), fields)}Content-Encoding: ${coding}\r\n`;
 }

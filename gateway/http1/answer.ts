@@ -3,6 +3,7 @@ import type { Policy } from '#contracts/policy.ts';
 import type { CoderOwner } from '../compression/coder.ts';
 import { Coder } from '../compression/coder.ts';
 import { negotiate } from '../compression/negotiate.ts';
+import { originFields } from '../cors.ts';
 import { dressed } from '../dressing.ts';
 import type { Page } from '../pages/pages.ts';
 import { renderPage } from '../pages/pages.ts';
@@ -27,6 +28,13 @@ export interface AnswerTerms {
   /** Nothing but the answer's framing stands against another request on this connection. */
   readonly mayGoOn: boolean;
   readonly policy: Policy | undefined;
+}
+
+export interface PageTerms {
+  /** Undefined when it could not be read. */
+  readonly request: RequestHead | undefined;
+  readonly policy: Policy | undefined;
+  readonly keepAlive: boolean;
 }
 
 /**
@@ -65,16 +73,13 @@ export class Http1Answer implements ContentSink {
     const { coders, limits } = this.#context;
     const head = dressed(asGiven, policy?.cors, request.origin, this.#hsts);
     const compression = policy?.compression;
-    if (compression && coders.running < limits.codersMax) {
-      const { head: sent, coding } = negotiate(head, request, compression);
-      if (coding) {
-        const to = this.#beginContent(sent, request, mayGoOn);
-        this.#coder = new Coder(coding, to, { owner: this.#owner, coders });
-        return this.#coder;
-      }
-      return this.#beginPlain(sent, request, { body, mayGoOn });
-    }
-    return this.#beginPlain(head, request, { body, mayGoOn });
+    if (!compression) return this.#beginPlain(head, request, { body, mayGoOn });
+    const mayCode = coders.running < limits.codersMax;
+    const { head: sent, coding } = negotiate(head, request, { compression, mayCode });
+    if (!coding) return this.#beginPlain(sent, request, { body, mayGoOn });
+    const to = this.#beginContent(sent, request, mayGoOn);
+    this.#coder = new Coder(coding, to, { owner: this.#owner, coders });
+    return this.#coder;
   }
 
   /** Nobody reads the rest. */
@@ -118,7 +123,7 @@ export class Http1Answer implements ContentSink {
    * An answer of ours. Browsers tell scripts nothing of a WebSocket's failed handshake, so theirs (they
    * say from which origin) succeeds and is closed with the reason.
    */
-  page(page: Page, request: RequestHead | undefined, keepAlive: boolean): void {
+  page(page: Page, { request, policy, keepAlive }: PageTerms): void {
     if (request?.websocket && request.origin !== '') {
       this.#socket.write(handshake(request), 'latin1');
       this.#socket.write(closeFrame(closeCodeOf(page), page.message));
@@ -126,7 +131,9 @@ export class Http1Answer implements ContentSink {
     }
     const html = request?.wantsHtml === true;
     const head = request?.method === 'HEAD';
-    const fields = `${this.#hsts}${page.fields ?? ''}`;
+    const { cors } = policy ?? {};
+    const granted = cors && request ? originFields(cors, request.origin) : '';
+    const fields = `${this.#hsts}${granted}${page.fields ?? ''}`;
     const dressedPage = fields === '' ? page : { ...page, fields };
     this.#socket.write(renderPage(dressedPage, { html, head, keepAlive }), 'latin1');
   }

@@ -234,6 +234,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     this.#request = request;
     this.#requestBody.begin(request.framing, request.length);
     const decision = decide(request, this.#peer, this.#context.routing);
+    this.#policy = decision.route?.policy;
     if (decision.kind === 'page') {
       this.failed(decision.page);
       return;
@@ -241,7 +242,6 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     const id = request.requestId ?? this.#context.nextRequestId();
     this.#phase = 'exchange';
     const { route, upstream } = decision;
-    this.#policy = route.policy;
     if (route.policy?.h2c) {
       this.#exchange = this.#h2c ??= new H2cExchange(this.#context, this);
       this.#requestBody.begin(request.framing, request.length, this);
@@ -274,7 +274,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
       !request.websocket &&
       this.requestDone &&
       !this.#context.draining();
-    this.#answer.page(page, request, keepAlive);
+    this.#answer.page(page, { request, policy: this.#policy, keepAlive });
     this.#next(keepAlive);
   }
 
@@ -282,6 +282,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
   #next(keepAlive: boolean): void {
     const { deadlines, limits } = this.#context;
     this.#request = undefined;
+    this.#policy = undefined;
     this.#answering = false;
     this.deadlineMs = deadlines.nowMs + limits.bodyIdleMs;
     if (keepAlive) {

@@ -1,6 +1,7 @@
 import { hopByHop, isForwarding, listOf, Refusal, splitField } from './fields.ts';
 
 const connectionLogin = /^(ntlm|negotiate)(\s|$)/i; // RFC 4559, 6
+const grpcType = /^application\/grpc(?:[+;\s]|$)/i; // not gRPC-Web, whose answers are framed otherwise
 const requestId = /^[\w.-]{1,64}$/;
 
 /** The X-Forwarded fields of a request, as they came. */
@@ -99,7 +100,7 @@ function note(collected: Collected, name: string, value: string): void {
   else if (name === 'cache-control') collected.noTransform ||= /no-transform/i.test(value);
   else if (name === 'authorization') collected.bindsConnection ||= connectionLogin.test(value);
   else if (name === 'origin') collected.origin = value;
-  else if (name === 'content-type') collected.grpc = value.startsWith('application/grpc');
+  else if (name === 'content-type') collected.grpc = grpcType.test(value);
   else if (name.startsWith('access-control-request-')) notePreflight(collected, name, value);
 }
 

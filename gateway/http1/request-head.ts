@@ -1,5 +1,6 @@
 import type { Limits } from '../limits.ts';
 import { authority, hasForbiddenBytes, isToken, parseLength, Refusal } from './fields.ts';
+import { wantsHtml } from './accepts.ts';
 import type { Collected, ForwardedFields } from './request-fields.ts';
 import { collect, keptFields } from './request-fields.ts';
 
@@ -71,7 +72,7 @@ export function parseRequestHead(head: string, limits: Limits): RequestHead | Re
     websocket,
     keepAlive:
       start.minor === 1 ? !connection.includes('close') : connection.includes('keep-alive'),
-    wantsHtml: collected.accept.includes('text/html'),
+    wantsHtml: wantsHtml(collected.accept),
     acceptEncoding: collected.acceptEncoding.join(','),
     noTransform: collected.noTransform,
     bindsConnection: collected.bindsConnection,

@@ -6,6 +6,7 @@ import type { CoderOwner } from '../compression/coder.ts';
 import { Coder } from '../compression/coder.ts';
 import type { Negotiated } from '../compression/negotiate.ts';
 import { negotiate } from '../compression/negotiate.ts';
+import { originFields } from '../cors.ts';
 import { dressed } from '../dressing.ts';
 import { trailerAllowed } from '../http1/chunked.ts';
 import type { Http1Context, Peer } from '../http1/context.ts';
@@ -38,6 +39,8 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
   #webSocketKey = '';
   #requestTrailers = '';
   #answering = false;
+  /** The answer is ours, and too small to compress. */
+  #paged = false;
   /** The answer is out, and the rest of the request is of no use to anybody. */
   #left = false;
   #policy: Policy | undefined;
@@ -77,12 +80,12 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
     }
     this.#request = request;
     const decision = decide(request, this.#peer, routing);
+    this.#policy = decision.route?.policy;
     if (decision.kind === 'page') {
       this.#page(decision.page);
       return;
     }
     const { route, upstream } = decision;
-    this.#policy = route.policy;
     const id = request.requestId ?? this.#context.nextRequestId();
     const Pod = route.policy?.h2c ? H2cExchange : Http1Exchange;
     this.#exchange = new Pod(this.#context, this);
@@ -119,7 +122,7 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
   }
 
   answer(asGiven: ResponseHead): ContentSink {
-    const { cors } = this.#policy ?? {};
+    const cors = this.#paged ? undefined : this.#policy?.cors;
     const origin = this.#request?.origin ?? '';
     const { head, coding } = this.#negotiated(dressed(asGiven, cors, origin, this.#context.hsts));
     this.#answering = true;
@@ -214,10 +217,10 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
 
   #negotiated(head: ResponseHead): Negotiated {
     const { coders, limits } = this.#context;
-    const full = coders.running >= limits.codersMax;
-    const compression = this.#policy?.compression;
-    if (full || !this.#request || !compression) return { head, coding: undefined };
-    return negotiate(head, this.#request, compression);
+    const { compression } = this.#policy ?? {};
+    if (!this.#request || !compression || this.#paged) return { head, coding: undefined };
+    const mayCode = coders.running < limits.codersMax;
+    return negotiate(head, this.#request, { compression, mayCode });
   }
 
   get #gone(): boolean {
@@ -244,12 +247,15 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
   /** Answers in place of a pod. A body that is still coming is not waited for. */
   #page(page: Page): void {
     if (this.#gone) return;
-    this.#policy = undefined;
+    this.#paged = true;
     if (this.#request?.websocket && this.#request.origin !== '') {
       this.#closedWebSocket(page);
       return;
     }
-    const { head, body } = pageAnswer(page, this.#request);
+    const { cors } = this.#policy ?? {};
+    const granted = cors && this.#request ? originFields(cors, this.#request.origin) : '';
+    const fields = `${granted}${page.fields ?? ''}`;
+    const { head, body } = pageAnswer({ ...page, fields }, this.#request);
     this.answer(head);
     if (head.framing !== 'none') this.content(body);
     this.end('');

@@ -7,6 +7,10 @@ const hostile = `</p><script>alert("1")</script>'&\r\nSet-Cookie: a=b\u2028\u00e
 const json = { html: false, head: false, keepAlive: true };
 const html = { ...json, html: true };
 
+/** A character of a response is a byte, and its body is text in UTF-8. */
+const bodyOf = (response: string): string =>
+  Buffer.from(split(response).body, 'latin1').toString('utf8');
+
 function split(response: string): { head: string; body: string } {
   const end = response.indexOf('\r\n\r\n');
   return { head: response.slice(0, end), body: response.slice(end + 4) };
@@ -32,12 +36,12 @@ test('what others wrote cannot become markup', () => {
 });
 
 test('what others wrote cannot break out of JSON or into the head', () => {
-  const { head, body } = split(renderPage(podPage(route), json));
+  const { head } = split(renderPage(podPage(route), json));
   expect(head).not.toContain('Set-Cookie');
-  expect(JSON.parse(body)).toEqual({
+  expect(JSON.parse(bodyOf(renderPage(podPage(route), json)))).toEqual({
     code: 'EDGE_POD_FAILED',
     status: 'error',
-    message: `</p><script>alert("1")</script>'&??Set-Cookie: a=b??`,
+    message: hostile,
   });
 });
 
@@ -62,13 +66,22 @@ describe('every page', () => {
       for (const options of [json, html]) {
         const { head, body } = split(renderPage(page, options));
         expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${status} [A-Z][\\w -]+\r\n`));
-        expect(head).toContain(`Content-Length: ${Buffer.byteLength(body)}\r\n`);
+        expect(head).toContain(`Content-Length: ${body.length}\r\n`);
+        expect(body.length).toBeLessThan(4096);
         expect(head).toContain('Cache-Control: no-store');
         expect(body).toContain(code);
         expect(renderPage(page, { ...options, head: true })).toBe(`${head}\r\n\r\n`);
       }
     },
   );
+});
+
+test('text of any language is shown as it was written', () => {
+  const page = podPage({ ...route, message: 'Läuft gleich — 準備中' });
+  expect(bodyOf(renderPage(page, html))).toContain('<p>Läuft gleich — 準備中</p>');
+  expect(JSON.parse(bodyOf(renderPage(page, json)))).toMatchObject({
+    message: 'Läuft gleich — 準備中',
+  });
 });
 
 test('a page that passes says when to come back, to browsers too', () => {

@@ -1,4 +1,5 @@
 import type { Route, RouteState } from '#contracts/route.ts';
+import { htmlOf } from './html.ts';
 
 /** An answer of the gateway itself, for a person or a program. Codes are stable and never reused. */
 export interface Page {
@@ -161,7 +162,10 @@ const reasons: Readonly<Record<number, string>> = {
   505: 'HTTP Version Not Supported',
 };
 
-/** The whole HTTP/1.1 response; without a body for HEAD. */
+/**
+ * The whole HTTP/1.1 response, a character for each byte (latin1), without a body for HEAD. Its text
+ * is in UTF-8.
+ */
 export function renderPage(
   page: Page,
   options: { readonly html: boolean; readonly head: boolean; readonly keepAlive: boolean },
@@ -169,7 +173,8 @@ export function renderPage(
   const connection = `Connection: ${options.keepAlive ? 'keep-alive' : 'close'}\r\n\r\n`;
   const start = `HTTP/1.1 ${page.status} ${reasons[page.status] ?? ''}\r\n${page.fields ?? ''}`;
   if (page.status === 204) return `${start}${connection}`;
-  const body = options.html ? htmlOf(page) : jsonOf(page);
+  const text = options.html ? htmlOf(page) : jsonOf(page);
+  const body = Buffer.from(text, 'utf8').toString('latin1');
   const type = options.html ? 'text/html; charset=utf-8' : 'application/json';
   const extra =
     (page.retryAfter === undefined ? '' : `Retry-After: ${page.retryAfter}\r\n`) +
@@ -184,31 +189,5 @@ export function renderPage(
   );
 }
 
-// Bodies are kept to ASCII, so that their length in characters is that in bytes.
-const ascii = (text: string): string => text.replace(/[^\u0020-\u007e]/g, '?');
-
 const jsonOf = ({ message, code }: Page): string =>
-  `${JSON.stringify({ message: ascii(message), code, status: 'error' })}\n`;
-
-const escaped = (text: string): string =>
-  ascii(text).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
-
-function htmlOf({ title, message, code, retryAfter }: Page): string {
-  const refresh =
-    retryAfter === undefined ? '' : `<meta http-equiv="refresh" content="${retryAfter}">`;
-  const waiting = retryAfter === undefined ? '' : '<p class="quiet">This page reloads itself.</p>';
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8">${refresh}
-<meta name="viewport" content="width=device-width"><title>${escaped(title)}</title>
-<style>
-body{margin:0;min-height:100vh;display:grid;place-items:center;background:#f6f7f9;color:#1c2530;
-font:16px/1.5 system-ui,sans-serif}
-main{max-width:34rem;margin:1rem;padding:2rem 2.5rem;background:#fff;border-radius:12px;
-box-shadow:0 1px 3px #0002}
-h1{margin:0 0 .5rem;font-size:1.4rem}.quiet{color:#6b7785;font-size:.85rem}
-@media(prefers-color-scheme:dark){body{background:#14181d;color:#dfe5ec}main{background:#1d232a}}
-</style></head>
-<body><main><h1>${escaped(title)}</h1><p>${escaped(message)}</p>${waiting}
-<p class="quiet">Podgate &middot; ${code}</p></main></body></html>
-`;
-}
+  `${JSON.stringify({ message, code, status: 'error' })}\n`;
