@@ -5,6 +5,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import tls from 'node:tls';
+import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Policy } from '#contracts/policy.ts';
 import type { Address, Route } from '#contracts/route.ts';
@@ -698,4 +699,43 @@ test('Bolt over WebSocket: a ready tcp pod hears the browser itself', async () =
     socket.write('both ways');
     expect((await next(socket)).toString()).toBe('both ways');
   }
+});
+
+describe('damaged beginnings', () => {
+  test('end the connection or wait for more, and hurt nobody else', async () => {
+    const { upstream, got } = await listener();
+    route('own', { policy: { passthrough: true }, upstream });
+    route('db', { protocol: 'postgres', upstream });
+    const hello = await helloOf('own');
+    const beginnings = [hello, await helloOf('db', ['postgresql']), sslRequest, gssRequest];
+    beginnings.push(cancel('00001234deadbeef'), startup, Buffer.from('GET / HTTP/1.1\r\n\r\n'));
+    const damaged = fc
+      .tuple(
+        fc.constantFrom(...beginnings),
+        fc.array(fc.tuple(fc.nat(), fc.nat({ max: 255 })), { minLength: 1, maxLength: 4 }),
+        fc.uint8Array({ maxLength: 30 }),
+      )
+      .map(([beginning, changes, more]) => {
+        const bytes = Buffer.concat([beginning, more]);
+        for (const [at, byte] of changes) bytes[at % bytes.length] = byte;
+        return bytes;
+      });
+    await fc.assert(
+      fc.asyncProperty(damaged, fc.nat(), async (bytes, cut) => {
+        const socket = await dial();
+        const before = got.length;
+        socket.write(bytes.subarray(0, cut % bytes.length));
+        setImmediate(() => socket.end(bytes.subarray(cut % bytes.length)));
+        await rest(socket);
+        // What reaches a pod in passing is what came, and as a whole.
+        const passed = got.slice(before).filter((seen) => !seen.equals(sslRequest));
+        for (const seen of passed) expect(seen.equals(bytes)).toBe(true);
+      }),
+      { numRuns: 300 },
+    );
+    const client = await dial();
+    client.end(hello);
+    await rest(client);
+    expect(got.at(-1)).toEqual(hello);
+  }, 30_000);
 });
