@@ -19,6 +19,10 @@ function installed(wanted, lock) {
   return hash === lock && (kind === 'all' || kind === wanted);
 }
 
+/** A minimal Debian has no libatomic1, which the Node of the npm package needs to be loaded. */
+const notLoaded = 127;
+const notLoadedHint = 'Node 26 cannot be loaded here. On Debian: apt-get install libatomic1\n';
+
 function install(wanted) {
   const lock = createHash('sha256')
     .update(readFileSync(join(root, 'package-lock.json')))
@@ -33,9 +37,8 @@ function install(wanted) {
   if (wanted === 'production') argv.push('--omit=dev');
   const done = spawnSync(command, argv, { cwd: root, stdio: ['ignore', 2, 2] });
   if (done.status !== 0) {
-    process.stderr.write(
-      'npm install failed: see the lines above. Is the npm registry reachable?\n',
-    );
+    const hint = done.status === notLoaded ? notLoadedHint : 'Is the npm registry reachable?\n';
+    process.stderr.write(`npm install failed: see the lines above. ${hint}`);
     process.exit(1);
   }
   writeFileSync(stamp, `${lock} ${wanted}\n`);
@@ -55,4 +58,7 @@ const child = spawn(
 );
 // Ctrl-C reaches the whole process group anyway; a supervisor's signal reaches only this process.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
-child.on('exit', (code, signal) => process.exit(signal ? 1 : (code ?? 1)));
+child.on('exit', (code, signal) => {
+  if (code === notLoaded) process.stderr.write(notLoadedHint);
+  process.exit(signal ? 1 : (code ?? 1));
+});
