@@ -23,6 +23,7 @@ export const limits = {
   headMs: 10_000,
   keepAliveMs: 65_000, // longer than the 60 s of load balancers in front, so that they close first
   bodyIdleMs: 60_000,
+  bodyBytesPerIdleMin: 30 * 1024, // of a request in that time: 512 B/s, a tenth of an old modem
   responseHeadMs: 300_000, // long polls; beyond it the pod is taken for stuck
   responseIdleMs: 3_600_000, // server-sent events may be silent for long
   pipelinedBytesMax: 64 * 1024, // what may wait behind the request under way

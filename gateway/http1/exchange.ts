@@ -1,5 +1,6 @@
 import type { Page } from '../pages/pages.ts';
 import { noAnswerPage, pages } from '../pages/pages.ts';
+import { UploadPace } from '../upload-pace.ts';
 import type { ContentSink, Exchange, ExchangeClient, Outgoing } from '../upstream/exchange.ts';
 import type { Upstream, UpstreamUser } from '../upstream/pool.ts';
 import { BodyMeter } from './body.ts';
@@ -18,6 +19,7 @@ export class Http1Exchange implements Exchange, UpstreamUser {
   readonly #client: ExchangeClient;
   readonly #answered: HeadBuffer;
   readonly #responseBody: BodyMeter;
+  readonly #pace: UploadPace;
   #outgoing: Outgoing | undefined;
   #sentHead = '';
   #upstream: Upstream | undefined;
@@ -32,19 +34,26 @@ export class Http1Exchange implements Exchange, UpstreamUser {
     this.#client = client;
     this.#answered = new HeadBuffer(context.limits);
     this.#responseBody = new BodyMeter(context.limits);
+    this.#pace = new UploadPace(context.limits);
   }
 
   begin(outgoing: Outgoing): void {
     this.#outgoing = outgoing;
     this.#sentHead = forwardedHead(outgoing, this.#context.forwardedHeader);
     this.#informational = 0;
+    this.#pace.begin(outgoing.request.grpc, this.#context.deadlines.nowMs);
     this.#send(outgoing, false);
     this.#waitForResponse();
   }
 
   /** Bytes of the request's body as the client framed them, already judged. */
   sendFramed(bytes: Buffer): void {
-    if (this.#upstream && !this.#upstream.socket.write(bytes)) this.#client.pauseRequest();
+    const { nowMs } = this.#context.deadlines;
+    this.#pace.took(bytes.length, nowMs);
+    if (this.#upstream && !this.#upstream.socket.write(bytes)) {
+      this.#client.pauseRequest();
+      this.#pace.restart(nowMs);
+    }
     if (!this.#response) this.#waitForResponse();
   }
 
@@ -88,6 +97,8 @@ export class Http1Exchange implements Exchange, UpstreamUser {
 
   upstreamDrain(): void {
     this.#client.resumeRequest();
+    this.#pace.restart(this.#context.deadlines.nowMs);
+    if (!this.#response) this.#waitForResponse();
   }
 
   upstreamGone(error: Error | undefined): void {
@@ -114,8 +125,9 @@ export class Http1Exchange implements Exchange, UpstreamUser {
 
   #waitForResponse(): void {
     const { deadlines, limits } = this.#context;
-    const waitMs = this.#client.requestDone ? limits.responseHeadMs : limits.bodyIdleMs;
-    this.#client.deadlineMs = deadlines.nowMs + waitMs;
+    this.#client.deadlineMs = this.#client.requestDone
+      ? deadlines.nowMs + limits.responseHeadMs
+      : this.#pace.deadlineMs;
   }
 
   #responseHead(text: string): void {

@@ -5,6 +5,7 @@ import { forwardedFields, mayRetry } from '../http1/forward.ts';
 import { parseResponseHead } from '../http1/response-head.ts';
 import { fieldsOf, linesOf } from '../http2/fields.ts';
 import { noAnswerPage, pages } from '../pages/pages.ts';
+import { UploadPace } from '../upload-pace.ts';
 import type { ContentSink, Exchange, ExchangeClient, Outgoing } from './exchange.ts';
 import type { H2cSession } from './h2c-sessions.ts';
 
@@ -12,6 +13,7 @@ import type { H2cSession } from './h2c-sessions.ts';
 export class H2cExchange implements Exchange {
   readonly #context: Http1Context;
   readonly #client: ExchangeClient;
+  readonly #pace: UploadPace;
   #outgoing: Outgoing | undefined;
   #session: H2cSession | undefined;
   #stream: ClientHttp2Stream | undefined;
@@ -24,6 +26,7 @@ export class H2cExchange implements Exchange {
   constructor(context: Http1Context, client: ExchangeClient) {
     this.#context = context;
     this.#client = client;
+    this.#pace = new UploadPace(context.limits);
   }
 
   begin(outgoing: Outgoing): void {
@@ -32,12 +35,18 @@ export class H2cExchange implements Exchange {
       this.#client.failed(pages.refused(501, 'a pod that speaks h2c gets no WebSocket'));
       return;
     }
+    this.#pace.begin(outgoing.request.grpc, this.#context.deadlines.nowMs);
     this.#send(outgoing, false);
     this.#waitForResponse();
   }
 
   sendContent(bytes: Buffer): void {
-    if (this.#stream?.write(bytes) === false) this.#client.pauseRequest();
+    const { nowMs } = this.#context.deadlines;
+    this.#pace.took(bytes.length, nowMs);
+    if (this.#stream?.write(bytes) === false) {
+      this.#client.pauseRequest();
+      this.#pace.restart(nowMs);
+    }
     if (!this.#answered) this.#waitForResponse();
   }
 
@@ -84,7 +93,7 @@ export class H2cExchange implements Exchange {
       if (this.#stream === stream) this.#responseTrailers = linesOf(raw) ?? '';
     });
     stream.on('drain', () => {
-      if (this.#stream === stream) this.#client.resumeRequest();
+      if (this.#stream === stream) this.#drained();
     });
     stream.on('wantTrailers', () => stream.sendTrailers(trailersOf(this.#requestTrailers)));
     stream.on('end', () => this.#ended(stream));
@@ -148,10 +157,17 @@ export class H2cExchange implements Exchange {
     else this.#client.failed(noAnswerPage(this.#session?.unreached));
   }
 
+  #drained(): void {
+    this.#client.resumeRequest();
+    this.#pace.restart(this.#context.deadlines.nowMs);
+    if (!this.#answered) this.#waitForResponse();
+  }
+
   #waitForResponse(): void {
     const { deadlines, limits } = this.#context;
-    const waitMs = this.#client.requestDone ? limits.responseHeadMs : limits.bodyIdleMs;
-    this.#client.deadlineMs = deadlines.nowMs + waitMs;
+    this.#client.deadlineMs = this.#client.requestDone
+      ? deadlines.nowMs + limits.responseHeadMs
+      : this.#pace.deadlineMs;
   }
 
   #waitForMore(flowing: boolean): void {
