@@ -11,6 +11,12 @@ export const limits = {
   handshakeMs: 10_000, // two more flights over a slow mobile link
   connectionsPerWorkerMax: 20_000, // about 70 KB each: 1.4 GB
 
+  /** One client's connections, per worker; beyond them they are reset before TLS. */
+  addressConnectionsMax: 10_000, // half of a worker's; carriers and campuses have thousands of users behind one address
+  addressBurst: 2_000, // an office that comes back after its network was down
+  addressConnectionsPerSecond: 200, // a sixth of the handshakes that a core can do
+  addressesRememberedMax: 50_000, // of those with nothing open; about 150 bytes each
+
   /** HTTP/1.1 heads. */
   headBytesMax: 32 * 1024, // as large cookies and tokens make them; larger ones are attacks
   headersMax: 128,

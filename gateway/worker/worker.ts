@@ -6,6 +6,7 @@ import type { Random } from '#contracts/random.ts';
 import type { Route } from '#contracts/route.ts';
 import type { AcceptContext } from '../accept.ts';
 import { Accepting } from '../accept.ts';
+import { AddressLimits } from '../address-limits.ts';
 import { Deadlines } from '../deadlines.ts';
 import { Http1Connection } from '../http1/connection.ts';
 import { Http2Connection } from '../http2/connection.ts';
@@ -56,6 +57,7 @@ export class Worker {
   readonly #deadlines: Deadlines;
   readonly #http1: Http1Context;
   readonly #accept: AcceptContext;
+  readonly #addresses: AddressLimits;
   readonly #cancels: Cancels;
   readonly #sockets = new Set<net.Socket>();
   readonly #connections = new Set<Http1Connection | Http2Connection>();
@@ -68,6 +70,7 @@ export class Worker {
     this.#terms = terms;
     this.#table = new RouteTable([apiRoute(terms)], podsDomain(terms.domain));
     this.#deadlines = new Deadlines(clock);
+    this.#addresses = new AddressLimits(limits, this.#deadlines, terms.trustedProxies);
     this.#contexts = new Contexts({ clock, limits }, terms.ticketMaster, {
       wanted: (host) => ports.send({ kind: 'certificate-wanted', host }),
       unusable: (host, reason) => ports.send({ kind: 'certificate-unusable', host, reason }),
@@ -163,7 +166,14 @@ export class Worker {
         this.#sockets.delete(socket);
         if (this.#draining && this.#sockets.size === 0) this.#end();
       });
-      identify(socket, this.#terms, this.#accept, (address) => accepted(socket, address));
+      identify(socket, this.#terms, this.#accept, (address) => {
+        if (!this.#addresses.opened(address)) {
+          socket.resetAndDestroy();
+          return;
+        }
+        socket.on('close', () => this.#addresses.closed(address));
+        accepted(socket, address);
+      });
     });
     // Beyond it a connection is closed at once, before it costs a handshake.
     server.maxConnections = limits.connectionsPerWorkerMax;
