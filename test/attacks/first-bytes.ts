@@ -22,6 +22,11 @@ const silent = (hex: string): Step => ({
   back: nothing,
   ends: true,
 });
+const unreadable = (send: string): Step => ({
+  send: Buffer.from(send, 'hex'),
+  back: alerts.decodeError,
+  ends: true,
+});
 const ssl: Step = { send: Buffer.from('0000000804d2162f', 'hex'), back: Buffer.from('S') };
 const gss: Step = { send: Buffer.from('0000000804d21630', 'hex'), back: Buffer.from('N') };
 
@@ -65,8 +70,8 @@ export async function beginnings(): Promise<readonly (readonly [string, readonly
     ],
     ['HTTP', [{ send: http, back: Buffer.from(page), ends: true }]],
     ['noise', [silent('fe01020380ff00ff1603010200')]],
-    ['noise that begins like TLS', [silent('16fe010200010001fc0303')]],
-    ['another message in a TLS record', [silent('160301000502000001aa')]],
+    ['noise that begins like TLS', [unreadable('16fe010200010001fc0303')]],
+    ['another message in a TLS record', [unreadable('160301000502000001aa')]],
   ];
 }
 
