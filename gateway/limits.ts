@@ -50,6 +50,7 @@ export const limits = {
   h2ControlFramesBurst: 100, // PING and SETTINGS, which cost us an answer each
   h2ControlFramesPerSecond: 10,
   h2cSessionMegabytesMax: 256, // all clients of a pod share the connection
+  h2cTriesMax: 4, // of a request that the pod says it has not begun, as on GOAWAY
   h2cIdleMs: 60_000, // what load balancers keep
 
   /** Compression. */

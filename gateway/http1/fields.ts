@@ -49,6 +49,7 @@ export function parseLength(value: string): number | undefined {
 /** Fields about one connection only (RFC 9110, 7.6.1). */
 export const hopByHop = new Set([
   'connection',
+  'http2-settings',
   'keep-alive',
   'proxy-connection',
   'proxy-authenticate',

@@ -28,6 +28,8 @@ export class Http2Connection implements Mortal {
     const session = performServerHandshake(socket, {
       maxSessionMemory: limits.h2SessionMegabytesMax,
       maxHeaderListPairs: limits.headersMax,
+      // Pods say things twice; passing that on harms nobody, and throwing at it would.
+      strictSingleValueFields: false,
       streamResetBurst: limits.h2ResetsBurst,
       streamResetRate: limits.h2ResetsPerSecond,
       settings: {

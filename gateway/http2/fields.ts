@@ -13,6 +13,7 @@ export function fieldsOf(lines: string): string[] {
 /** The fields that no HTTP/2 message may have (RFC 9113, 8.2.2). */
 export const connectionSpecific: ReadonlySet<string> = new Set([
   'connection',
+  'http2-settings',
   'keep-alive',
   'proxy-connection',
   'transfer-encoding',

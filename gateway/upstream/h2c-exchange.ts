@@ -21,7 +21,8 @@ export class H2cExchange implements Exchange {
   #requestTrailers = '';
   #responseTrailers = '';
   #answered = false;
-  #mayRetry = false;
+  #tries = 0;
+  #reused = false;
 
   constructor(context: Http1Context, client: ExchangeClient) {
     this.#context = context;
@@ -36,7 +37,8 @@ export class H2cExchange implements Exchange {
       return;
     }
     this.#pace.begin(outgoing.request.grpc, this.#context.deadlines.nowMs);
-    this.#send(outgoing, false);
+    this.#tries = 0;
+    this.#send(outgoing);
     this.#waitForResponse();
   }
 
@@ -68,22 +70,20 @@ export class H2cExchange implements Exchange {
     stream?.close(constants.NGHTTP2_CANCEL);
   }
 
-  #send(outgoing: Outgoing, again: boolean): void {
+  #send(outgoing: Outgoing): void {
     const { request, route, upstream } = outgoing;
     this.#sink = undefined;
     this.#answered = false;
-    this.#mayRetry = false;
+    this.#tries += 1;
     this.#requestTrailers = '';
     this.#responseTrailers = '';
     const session = this.#context.h2cSessions.take(route, upstream);
     this.#session = session;
     const bodiless = request.framing === 'none';
-    // A connection that stood before may have ended under the request; a new one is just refused.
-    this.#mayRetry = !again && bodiless && session.connected;
-    const stream = session.request(
-      requestHeaders(outgoing, this.#context.forwardedHeader),
-      bodiless,
-    );
+    // A connection that stood before may have ended under the request; a new one did not.
+    this.#reused = session.connected;
+    const headers = requestHeaders(outgoing, this.#context.forwardedHeader);
+    const stream = session.request(headers, bodiless);
     this.#stream = stream;
     stream.on('error', () => undefined);
     stream.on('headers', (_headers, _flags, raw) => this.#informational(stream, raw));
@@ -148,12 +148,10 @@ export class H2cExchange implements Exchange {
     const outgoing = this.#outgoing;
     if (this.#stream !== stream || !outgoing) return;
     this.#stream = undefined;
-    const refused = stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
     if (this.#answered) {
       this.#sink = undefined;
       this.#client.cut();
-    } else if (this.#mayRetry && (refused || mayRetry(outgoing.request)))
-      this.#send(outgoing, true);
+    } else if (this.#mayRetry(outgoing, stream)) this.#send(outgoing);
     else this.#client.failed(noAnswerPage(this.#session?.unreached));
   }
 
@@ -161,6 +159,14 @@ export class H2cExchange implements Exchange {
     this.#client.resumeRequest();
     this.#pace.restart(this.#context.deadlines.nowMs);
     if (!this.#answered) this.#waitForResponse();
+  }
+
+  /** What the pod did not begin (RFC 9113, 8.7) goes again; what it may have begun, if that is harmless. */
+  #mayRetry({ request }: Outgoing, stream: ClientHttp2Stream): boolean {
+    if (request.framing !== 'none') return false;
+    const refused = stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
+    if (refused) return this.#tries < this.#context.limits.h2cTriesMax;
+    return this.#tries === 1 && this.#reused && mayRetry(request);
   }
 
   #waitForResponse(): void {

@@ -6,6 +6,10 @@ import type { Limits } from '../limits.ts';
 import type { Unreached } from '../pages/pages.ts';
 import { podConnectionKey } from './pool.ts';
 
+// Known to node:http2 but not to its declarations. Clients say things twice; passing that on harms
+// nobody, and throwing at it would.
+const lenient: object = { strictSingleValueFields: false };
+
 /** A connection to a pod in HTTP/2; many requests share it. */
 export class H2cSession implements Mortal {
   deadlineMs: number;
@@ -24,6 +28,7 @@ export class H2cSession implements Mortal {
       createConnection: () =>
         net.connect({ host: address.host, port: address.port, noDelay: true, keepAlive: true }),
       maxSessionMemory: limits.h2cSessionMegabytesMax,
+      ...lenient,
       settings: { enablePush: false, initialWindowSize: limits.h2StreamWindowBytes },
     });
     this.session.on('error', () => undefined);
@@ -44,6 +49,11 @@ export class H2cSession implements Mortal {
       this.#rest();
     });
     return stream;
+  }
+
+  /** Takes another request. */
+  get usable(): boolean {
+    return !this.session.closed && !this.session.destroyed;
   }
 
   get connected(): boolean {
@@ -81,7 +91,7 @@ export class H2cSessions {
   take(route: Route, address: Address): H2cSession {
     const key = podConnectionKey(route, address);
     const known = this.#sessions.get(key);
-    if (known && !known.session.closed && !known.session.destroyed) return known;
+    if (known?.usable) return known;
     const made = new H2cSession(address, { deadlines: this.#deadlines, limits: this.#limits });
     this.#sessions.set(key, made);
     const forget = (): void => {
