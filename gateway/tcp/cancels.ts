@@ -1,5 +1,6 @@
 import type net from 'node:net';
 import type { Address } from '#contracts/route.ts';
+import { clientOf } from '../address-limits.ts';
 import type { CancelAnswer, CancelQuestion, FromWorker } from '../messages.ts';
 import type { TcpContext } from './connect.ts';
 import { connectPod } from './connect.ts';
@@ -17,7 +18,7 @@ export class Cancels {
   readonly #send: (message: FromWorker) => void;
   readonly #waiting = new Map<number, (owner: Address | undefined) => void>();
   #questions = 0;
-  /** Of this second, by the address that asks. */
+  /** Of this second, by the client that asks. */
   readonly #asking = new Map<string, number>();
   #inSecond = 0;
   #second = 0;
@@ -83,11 +84,12 @@ export class Cancels {
       this.#inSecond = 0;
       this.#asking.clear();
     }
-    const asked = this.#asking.get(from) ?? 0;
+    const client = clientOf(from);
+    const asked = this.#asking.get(client) ?? 0;
     if (asked >= limits.cancelsPerSecondPerAddressMax) return false;
     if (this.#inSecond >= limits.cancelsPerSecondMax) return false;
     this.#inSecond += 1;
-    this.#asking.set(from, asked + 1);
+    this.#asking.set(client, asked + 1);
     return true;
   }
 }
