@@ -1,8 +1,10 @@
 /** The chunked coding (RFC 9112, 7.1) of content that came without it. */
 
-/** One chunk; `bytes` must not be empty, since an empty chunk is the last. */
+/** One chunk, or nothing for nothing: an empty chunk is the last. */
 export const chunk = (bytes: Buffer): Buffer =>
-  Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`, 'latin1'), bytes, crlf]);
+  bytes.length === 0
+    ? bytes
+    : Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`, 'latin1'), bytes, crlf]);
 
 const crlf = Buffer.from('\r\n', 'latin1');
 

@@ -555,11 +555,13 @@ describe('the end', () => {
   test('an idle connection is ended in order', async () => {
     await http1Pod((_request, response) => response.end());
     await get();
+    const goaway = once(client, 'goaway');
     const closed = once(client, 'close');
     for (let waited = 0; waited <= limits.keepAliveMs + 5_000; waited += 1_000) {
       await clock.advance(1_000);
       await turn();
     }
+    await goaway;
     await closed;
   });
 });

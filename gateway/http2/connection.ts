@@ -50,10 +50,10 @@ export class Http2Connection implements Mortal {
   }
 
   expire(): void {
-    this.#session.close();
     // A client that does not answer GOAWAY with an end gets one.
+    if (this.#session.closed) this.#session.destroy();
+    else this.#session.close();
     this.deadlineMs = this.#context.deadlines.nowMs + this.#context.limits.drainMs;
-    if (this.#session.closed && this.#streams === 0) this.#session.destroy();
   }
 
   /** Tells the client to go elsewhere; what is under way is finished. */
