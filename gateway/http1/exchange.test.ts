@@ -163,6 +163,49 @@ test('who expects 100-continue gets it from the pod, then sends the body', async
   await until(() => client.received.endsWith('thanks'));
 });
 
+test('who expects 100-continue gets it from nobody but the pod', async () => {
+  script = () => undefined;
+  const client = connect(request('PUT /', 'Content-Length: 3', 'Expect: 100-continue'));
+  await until(() => podSaw[0]?.includes('\r\nExpect: 100-continue\r\n'));
+  await clock.advance(limits.bodyIdleMs / 2);
+  expect(client.received).toBe('');
+});
+
+test('a pod may decline instead of 100-continue: then no connection goes on', async () => {
+  script = (socket, received) => {
+    const status = received.includes('/next') ? '200 OK' : '401 No';
+    if (whole(received)) socket.write(`HTTP/1.1 ${status}\r\nContent-Length: 0\r\n\r\n`);
+  };
+  const client = connect(request('PUT /', 'Content-Length: 3', 'Expect: 100-continue'));
+  await until(() => client.ended);
+  expect(client.received).toBe('HTTP/1.1 401 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+  const next = connect(request('GET /next'));
+  await until(() => next.received.includes(' 200 OK'));
+  expect(podSaw).toHaveLength(2);
+});
+
+test('pipelined requests are answered in order, whatever their framing and however slow the first', async () => {
+  let first: net.Socket | undefined;
+  script = (socket, received) => {
+    const target = /.*(\/\S*) HTTP/s.exec(received)?.[1] ?? '';
+    if (target === '/slow') first = socket;
+    else if (/(\r\n\r\n|abc)$/.test(received)) socket.write(ok(target));
+  };
+  const client = connect(
+    request('GET /slow') +
+      `${request('POST /length', 'Content-Length: 3')}abc` +
+      `${request('POST /chunks', 'Transfer-Encoding: chunked')}3\r\nabc\r\n0\r\n\r\n` +
+      request('GET /last'),
+  );
+  await until(() => first);
+  await clock.advance(5_000);
+  expect(podSaw).toHaveLength(1);
+  expect(podSaw[0]).not.toContain('/length');
+  first?.write(ok('/slow'));
+  await until(() => client.received.endsWith('/last'));
+  expect(client.received).toBe(ok('/slow') + ok('/length') + ok('/chunks') + ok('/last'));
+});
+
 test('a client that ends its side after the request still gets the answer', async () => {
   script = (socket, received) => whole(received) && setTimeout(() => socket.write(ok('late')), 30);
   const client = connect(request('GET /'));
@@ -195,6 +238,22 @@ describe('a kept connection that the pod closes under the next request', () => {
     await until(() => client.received.endsWith('by 0'));
     client.socket.write(request(`${method} /next`));
     await until(() => client.received.endsWith('by 1'));
+  });
+
+  test.each([
+    ['half a head', 'HTTP/1.1 20'],
+    ['an interim answer', 'HTTP/1.1 103 Early Hints\r\n\r\n'],
+  ])('costs GET a 502 when %s has come: the pod has got it', async (_name, answer) => {
+    script = (socket, received, connection) => {
+      if (connection === 0 && received.includes('/next')) socket.end(answer);
+      else if (whole(received)) socket.write(ok(`by ${connection}`));
+    };
+    const client = connect(request('GET /'));
+    await until(() => client.received.endsWith('by 0'));
+    client.socket.write(request('GET /next'));
+    await until(() => /HTTP\/1\.1 502 |by 1$/.test(client.received));
+    expect(client.received).toContain('HTTP/1.1 502 ');
+    expect(podSaw).toHaveLength(1);
   });
 
   test.each([
@@ -308,6 +367,22 @@ test('HTTP/1.0 is asked and answered in HTTP/1.0 terms', async () => {
   await until(() => client.ended);
   expect(client.received).toBe('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nold');
   expect(podSaw[0]).toMatch(/^GET \/ HTTP\/1\.0\r\n/);
+});
+
+test('chunks to an HTTP/1.0 client are a 502: it would take them for content', async () => {
+  script = (socket) =>
+    socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n');
+  const client = connect('GET / HTTP/1.0\r\nHost: a.test\r\n\r\n');
+  await until(() => client.ended);
+  expect(client.received).toMatch(/^HTTP\/1\.1 502 /);
+});
+
+test.each(['Upgrade: h2c\r\n', ''])('a 101 to a WebSocket with "%s" is a 502', async (line) => {
+  script = (socket) => socket.write(`HTTP/1.1 101 Switching Protocols\r\n${line}\r\nhello`);
+  const client = connect(request('GET /', 'Connection: Upgrade', 'Upgrade: websocket'));
+  await until(() => client.received !== '');
+  expect(client.received).toMatch(/^HTTP\/1\.1 502 /);
+  expect(client.received).not.toContain('hello');
 });
 
 test('bytes sent along with an upgrade and with its answer pass the tunnel', async () => {

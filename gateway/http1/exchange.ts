@@ -111,7 +111,7 @@ export class Http1Exchange implements Exchange, UpstreamUser {
       return;
     }
     // It may have closed while idle, before our request reached it.
-    const unanswered = this.#answered.length === 0;
+    const unanswered = this.#answered.length === 0 && this.#informational === 0;
     const outgoing = this.#outgoing;
     if (upstream?.reused && unanswered && outgoing && mayRetry(outgoing.request)) {
       this.#send(outgoing, true);

@@ -1,6 +1,6 @@
 import http2 from 'node:http2';
 import net from 'node:net';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { limits } from '../limits.ts';
 import { Edge } from '../../test/edge.ts';
 
@@ -138,6 +138,45 @@ test('a connection that died while idle is not the next request’s problem', as
   // Killed without a word at the moment of the next request.
   sessions[0]?.removeAllListeners('stream').on('stream', () => sessions[0]?.destroy());
   expect(await exchange(get(), /ok$|502/)).toMatch(/ok$/);
+});
+
+test('a connection that dies behind an interim answer costs a 502: the pod has got the request', async () => {
+  let streams = 0;
+  let session: http2.Http2Session | undefined;
+  await pod((stream) => {
+    streams += 1;
+    session = stream.session;
+    if (streams === 2) {
+      stream.additionalHeaders({ ':status': 103, link: 'x' });
+      return;
+    }
+    stream.respond({ ':status': 200, 'content-length': '2' });
+    stream.end('ok');
+  });
+  expect(await exchange(get(), /ok$/)).toMatch(/ok$/);
+  const socket = await edge.secure();
+  let received = '';
+  socket.on('data', (bytes: Buffer) => {
+    received += String(bytes);
+    if (received.startsWith('HTTP/1.1 103')) session?.destroy();
+  });
+  socket.write(get());
+  await vi.waitFor(() => expect(received).toMatch(/ok$|502/));
+  expect(received).toContain('HTTP/1.1 502 ');
+  expect(streams).toBe(2);
+});
+
+test('interim answers are passed on up to a number, then it is a 502', async () => {
+  await pod((stream) => {
+    for (let at = 0; at <= limits.informationalMax; at += 1) {
+      stream.additionalHeaders({ ':status': 103, link: String(at) });
+    }
+    stream.respond({ ':status': 200 });
+    stream.end('ok');
+  });
+  const answer = await exchange(get(), /ok|502/);
+  expect(answer.match(/HTTP\/1\.1 103/g)).toHaveLength(limits.informationalMax);
+  expect(answer).toContain('HTTP/1.1 502 ');
 });
 
 test('a pod that does not speak HTTP/2 is a 502', async () => {

@@ -23,6 +23,8 @@ export class H2cExchange implements Exchange {
   #answered = false;
   #tries = 0;
   #reused = false;
+  /** 1xx answers so far. */
+  #interim = 0;
 
   constructor(context: Http1Context, client: ExchangeClient) {
     this.#context = context;
@@ -38,6 +40,7 @@ export class H2cExchange implements Exchange {
     }
     this.#pace.begin(outgoing.request.grpc, this.#context.deadlines.nowMs);
     this.#tries = 0;
+    this.#interim = 0;
     this.#send(outgoing);
     this.#waitForResponse();
   }
@@ -102,8 +105,12 @@ export class H2cExchange implements Exchange {
 
   #informational(stream: ClientHttp2Stream, raw: readonly string[]): void {
     if (this.#stream !== stream) return;
+    this.#interim += 1;
     const head = responseHead(raw, this.#outgoing?.request.method ?? '', false);
-    if (head && head.status !== 101) this.#client.informational(head);
+    if (this.#interim > this.#context.limits.informationalMax) {
+      this.abandon();
+      this.#client.failed(pages.badGateway);
+    } else if (head && head.status !== 101) this.#client.informational(head);
   }
 
   #response(stream: ClientHttp2Stream, flags: number, raw: readonly string[]): void {
@@ -163,7 +170,8 @@ export class H2cExchange implements Exchange {
 
   /** What the pod did not begin (RFC 9113, 8.7) goes again; what it may have begun, if that is harmless. */
   #mayRetry({ request }: Outgoing, stream: ClientHttp2Stream): boolean {
-    if (request.framing !== 'none') return false;
+    // An interim answer tells that the pod has got the request.
+    if (request.framing !== 'none' || this.#interim > 0) return false;
     const refused = stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
     if (refused) return this.#tries < this.#context.limits.h2cTriesMax;
     return this.#tries === 1 && this.#reused && mayRetry(request);
