@@ -20,6 +20,8 @@ export default defineConfig({
           name: 'unit',
           include: ['**/*.test.ts'],
           exclude: ['node_modules/**', 'test/{integration,long,clients,suites}/**'],
+          // Hashing passwords is slow by design, and machines are shared.
+          testTimeout: 30_000,
         },
       },
       whole('integration', 1),

@@ -1,7 +1,7 @@
 import http from 'node:http';
 import http2 from 'node:http2';
 import type tls from 'node:tls';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { limits } from '../../gateway/limits.ts';
 import { Edge } from '../edge.ts';
 import type { Frame } from './http2-frames.ts';
@@ -10,9 +10,6 @@ import { fields, flags, frame, framesOf, preface, types, uint32 } from './http2-
 /** What HTTP/2 lets a client do at little cost to itself: each must end, and nobody else notice. */
 
 const { NGHTTP2_NO_ERROR, NGHTTP2_CANCEL } = http2.constants;
-
-// Floods take what a busy machine has left.
-vi.setConfig({ testTimeout: 30_000 });
 
 let edge: Edge;
 let requests: number;
