@@ -7,7 +7,8 @@ import { alerts } from './alerts.ts';
 import { ClientHelloReader } from './client-hello.ts';
 import type { Mortal } from './deadlines.ts';
 import type { Peer } from './http1/context.ts';
-import { pages, renderPage } from './pages/pages.ts';
+import { pages } from './pages/pages.ts';
+import { renderPage } from './pages/render.ts';
 import type { Routing } from './routing.ts';
 import type { TcpContext } from './tcp/connect.ts';
 import type { Cancels } from './tcp/cancels.ts';
@@ -89,9 +90,7 @@ export class Accepting implements Mortal {
     else if (first === 0) this.#postgresRequest();
     else if (httpLetters.test(String.fromCharCode(first))) {
       const page = pages.refused(400, 'this port speaks TLS: use https');
-      this.#refuse(
-        Buffer.from(renderPage(page, { html: false, head: false, keepAlive: false }), 'latin1'),
-      );
+      this.#refuse(renderPage(page, undefined, false));
     } else this.#raw.destroy();
   }
 

@@ -58,8 +58,9 @@ function decidePlain({ host, target }: Asked, routing: Routing): Decision {
 
 function decideFor(route: Route, asked: Asked, peer: Peer): Decision {
   const { policy, upstream } = route;
-  if (policy?.allow && !allowed(policy, clientOf(asked, peer))) {
-    return { kind: 'page', page: pages.notAllowed, route };
+  if (policy?.allow) {
+    const client = clientOf(asked, peer);
+    if (!allowed(policy, client)) return { kind: 'page', page: pages.notAllowed(client), route };
   }
   if (policy?.cors && asked.preflight) {
     const preflight = { origin: asked.origin, ...asked.preflight };

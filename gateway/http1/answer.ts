@@ -6,7 +6,7 @@ import { negotiate } from '../compression/negotiate.ts';
 import { originFields } from '../cors.ts';
 import { dressed } from '../dressing.ts';
 import type { Page } from '../pages/pages.ts';
-import { renderPage } from '../pages/pages.ts';
+import { renderPage } from '../pages/render.ts';
 import type { ContentSink } from '../upstream/exchange.ts';
 import { acceptFor, closeCodeOf, closeFrame } from '../websocket.ts';
 import { chunk, lastChunk } from './chunks.ts';
@@ -129,13 +129,11 @@ export class Http1Answer implements ContentSink {
       this.#socket.write(closeFrame(closeCodeOf(page), page.message));
       return;
     }
-    const html = request?.wantsHtml === true;
-    const head = request?.method === 'HEAD';
     const { cors } = policy ?? {};
     const granted = cors && request ? originFields(cors, request.origin) : '';
     const fields = `${this.#hsts}${granted}${page.fields ?? ''}`;
     const dressedPage = fields === '' ? page : { ...page, fields };
-    this.#socket.write(renderPage(dressedPage, { html, head, keepAlive }), 'latin1');
+    this.#socket.write(renderPage(dressedPage, request, keepAlive));
   }
 
   framed(bytes: Buffer): void {

@@ -3,7 +3,7 @@ import type { ResponseHead } from '../http1/response-head.ts';
 import { parseResponseHead } from '../http1/response-head.ts';
 import type { Page } from '../pages/pages.ts';
 import { grpcHead } from '../pages/grpc.ts';
-import { renderPage } from '../pages/pages.ts';
+import { renderPage } from '../pages/render.ts';
 
 const endOfHead = '\r\n\r\n';
 
@@ -14,12 +14,10 @@ export function pageAnswer(
 ): { readonly head: ResponseHead; readonly body: Buffer } {
   if (request?.grpc)
     return { head: { ...parsed(grpcHead(page), page), framing: 'none' }, body: Buffer.alloc(0) };
-  const html = request?.wantsHtml === true;
-  const method = request?.method ?? 'GET';
-  const text = renderPage(page, { html, head: method === 'HEAD', keepAlive: true });
-  const end = text.indexOf(endOfHead);
-  const head = parsed(text.slice(0, end), page, method);
-  return { head, body: Buffer.from(text.slice(end + endOfHead.length), 'latin1') };
+  const bytes = renderPage(page, request, true);
+  const end = bytes.indexOf(endOfHead);
+  const head = parsed(bytes.toString('latin1', 0, end), page, request?.method);
+  return { head, body: bytes.subarray(end + endOfHead.length) };
 }
 
 function parsed(text: string, { code }: Page, method = 'GET'): ResponseHead {

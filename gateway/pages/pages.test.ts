@@ -1,15 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import type { Route } from '#contracts/route.ts';
+import { styleSource } from './html.ts';
 import type { Page } from './pages.ts';
-import { pages, podPage, renderPage } from './pages.ts';
+import { noAnswerPage, pages, podPage } from './pages.ts';
+import { renderPage } from './render.ts';
 
 const hostile = `</p><script>alert("1")</script>'&\r\nSet-Cookie: a=b\u2028\u00e9`;
-const json = { html: false, head: false, keepAlive: true };
-const html = { ...json, html: true };
+const json = { method: 'GET', host: 'a.test', wantsHtml: false };
+const html = { ...json, wantsHtml: true };
 
-/** A character of a response is a byte, and its body is text in UTF-8. */
-const bodyOf = (response: string): string =>
-  Buffer.from(split(response).body, 'latin1').toString('utf8');
+const rendered = (page: Page, asker: typeof json | undefined, keepAlive = true): string =>
+  renderPage(page, asker, keepAlive).toString('utf8');
 
 function split(response: string): { head: string; body: string } {
   const end = response.indexOf('\r\n\r\n');
@@ -28,81 +29,101 @@ const route: Route = {
 };
 
 test('what others wrote cannot become markup', () => {
-  const { body } = split(renderPage(podPage(route), html));
+  const { body } = split(rendered(podPage(route), html));
   expect(body).not.toContain('<script');
   expect(body).toContain(
-    '&#60;/p&#62;&#60;script&#62;alert(&#34;1&#34;)&#60;/script&#62;&#39;&#38;',
+    '&#60;/p&#62;&#60;script&#62;alert(&#34;1&#34;)&#60;/script&#62;&#39;&#38;  Set',
   );
 });
 
 test('what others wrote cannot break out of JSON or into the head', () => {
-  const { head } = split(renderPage(podPage(route), json));
+  const { head, body } = split(rendered(podPage(route), json));
   expect(head).not.toContain('Set-Cookie');
-  expect(JSON.parse(bodyOf(renderPage(podPage(route), json)))).toEqual({
-    code: 'EDGE_POD_FAILED',
-    status: 'error',
-    message: hostile,
-  });
+  expect(JSON.parse(body)).toEqual({ code: 'EDGE_POD_FAILED', status: 'error', message: hostile });
 });
 
-describe('every page', () => {
-  const all: Page[] = [
-    pages.unknownHost('a.test'),
-    pages.misdirected,
-    pages.notHttp('postgres'),
-    ...[400, 405, 414, 431, 501, 505].map((status) => pages.refused(status, hostile)),
-    pages.moved('https://a.test/x'),
-    pages.badGateway,
-    pages.timeout,
-    pages.clientTimeout,
-    ...(['starting', 'stopping', 'stopped', 'failed', 'complete'] as const).map((state) =>
-      podPage({ ...route, state }),
-    ),
-  ];
+test.each([
+  ['HTML', html],
+  ['JSON', json],
+])('text beyond ASCII is told as it is, in %s', (_name, asker) => {
+  const message = 'Der Pod läuft nicht: 停止 – später 🚀';
+  const response = renderPage(podPage({ ...route, message }), asker, true);
+  const { head, body } = split(response.toString('utf8'));
+  expect(body).toContain(message);
+  expect(head).toContain(`Content-Length: ${response.length - Buffer.byteLength(head) - 4}\r\n`);
+});
 
+const all: Page[] = [
+  pages.unknownHost('a.test'),
+  pages.misdirected,
+  pages.notAllowed('192.0.2.7'),
+  pages.notHttp('postgres'),
+  ...[400, 405, 414, 431, 501, 505].map((status) => pages.refused(status, hostile)),
+  pages.moved('https://a.test/x'),
+  pages.unknownChallenge,
+  noAnswerPage('refused'),
+  noAnswerPage('timed out'),
+  noAnswerPage(undefined),
+  pages.badGateway,
+  pages.timeout,
+  pages.clientTimeout,
+  ...(['starting', 'stopping', 'stopped', 'failed', 'complete'] as const).map((state) =>
+    podPage({ ...route, state }),
+  ),
+];
+
+describe('every page', () => {
   test.each(all.map((page) => [page.status, page.code, page] as const))(
     '%i %s has a reason, the right length, and no body for HEAD',
     (status, code, page) => {
-      for (const options of [json, html]) {
-        const { head, body } = split(renderPage(page, options));
+      for (const asker of [json, html]) {
+        const { head, body } = split(rendered(page, asker));
         expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${status} [A-Z][\\w -]+\r\n`));
-        expect(head).toContain(`Content-Length: ${body.length}\r\n`);
-        expect(body.length).toBeLessThan(4096);
+        expect(head).toContain(`Content-Length: ${Buffer.byteLength(body)}\r\n`);
         expect(head).toContain('Cache-Control: no-store');
         expect(body).toContain(code);
-        expect(renderPage(page, { ...options, head: true })).toBe(`${head}\r\n\r\n`);
       }
+      const { head, body } = split(rendered(page, { ...json, method: 'HEAD' }));
+      expect([head, body]).toEqual([split(rendered(page, json)).head, '']);
     },
   );
-});
 
-test('text of any language is shown as it was written', () => {
-  const page = podPage({ ...route, message: 'Läuft gleich — 準備中' });
-  expect(bodyOf(renderPage(page, html))).toContain('<p>Läuft gleich — 準備中</p>');
-  expect(JSON.parse(bodyOf(renderPage(page, json)))).toMatchObject({
-    message: 'Läuft gleich — 準備中',
+  test('is small and needs nothing from anywhere', () => {
+    for (const page of all) {
+      const { head, body } = split(rendered(page, html));
+      expect(Buffer.byteLength(body)).toBeLessThan(4096);
+      expect(body).not.toMatch(/https?:(?!\/\/a\.test)|src=|url\(|@import/);
+      expect(head).toContain(
+        `\r\nContent-Security-Policy: default-src 'none'; style-src ${styleSource}\r\n`,
+      );
+    }
   });
 });
 
-test('a page that passes says when to come back, to browsers too', () => {
+test('a page that passes says when to come back; browsers do by themselves, if that is safe', () => {
   const starting = podPage({ ...route, state: 'starting', message: '' });
-  expect(renderPage(starting, html)).toContain('\r\nRetry-After: 1\r\n');
-  expect(renderPage(starting, html)).toContain('http-equiv="refresh" content="1"');
-  expect(renderPage(podPage(route), html)).not.toMatch(/retry-after|refresh/i);
+  expect(rendered(starting, html)).toContain('\r\nRetry-After: 2\r\n');
+  expect(rendered(starting, html)).toContain('http-equiv="refresh" content="2"');
+  const posted = rendered(starting, { ...html, method: 'POST' });
+  expect(posted).toContain('\r\nRetry-After: 2\r\n');
+  expect(posted).not.toContain('refresh');
+  expect(rendered(podPage(route), html)).not.toMatch(/retry-after|refresh|by itself/i);
+});
+
+test('a request that cannot be read gets JSON', () => {
+  expect(rendered(pages.refused(400, 'x'), undefined, false)).toMatch(/\r\n\r\n\{"message"/);
 });
 
 test('a browser at a database learns which client to use', () => {
-  expect(renderPage(pages.notHttp('postgres'), html)).toMatch(/psql .*sslmode=verify-full/);
-  expect(renderPage(pages.notHttp('tcp'), json)).toContain('tcp over TLS');
+  expect(rendered(pages.notHttp('postgres'), html)).toMatch(/psql .*sslmode=verify-full/);
+  expect(rendered(pages.notHttp('tcp'), json)).toContain('tcp over TLS');
 });
 
 test('405 names what is allowed, 308 where to go, and the end of a connection is told', () => {
-  expect(renderPage(pages.refused(405, 'x'), json)).toMatch(/\r\nAllow: GET, /);
-  expect(renderPage(pages.moved('https://a.test/x'), json)).toContain(
+  expect(rendered(pages.refused(405, 'x'), json)).toMatch(/\r\nAllow: GET, /);
+  expect(rendered(pages.moved('https://a.test/x'), json)).toContain(
     '\r\nLocation: https://a.test/x\r\n',
   );
-  expect(renderPage(pages.timeout, json)).toContain('\r\nConnection: keep-alive\r\n');
-  expect(renderPage(pages.timeout, { ...json, keepAlive: false })).toContain(
-    '\r\nConnection: close\r\n',
-  );
+  expect(rendered(pages.timeout, json)).toContain('\r\nConnection: keep-alive\r\n');
+  expect(rendered(pages.timeout, json, false)).toContain('\r\nConnection: close\r\n');
 });

@@ -4,7 +4,8 @@ import { HeadBuffer } from '../http1/head-buffer.ts';
 import { parseRequestHead } from '../http1/request-head.ts';
 import type { Limits } from '../limits.ts';
 import type { Page } from '../pages/pages.ts';
-import { pages, renderPage } from '../pages/pages.ts';
+import { pages } from '../pages/pages.ts';
+import { renderPage } from '../pages/render.ts';
 import type { TcpContext } from './connect.ts';
 import type { PostgresRefusal } from './postgres.ts';
 import { errorResponse } from './postgres.ts';
@@ -38,22 +39,20 @@ export function refuseTcp(socket: net.Socket, context: TcpContext, page: Page): 
     if (!httpRequest.test(first)) return nothing;
     received.push(bytes);
     const head = received.head();
-    return head === undefined ? undefined : Buffer.from(pageFor(head, page, limits), 'latin1');
+    return head === undefined ? undefined : pageFor(head, page, limits);
   });
 }
 
 const httpStartBytes = 24;
 const nothing = Buffer.alloc(0);
 
-function pageFor(text: string | null, page: Page, limits: Limits): string {
+function pageFor(text: string | null, page: Page, limits: Limits): Buffer {
   const request =
     text === null ? new Refusal(431, 'the head is too large') : parseRequestHead(text, limits);
   if (request instanceof Refusal) {
-    const refused = pages.refused(request.status, request.reason);
-    return renderPage(refused, { html: false, head: false, keepAlive: false });
+    return renderPage(pages.refused(request.status, request.reason), undefined, false);
   }
-  const { wantsHtml: html, method } = request;
-  return renderPage(page, { html, head: method === 'HEAD', keepAlive: false });
+  return renderPage(page, request, false);
 }
 
 /** Ends the connection with the answer to its first bytes, as soon as there is one. */

@@ -483,7 +483,7 @@ describe('http', () => {
     client.write(`GET / HTTP/1.1\r\nHost: site.${pods}\r\nConnection: close\r\n\r\n`);
     const answer = (await rest(client)).toString();
     expect(answer).toMatch(/^HTTP\/1\.1 503 /);
-    expect(answer).toMatch(/\r\nRetry-After: 1\r\n/);
+    expect(answer).toMatch(/\r\nRetry-After: 2\r\n/);
   });
 });
 

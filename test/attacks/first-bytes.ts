@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import net from 'node:net';
 import tls from 'node:tls';
 import { alerts } from '../../gateway/alerts.ts';
-import { pages, renderPage } from '../../gateway/pages/pages.ts';
+import { pages } from '../../gateway/pages/pages.ts';
+import { renderPage } from '../../gateway/pages/render.ts';
 import { errorResponse } from '../../gateway/tcp/postgres.ts';
 
 /** What a client sends in one go, and what comes of it. */
@@ -43,11 +44,8 @@ export async function beginnings(): Promise<readonly (readonly [string, readonly
   const [pass, end, database] = [await hello('p'), await hello('a'), await hello('db')];
   const stranger = await clientHello('a.evil.test');
   const clear = 'connections are encrypted here: use sslmode=require or stricter';
-  const page = renderPage(pages.refused(400, 'this port speaks TLS: use https'), {
-    html: false,
-    head: false,
-    keepAlive: false,
-  });
+  const refused = pages.refused(400, 'this port speaks TLS: use https');
+  const page = renderPage(refused, undefined, false);
   const http = Buffer.from('GET / HTTP/1.1\r\nHost: a.pods.example.test\r\n\r\n');
   const startup = Buffer.from('0000000900030000ff', 'hex');
   return [
@@ -68,7 +66,7 @@ export async function beginnings(): Promise<readonly (readonly [string, readonly
       'a Postgres session in the clear',
       [{ send: startup, back: errorResponse('08004', clear), ends: true }],
     ],
-    ['HTTP', [{ send: http, back: Buffer.from(page), ends: true }]],
+    ['HTTP', [{ send: http, back: page, ends: true }]],
     ['noise', [silent('fe01020380ff00ff1603010200')]],
     ['noise that begins like TLS', [unreadable('16fe010200010001fc0303')]],
     ['another message in a TLS record', [unreadable('160301000502000001aa')]],
