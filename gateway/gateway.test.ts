@@ -20,6 +20,7 @@ import { openSealer } from '#adapters/system/sealer.ts';
 import type { Gateway } from './gateway.ts';
 import { startGateway } from './gateway.ts';
 import { PortTaken } from './listeners.ts';
+import { servingTerms } from '../test/gateway-examples.ts';
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 const folder = mkdtempSync(join(tmpdir(), 'podgate-gateway-'));
@@ -32,17 +33,11 @@ let gateway: Gateway;
 
 const settings = {
   id: 'test',
-  domain: 'example.test',
+  ...servingTerms,
   httpsPort: 0,
   httpPort: 0,
-  publicHttpsPort: 443,
-  trustedProxies: [],
-  proxyProtocol: false,
-  forwardedHeader: false,
-  hstsSeconds: 0,
   workers: 2,
   dataDir: folder,
-  api: { host: '127.0.0.1', port: 1 },
 };
 const ports = { routes: bus, sealer, clock: systemClock, random: systemRandom, log: silent };
 const start = (

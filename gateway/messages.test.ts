@@ -2,17 +2,9 @@ import { expect, test } from 'vitest';
 import type { Route } from '#contracts/route.ts';
 import { routeMessages } from './messages.ts';
 import { RouteTable } from './route-table.ts';
+import { exampleRoute } from '../test/gateway-examples.ts';
 
-const routeOf = (host: string): Route => ({
-  host,
-  tenant: 'default',
-  pod: 'a',
-  network: 'default',
-  protocol: 'http',
-  state: 'ready',
-  message: '',
-  upstream: { host: '127.0.0.1', port: 1 },
-});
+const routeOf = (host: string): Route => exampleRoute({ host });
 const hosts = (count: number): string[] =>
   Array.from({ length: count }, (_, at) => `h${at}.pods.test`);
 

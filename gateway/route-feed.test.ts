@@ -1,17 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Route } from '#contracts/route.ts';
 import { changeFor } from './route-feed.ts';
+import { exampleRoute } from '../test/gateway-examples.ts';
 
-const routeOf = (host: string): Route => ({
-  host,
-  tenant: 'default',
-  pod: 'a',
-  network: 'default',
-  protocol: 'http',
-  state: 'ready',
-  message: '',
-  upstream: { host: '127.0.0.1', port: 1 },
-});
+const routeOf = (host: string): Route => exampleRoute({ host });
 const tableOf = (count: number): Map<string, Route> =>
   new Map(
     Array.from({ length: count }, (_, index) => [`h${index}.test`, routeOf(`h${index}.test`)]),

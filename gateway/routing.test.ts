@@ -4,18 +4,10 @@ import type { Route } from '#contracts/route.ts';
 import { RouteTable } from './route-table.ts';
 import type { Asked } from './routing.ts';
 import { decide } from './routing.ts';
+import { exampleRoute } from '../test/gateway-examples.ts';
 
 const domain = 'example.test';
-const base: Route = {
-  host: 'a.pods.example.test',
-  tenant: 'default',
-  pod: 'a',
-  network: 'default',
-  protocol: 'http',
-  state: 'ready',
-  message: '',
-  upstream: { host: '127.0.0.1', port: 1000 },
-};
+const base = exampleRoute({ host: 'a.pods.example.test' });
 const table = new RouteTable([{ ...base, host: domain, pod: 'api' }]);
 table.apply({
   drops: [],

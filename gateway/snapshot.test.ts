@@ -5,20 +5,12 @@ import { afterAll, expect, test } from 'vitest';
 import type { Route } from '#contracts/route.ts';
 import { ManualClock } from '#adapters/memory/clock.ts';
 import { TableFile } from './snapshot.ts';
+import { exampleRoute } from '../test/gateway-examples.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'podgate-tables-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const routeOf = (host: string): Route => ({
-  host,
-  tenant: 'default',
-  pod: 'a',
-  network: 'default',
-  protocol: 'http',
-  state: 'ready',
-  message: '',
-  upstream: { host: '127.0.0.1', port: 1 },
-});
+const routeOf = (host: string): Route => exampleRoute({ host });
 
 function tableFile(name: string, routes: () => Route[]) {
   const clock = new ManualClock();

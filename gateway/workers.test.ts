@@ -4,6 +4,7 @@ import { systemClock } from '#adapters/system/clock.ts';
 import type { Listeners } from './listeners.ts';
 import { bindListeners } from './listeners.ts';
 import { Workers } from './workers.ts';
+import { servingTerms } from '../test/gateway-examples.ts';
 
 const node = process.execPath;
 let listeners: Listeners;
@@ -44,14 +45,7 @@ const start = (): Workers =>
         wildcard: undefined,
         terms: {
           number: 0,
-          domain: 'example.test',
-          publicHttpsPort: 443,
-          trustedProxies: [],
-          proxyProtocol: false,
-          forwardedHeader: false,
-          hstsSeconds: 0,
-          httpPort: 80,
-          api: { host: '127.0.0.1', port: 1 },
+          ...servingTerms,
           ticketMaster: Buffer.alloc(32),
         },
       };

@@ -14,6 +14,7 @@ import type { Listeners } from '../gateway/listeners.ts';
 import { bindListeners } from '../gateway/listeners.ts';
 import type { ServingTerms } from '../gateway/messages.ts';
 import { Worker } from '../gateway/worker/worker.ts';
+import { servingTerms } from './gateway-examples.ts';
 
 /** A gateway worker in this process, on real sockets with TLS, with pods and time in a test's hands. */
 export class Edge {
@@ -44,14 +45,7 @@ export class Edge {
     this.#worker = new Worker(
       {
         number: 0,
-        domain: 'example.test',
-        publicHttpsPort: 443,
-        trustedProxies: [],
-        proxyProtocol: false,
-        forwardedHeader: false,
-        hstsSeconds: 0,
-        httpPort: 80,
-        api: { host: '127.0.0.1', port: 1 },
+        ...servingTerms,
         ticketMaster: Buffer.alloc(32, 7),
         ...terms,
       },

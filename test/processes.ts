@@ -18,6 +18,7 @@ import type { Gateway } from '../gateway/gateway.ts';
 import { startGateway } from '../gateway/gateway.ts';
 import type { Identity } from '../gateway/tls.ts';
 import { makeIdentity } from './edge.ts';
+import { servingTerms } from './gateway-examples.ts';
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
@@ -109,17 +110,11 @@ export class GatewayProcesses {
       },
       {
         id: 'test',
-        domain: 'example.test',
+        ...servingTerms,
         httpsPort: 0,
         httpPort: 0,
-        publicHttpsPort: 443,
-        trustedProxies: [],
-        proxyProtocol: false,
-        forwardedHeader: false,
-        hstsSeconds: 0,
         workers: 2,
         dataDir: this.#folder,
-        api: { host: '127.0.0.1', port: 1 },
       },
     );
     await this.bus.begin(

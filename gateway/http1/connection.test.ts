@@ -1,14 +1,11 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Route } from '#contracts/route.ts';
 import { ManualClock } from '#adapters/memory/clock.ts';
-import { systemRandom } from '#adapters/system/random.ts';
 import { Deadlines } from '../deadlines.ts';
 import { limits } from '../limits.ts';
-import { H2cSessions } from '../upstream/h2c-sessions.ts';
-import { UpstreamPool } from '../upstream/pool.ts';
 import { Http1Connection } from './connection.ts';
+import { examplePeer, exampleRoute, httpContext, portOf } from '../../test/gateway-examples.ts';
 
 /** A pod by script: answers each connection's bytes with what the test says. */
 type Script = (socket: net.Socket, received: string, connection: number) => void;
@@ -37,39 +34,11 @@ beforeEach(async () => {
   });
   pod.listen(0, '127.0.0.1');
   await once(pod, 'listening');
-  const upstreams = new UpstreamPool(deadlines, limits);
-  const route: Route = {
-    host: 'a.test',
-    tenant: 'default',
-    pod: 'a',
-    network: 'default',
-    protocol: 'http',
-    state: 'ready',
-    message: '',
-    upstream: { host: '127.0.0.1', port: portOf(pod) },
-  };
-  const table = { find: (host: string) => (host === 'a.test' ? route : undefined) };
+  const route = exampleRoute({ upstream: { host: '127.0.0.1', port: portOf(pod) } });
+  const find = (host: string) => (host === 'a.test' ? route : undefined);
+  const context = httpContext(deadlines, find);
   edge = net.createServer({ allowHalfOpen: true }, (socket) => {
-    const context = {
-      routing: { table, domain: 'test', publicHttpsPort: 443 },
-      upstreams,
-      h2cSessions: new H2cSessions(deadlines, limits),
-      coders: { running: 0 },
-      forwardedHeader: false,
-      hsts: '',
-      random: systemRandom,
-      deadlines,
-      limits,
-      nextRequestId: () => 'id-1',
-      draining: () => false,
-    };
-    const peer = {
-      sni: 'a.test',
-      address: '1.2.3.4',
-      port: 443,
-      trustedProxies: [],
-      shown: undefined,
-    };
+    const peer = examplePeer({ address: '1.2.3.4' });
     deadlines.add(new Http1Connection(socket, context, peer));
   });
   edge.listen(0, '127.0.0.1');
@@ -81,11 +50,6 @@ afterEach(() => {
   pod.close();
   edge.close();
 });
-
-function portOf(server: net.Server): number {
-  const address = server.address();
-  return typeof address === 'object' ? (address?.port ?? 0) : 0;
-}
 
 class Client {
   received = '';

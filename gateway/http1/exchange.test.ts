@@ -1,14 +1,11 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Route } from '#contracts/route.ts';
 import { ManualClock } from '#adapters/memory/clock.ts';
-import { systemRandom } from '#adapters/system/random.ts';
 import { Deadlines } from '../deadlines.ts';
 import { limits } from '../limits.ts';
-import { H2cSessions } from '../upstream/h2c-sessions.ts';
-import { UpstreamPool } from '../upstream/pool.ts';
 import { Http1Connection } from './connection.ts';
+import { examplePeer, exampleRoute, httpContext, portOf } from '../../test/gateway-examples.ts';
 
 /** What the pod does with everything one connection has sent so far. */
 type Script = (socket: net.Socket, received: string, connection: number) => void;
@@ -36,37 +33,10 @@ beforeEach(async () => {
     });
   });
   await once(pod.listen(0, '127.0.0.1'), 'listening');
-  const route: Route = {
-    host: 'a.test',
-    tenant: 'default',
-    pod: 'a',
-    network: 'default',
-    protocol: 'http',
-    state: 'ready',
-    message: '',
-    upstream: { host: '127.0.0.1', port: portOf(pod) },
-  };
-  const table = { find: (host: string) => (host === 'a.test' ? route : undefined) };
-  const context = {
-    routing: { table, domain: 'test', publicHttpsPort: 443 },
-    upstreams: new UpstreamPool(deadlines, limits),
-    h2cSessions: new H2cSessions(deadlines, limits),
-    coders: { running: 0 },
-    forwardedHeader: false,
-    hsts: '',
-    random: systemRandom,
-    deadlines,
-    limits,
-    nextRequestId: () => 'id-1',
-    draining: () => false,
-  };
-  const peer = {
-    sni: 'a.test',
-    address: '1.2.3.4',
-    port: 443,
-    trustedProxies: [],
-    shown: undefined,
-  };
+  const route = exampleRoute({ upstream: { host: '127.0.0.1', port: portOf(pod) } });
+  const find = (host: string) => (host === 'a.test' ? route : undefined);
+  const context = httpContext(deadlines, find);
+  const peer = examplePeer({ address: '1.2.3.4' });
   edge = net.createServer({ allowHalfOpen: true }, (socket) => {
     deadlines.add(new Http1Connection(socket, context, peer));
   });
@@ -79,11 +49,6 @@ afterEach(() => {
   pod.close();
   edge.close();
 });
-
-function portOf(server: net.Server): number {
-  const address = server.address();
-  return typeof address === 'object' ? (address?.port ?? 0) : 0;
-}
 
 interface Client {
   readonly socket: net.Socket;

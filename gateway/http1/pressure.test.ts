@@ -2,14 +2,11 @@ import { once } from 'node:events';
 import net from 'node:net';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Route } from '#contracts/route.ts';
 import { ManualClock } from '#adapters/memory/clock.ts';
-import { systemRandom } from '#adapters/system/random.ts';
 import { Deadlines } from '../deadlines.ts';
 import { limits } from '../limits.ts';
-import { H2cSessions } from '../upstream/h2c-sessions.ts';
-import { UpstreamPool } from '../upstream/pool.ts';
 import { Http1Connection } from './connection.ts';
+import { examplePeer, exampleRoute, httpContext, portOf } from '../../test/gateway-examples.ts';
 
 /** Clients and pods that are slow, silent, early or in pieces. */
 
@@ -46,33 +43,12 @@ beforeEach(async () => {
     });
   });
   await once(pod.listen(0, '127.0.0.1'), 'listening');
-  const route: Route = {
-    host,
-    tenant: 'default',
-    pod: 'a',
-    network: 'default',
-    protocol: 'http',
-    state: 'ready',
-    message: '',
-    upstream: { host: '127.0.0.1', port: portOf(pod) },
-  };
-  const table = { find: (name: string) => (name === host ? route : undefined) };
-  const context = {
-    routing: { table, domain: 'test', publicHttpsPort: 443 },
-    upstreams: new UpstreamPool(deadlines, limits),
-    h2cSessions: new H2cSessions(deadlines, limits),
-    coders: { running: 0 },
-    forwardedHeader: false,
-    hsts: '',
-    random: systemRandom,
-    deadlines,
-    limits,
-    nextRequestId: () => 'id-1',
-    draining: () => false,
-  };
+  const route = exampleRoute({ host, upstream: { host: '127.0.0.1', port: portOf(pod) } });
+  const find = (name: string) => (name === host ? route : undefined);
+  const context = httpContext(deadlines, find);
   edge = net.createServer({ allowHalfOpen: true }, (socket) => {
     edgeSockets.push(socket);
-    const peer = { sni: host, address: '::1', port: 443, trustedProxies: [], shown: undefined };
+    const peer = examplePeer({ sni: host, address: '::1' });
     deadlines.add(new Http1Connection(socket, context, peer));
   });
   await once(edge.listen(0, '127.0.0.1'), 'listening');
@@ -84,11 +60,6 @@ afterEach(() => {
   pod.close();
   edge.close();
 });
-
-function portOf(server: net.Server): number {
-  const address = server.address();
-  return typeof address === 'object' ? (address?.port ?? 0) : 0;
-}
 
 interface Client {
   readonly socket: net.Socket;

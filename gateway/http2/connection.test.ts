@@ -8,12 +8,10 @@ import { WebSocketServer } from 'ws';
 import type { Policy } from '#contracts/policy.ts';
 import type { Route } from '#contracts/route.ts';
 import { ManualClock } from '#adapters/memory/clock.ts';
-import { systemRandom } from '#adapters/system/random.ts';
 import { Deadlines } from '../deadlines.ts';
 import { limits } from '../limits.ts';
-import { H2cSessions } from '../upstream/h2c-sessions.ts';
-import { UpstreamPool } from '../upstream/pool.ts';
 import { Http2Connection } from './connection.ts';
+import { examplePeer, exampleRoute, httpContext, listening } from '../../test/gateway-examples.ts';
 
 /** HTTP/2 from a real client, over a real socket, to a pod in HTTP/1.1 or h2c. */
 
@@ -32,33 +30,12 @@ beforeEach(async () => {
   routes = new Map();
   connections = [];
   draining = false;
-  const context = {
-    routing: {
-      table: { find: (host: string) => routes.get(host) },
-      domain: 'test',
-      publicHttpsPort: 443,
-    },
-    upstreams: new UpstreamPool(deadlines, limits),
-    h2cSessions: new H2cSessions(deadlines, limits),
-    coders: { running: 0 },
-    forwardedHeader: false,
-    hsts: '',
-    random: systemRandom,
-    deadlines,
-    limits,
-    nextRequestId: () => 'id-1',
-    draining: () => draining,
-  };
+  const find = (host: string) => routes.get(host);
+  const context = httpContext(deadlines, find, () => draining);
   edge = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-    const peer = {
-      sni: 'a.test',
-      address: '192.0.2.7',
-      port: 443,
-      trustedProxies: [],
-      shown: undefined,
-    };
-    connections.push(new Http2Connection(socket, context, peer));
+    connections.push(new Http2Connection(socket, context, examplePeer()));
   });
+  servers.push(edge);
   client = http2.connect(`http://127.0.0.1:${await listening(edge)}`);
   client.on('error', () => undefined);
 });
@@ -69,27 +46,10 @@ afterEach(() => {
   for (const server of servers.splice(0)) server.close();
 });
 
-async function listening(server: net.Server): Promise<number> {
-  servers.push(server);
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  return typeof address === 'object' ? (address?.port ?? 0) : 0;
-}
-
 async function pod(server: net.Server, policy?: Policy): Promise<void> {
+  servers.push(server);
   const upstream = { host: '127.0.0.1', port: await listening(server) };
-  routes.set('a.test', {
-    host: 'a.test',
-    tenant: 'default',
-    pod: 'a',
-    network: 'default',
-    protocol: 'http',
-    state: 'ready',
-    message: '',
-    upstream,
-    ...(policy ? { policy } : {}),
-  });
+  routes.set('a.test', exampleRoute({ upstream, ...(policy ? { policy } : {}) }));
 }
 
 const http1Pod = (answer: http.RequestListener): Promise<void> => pod(http.createServer(answer));

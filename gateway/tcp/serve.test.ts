@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { expect, test } from 'vitest';
-import type { Route } from '#contracts/route.ts';
 import { ManualClock } from '#adapters/memory/clock.ts';
 import { Deadlines } from '../deadlines.ts';
 import { limits } from '../limits.ts';
 import { serveTcp } from './serve.ts';
 import { PostgresSessions } from './sessions.ts';
+import { exampleRoute } from '../../test/gateway-examples.ts';
 
 /** Two ends of one connection. */
 async function pair(): Promise<{ client: net.Socket; server: net.Socket }> {
@@ -29,16 +29,8 @@ test('a client that goes while its pod is being connected leaves no connection t
   const deadlines = new Deadlines(new ManualClock());
   const cancels = { sessions: new PostgresSessions() };
   const pod = net.createServer().listen(0, '127.0.0.1');
-  const route: Route = {
-    host: 'a.test',
-    tenant: 'default',
-    pod: 'a',
-    network: 'default',
-    protocol: 'tcp',
-    state: 'ready',
-    message: '',
-    upstream: { host: '127.0.0.1', port: await portOf(pod) },
-  };
+  const address = { host: '127.0.0.1', port: await portOf(pod) };
+  const route = exampleRoute({ protocol: 'tcp', upstream: address });
   const { client, server } = await pair();
   const connected = once(pod, 'connection');
   serveTcp({ socket: server, address: '' }, route, { deadlines, limits, cancels });

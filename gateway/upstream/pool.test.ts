@@ -7,6 +7,7 @@ import { Deadlines } from '../deadlines.ts';
 import { limits } from '../limits.ts';
 import type { Upstream, UpstreamUser } from './pool.ts';
 import { UpstreamPool } from './pool.ts';
+import { exampleRoute } from '../../test/gateway-examples.ts';
 
 let clock: ManualClock;
 let deadlines: Deadlines;
@@ -16,16 +17,7 @@ let address: Address;
 let accepted: net.Socket[];
 let taken: Upstream[];
 
-const route: Route = {
-  host: 'a.test',
-  tenant: 'default',
-  pod: 'a',
-  network: 'default',
-  protocol: 'http',
-  state: 'ready',
-  message: '',
-  upstream: null,
-};
+const route = exampleRoute({ upstream: null });
 
 class User implements UpstreamUser {
   received = '';

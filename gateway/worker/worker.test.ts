@@ -18,6 +18,7 @@ import type { FromWorker } from '../messages.ts';
 import { errorResponse } from '../tcp/postgres.ts';
 import type { Identity } from '../tls.ts';
 import { Worker } from './worker.ts';
+import { servingTerms } from '../../test/gateway-examples.ts';
 
 /** A worker in this process, on real sockets, with time in our hands. */
 
@@ -62,14 +63,7 @@ beforeEach(async () => {
   worker = new Worker(
     {
       number: 0,
-      domain: 'example.test',
-      publicHttpsPort: 443,
-      trustedProxies: [],
-      proxyProtocol: false,
-      forwardedHeader: false,
-      hstsSeconds: 0,
-      httpPort: 80,
-      api: { host: '127.0.0.1', port: 1 },
+      ...servingTerms,
       ticketMaster: Buffer.alloc(32, 7),
     },
     {

@@ -17,6 +17,7 @@ import { startGateway } from '../../gateway/gateway.ts';
 import { makeIdentity } from '../edge.ts';
 import type { Report, Wish } from './clients.ts';
 import type { Listening } from './pods.ts';
+import { servingTerms } from '../gateway-examples.ts';
 
 /** Routes are edited while tunnels and requests live on them: the worst hour of a busy gateway. */
 
@@ -114,17 +115,11 @@ async function startWith(
     },
     {
       id: 'edits',
-      domain: 'example.test',
+      ...servingTerms,
       httpsPort: 0,
       httpPort: 0,
-      publicHttpsPort: 443,
-      trustedProxies: [],
-      proxyProtocol: false,
-      forwardedHeader: false,
-      hstsSeconds: 0,
       workers: 2,
       dataDir,
-      api: { host: '127.0.0.1', port: 1 },
     },
   );
 }
