@@ -7,7 +7,7 @@ import { withHosts } from '../../programs/hosts.ts';
 import { available, run } from '../../programs/run.ts';
 import { expectKnown, keepResult, knownTable } from '../known.ts';
 
-/** h2spec 2.2.1 against the gateway's TLS port, with the demo pod behind it. */
+/** h2spec 2.2.1, strict, against the gateway's TLS port, with the demo pod behind it. */
 
 const ignored = 'nghttp2 ignores frames on streams that are over; nothing of them reaches a pod';
 const priorities = 'nghttp2 ignores priorities, which RFC 9113, 5.3.2 deprecates';
@@ -56,7 +56,15 @@ describe.skipIf(!needed)('h2spec', () => {
     await podgate.state('hello', 'AVAILABLE');
     const report = join(dirname(podgate.dataDir), 'h2spec.xml');
     const where = ['--tls', '--host', host, '--port', String(podgate.ports.https)];
-    const argv = [needed?.h2spec ?? '', ...where, '--timeout', '5', '--junit-report', report];
+    const argv = [
+      needed?.h2spec ?? '',
+      ...where,
+      '--strict',
+      '--timeout',
+      '5',
+      '--junit-report',
+      report,
+    ];
     const { out, err } = await run([...(needed?.resolving ?? []), ...argv], {
       env: { SSL_CERT_FILE: podgate.caFile },
       timeoutMs: 240_000,
@@ -67,7 +75,7 @@ describe.skipIf(!needed)('h2spec', () => {
   afterAll(() => podgate.stopAndForget());
 
   test('no case fails but those that are known and justified', async () => {
-    expect(cases).toHaveLength(145);
+    expect(cases).toHaveLength(146);
     const failed = cases.filter((one) => one.failed).map(({ name }) => name);
     expectKnown(failed, known);
     const passed = cases.length - failed.length;
