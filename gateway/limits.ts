@@ -68,6 +68,8 @@ export const limits = {
 
   /** Stopping. */
   drainLingerMs: 500, // an idle connection may have a request on its way to us
+  faultLeaveMs: 3_000, // a worker that met a fault serves on so long: starting another costs 0.3 s of CPU
+  faultsToldMax: 20, // of one worker's, to the log
   replacementMs: 5_000, // how long a worker that shall end waits for its replacement
   drainMs: 2_000, // what is idle ends at once; what is under way gets this long
 } as const;

@@ -62,6 +62,8 @@ export type ToWorker =
 
 export type FromWorker =
   | { readonly kind: 'ready' }
+  /** Something was thrown that nobody caught; it serves on and leaves soon. */
+  | { readonly kind: 'fault'; readonly error: string }
   /** It was asked to end, and waits to be replaced and told to drain. */
   | { readonly kind: 'leaving' }
   | { readonly kind: 'applied'; readonly revision: number }

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import net from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ManualClock } from '#adapters/memory/clock.ts';
 import { systemClock } from '#adapters/system/clock.ts';
@@ -102,4 +104,24 @@ test('a stop ends the wait for the next try', async () => {
   process.execPath = node;
   await clock.advance(60_000);
   expect(workers.pids).toEqual([]);
+});
+
+test('a worker that meets a fault serves on until another takes over', async () => {
+  workers = start();
+  await eventually(() => workers.ready);
+  const before = workers.pids;
+  const [, http] = listeners.ports;
+  const client = net.connect({ host: '127.0.0.1', port: http ?? 0 });
+  await once(client, 'connect');
+  // No parent sends such a thing: it stands for the fault that nobody thought of.
+  workers.broadcast(Object.assign({ kind: 'routes' }, { puts: null }) as never);
+  await eventually(() => errors.length > 0);
+  expect(errors[0]).toBe('worker met a fault');
+  expect(workers.pids).toEqual(before);
+  client.write('GET / HTTP/1.1\r\nHost: a.pods.example.test\r\nConnection: close\r\n\r\n');
+  const [answer]: Buffer[] = await once(client, 'data');
+  expect(answer?.toString()).toMatch(/^HTTP\/1\.1 308 /);
+  client.destroy();
+  await eventually(() => workers.ready && workers.pids.every((pid) => !before.includes(pid)));
+  expect(errors.filter((error) => error !== 'worker met a fault')).toEqual([]);
 });

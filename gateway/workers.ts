@@ -171,6 +171,9 @@ export class Workers {
       case 'cancel-owners':
         this.#ports.cancelOwners(message.question, message.owners);
         return;
+      case 'fault':
+        this.#ports.log.error({ worker: slot.number, error: message.error }, 'worker met a fault');
+        return;
       case 'leaving':
         this.#replace(slot, child);
         break;

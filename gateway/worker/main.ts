@@ -17,7 +17,7 @@ process.on('message', (message: ToWorker) => {
     clock: systemClock,
     random: systemRandom,
     descriptors: { https: 4, http: 5 },
-    send: (answer) => process.send?.(answer),
+    send: tell,
     drained: () => process.exit(0),
   });
   if (message.wildcard) worker.handle({ kind: 'wildcard', identity: message.wildcard });
@@ -29,11 +29,31 @@ process.on('disconnect', () => process.exit(1));
 // Ctrl-C reaches the whole process group; the parent decides when its workers end.
 process.on('SIGINT', () => undefined);
 
-// Service managers send it to every process of a service at once: what is under way is finished. The
-// parent, unless it ends too, starts another worker on the same sockets before this one lets go.
+// Service managers send it to every process of a service at once: what is under way is finished.
 process.on('SIGTERM', () => {
-  const leaving = worker;
-  if (!leaving) process.exit(0);
-  process.send?.({ kind: 'leaving' } satisfies FromWorker);
-  systemClock.after(limits.replacementMs, () => leaving.handle({ kind: 'drain' }));
+  if (worker) leave(worker);
+  else process.exit(0);
 });
+
+let faults = 0;
+
+// A fault is one connection's; the others shall not pay for it with theirs. But nothing is certain of
+// this process any more, so it goes, though not so soon that who can cause faults keeps us starting.
+process.on('uncaughtException', (error) => {
+  const faulty = worker;
+  if (!faulty) throw error;
+  faults += 1;
+  if (faults > limits.faultsToldMax) return;
+  tell({ kind: 'fault', error: error.stack ?? error.message });
+  if (faults === 1) systemClock.after(limits.faultLeaveMs, () => leave(faulty));
+});
+
+/** The parent, unless it ends too, starts another worker on the same sockets before this one drains. */
+function leave(leaving: Worker): void {
+  tell({ kind: 'leaving' });
+  systemClock.after(limits.replacementMs, () => leaving.handle({ kind: 'drain' }));
+}
+
+function tell(message: FromWorker): void {
+  process.send?.(message);
+}
