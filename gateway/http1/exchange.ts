@@ -12,6 +12,7 @@ import { HeadBuffer } from './head-buffer.ts';
 import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
 import { parseResponseHead } from './response-head.ts';
+import { awaitAnswer, awaitMore } from '../upstream/patience.ts';
 
 /** One request with its response, with a pod that speaks HTTP/1.1. */
 export class Http1Exchange implements Exchange, UpstreamUser {
@@ -43,7 +44,7 @@ export class Http1Exchange implements Exchange, UpstreamUser {
     this.#informational = 0;
     this.#pace.begin(outgoing.request.grpc, this.#context.deadlines.nowMs);
     this.#send(outgoing, false);
-    this.#waitForResponse();
+    awaitAnswer(this.#client, this.#context, this.#pace);
   }
 
   /** Bytes of the request's body as the client framed them, already judged. */
@@ -54,7 +55,7 @@ export class Http1Exchange implements Exchange, UpstreamUser {
       this.#client.pauseRequest();
       this.#pace.restart(nowMs);
     }
-    if (!this.#response) this.#waitForResponse();
+    if (!this.#response) awaitAnswer(this.#client, this.#context, this.#pace);
   }
 
   sendContent(bytes: Buffer): void {
@@ -65,12 +66,12 @@ export class Http1Exchange implements Exchange, UpstreamUser {
   endContent(trailers: string): void {
     const framing = this.#outgoing?.request.framing;
     if (framing === 'chunked') this.#upstream?.socket.write(lastChunk(trailers), 'latin1');
-    if (!this.#response) this.#waitForResponse();
+    if (!this.#response) awaitAnswer(this.#client, this.#context, this.#pace);
   }
 
   clientDrained(): void {
     this.#upstream?.socket.resume();
-    if (this.#response) this.#waitForMore(true);
+    if (this.#response) awaitMore(this.#client, this.#context, true);
   }
 
   abandon(): void {
@@ -98,7 +99,7 @@ export class Http1Exchange implements Exchange, UpstreamUser {
   upstreamDrain(): void {
     this.#client.resumeRequest();
     this.#pace.restart(this.#context.deadlines.nowMs);
-    if (!this.#response) this.#waitForResponse();
+    if (!this.#response) awaitAnswer(this.#client, this.#context, this.#pace);
   }
 
   upstreamGone(error: Error | undefined): void {
@@ -121,13 +122,6 @@ export class Http1Exchange implements Exchange, UpstreamUser {
   #send({ route, upstream }: Outgoing, fresh: boolean): void {
     this.#upstream = this.#context.upstreams.take(route, upstream, this, fresh);
     this.#upstream.socket.write(this.#sentHead, 'latin1');
-  }
-
-  #waitForResponse(): void {
-    const { deadlines, limits } = this.#context;
-    this.#client.deadlineMs = this.#client.requestDone
-      ? deadlines.nowMs + limits.responseHeadMs
-      : this.#pace.deadlineMs;
   }
 
   #responseHead(text: string): void {
@@ -165,15 +159,8 @@ export class Http1Exchange implements Exchange, UpstreamUser {
     }
     this.#sink?.flush();
     const { blocked } = this.#client;
-    this.#waitForMore(!blocked);
+    awaitMore(this.#client, this.#context, !blocked);
     if (blocked) this.#upstream?.socket.pause();
-  }
-
-  /** For the pod while the client reads, else for the client. */
-  #waitForMore(flowing: boolean): void {
-    const { deadlines, limits } = this.#context;
-    const waitMs = flowing ? limits.responseIdleMs : limits.bodyIdleMs;
-    this.#client.deadlineMs = deadlines.nowMs + waitMs;
   }
 
   #responseDone(clean: boolean): void {
@@ -189,7 +176,7 @@ export class Http1Exchange implements Exchange, UpstreamUser {
       this.#context.upstreams.release(upstream);
     } else upstream?.destroy();
     // The time for what is still on its way to the client.
-    this.#waitForMore(false);
+    awaitMore(this.#client, this.#context, false);
     if (sink) sink.end(this.#responseBody.trailers);
     else this.#client.framedEnd();
   }

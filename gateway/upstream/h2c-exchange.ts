@@ -8,6 +8,7 @@ import { noAnswerPage, pages } from '../pages/pages.ts';
 import { UploadPace } from '../upload-pace.ts';
 import type { ContentSink, Exchange, ExchangeClient, Outgoing } from './exchange.ts';
 import type { H2cSession } from './h2c-sessions.ts';
+import { awaitAnswer, awaitMore } from './patience.ts';
 
 /** One request with its response, with a pod that speaks HTTP/2 without TLS: gRPC, mostly. */
 export class H2cExchange implements Exchange {
@@ -42,7 +43,7 @@ export class H2cExchange implements Exchange {
     this.#tries = 0;
     this.#interim = 0;
     this.#send(outgoing);
-    this.#waitForResponse();
+    awaitAnswer(this.#client, this.#context, this.#pace);
   }
 
   sendContent(bytes: Buffer): void {
@@ -52,18 +53,18 @@ export class H2cExchange implements Exchange {
       this.#client.pauseRequest();
       this.#pace.restart(nowMs);
     }
-    if (!this.#answered) this.#waitForResponse();
+    if (!this.#answered) awaitAnswer(this.#client, this.#context, this.#pace);
   }
 
   endContent(trailers: string): void {
     this.#requestTrailers = trailers;
     this.#stream?.end();
-    if (!this.#answered) this.#waitForResponse();
+    if (!this.#answered) awaitAnswer(this.#client, this.#context, this.#pace);
   }
 
   clientDrained(): void {
     this.#stream?.resume();
-    if (this.#answered) this.#waitForMore(true);
+    if (this.#answered) awaitMore(this.#client, this.#context, true);
   }
 
   abandon(): void {
@@ -125,7 +126,7 @@ export class H2cExchange implements Exchange {
     this.#answered = true;
     this.#sink = this.#client.answer(head, 'content');
     this.#sink?.flush();
-    this.#waitForMore(true);
+    awaitMore(this.#client, this.#context, true);
   }
 
   #data(stream: ClientHttp2Stream, bytes: Buffer): void {
@@ -133,7 +134,7 @@ export class H2cExchange implements Exchange {
     this.#sink?.content(bytes);
     this.#sink?.flush();
     const { blocked } = this.#client;
-    this.#waitForMore(!blocked);
+    awaitMore(this.#client, this.#context, !blocked);
     if (blocked) stream.pause();
   }
 
@@ -146,7 +147,7 @@ export class H2cExchange implements Exchange {
     this.#sink = undefined;
     // A pod may end its answer before it has read the request (RFC 9113, 8.1).
     stream.close(constants.NGHTTP2_NO_ERROR);
-    this.#waitForMore(false);
+    awaitMore(this.#client, this.#context, false);
     sink?.end(this.#responseTrailers);
   }
 
@@ -165,7 +166,7 @@ export class H2cExchange implements Exchange {
   #drained(): void {
     this.#client.resumeRequest();
     this.#pace.restart(this.#context.deadlines.nowMs);
-    if (!this.#answered) this.#waitForResponse();
+    if (!this.#answered) awaitAnswer(this.#client, this.#context, this.#pace);
   }
 
   /** What the pod did not begin (RFC 9113, 8.7) goes again; what it may have begun, if that is harmless. */
@@ -175,19 +176,6 @@ export class H2cExchange implements Exchange {
     const refused = stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
     if (refused) return this.#tries < this.#context.limits.h2cTriesMax;
     return this.#tries === 1 && this.#reused && mayRetry(request);
-  }
-
-  #waitForResponse(): void {
-    const { deadlines, limits } = this.#context;
-    this.#client.deadlineMs = this.#client.requestDone
-      ? deadlines.nowMs + limits.responseHeadMs
-      : this.#pace.deadlineMs;
-  }
-
-  #waitForMore(flowing: boolean): void {
-    const { deadlines, limits } = this.#context;
-    const waitMs = flowing ? limits.responseIdleMs : limits.bodyIdleMs;
-    this.#client.deadlineMs = deadlines.nowMs + waitMs;
   }
 }
 
