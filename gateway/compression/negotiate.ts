@@ -1,5 +1,5 @@
 import type { Compression } from '#contracts/policy.ts';
-import { listOf, splitField } from '../http1/fields.ts';
+import { listOf, splitField, weightsOf } from '../http1/fields.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 
@@ -43,7 +43,7 @@ export function negotiate(
 /** The coding the client likes best, the earlier of ours among equals (RFC 9110, 12.5.3). */
 export function chooseCoding(accepted: string, ours: readonly Coding[]): Coding | undefined {
   if (accepted === '') return undefined;
-  const weights = weightsOf(accepted);
+  const weights = weightsOf(accepted.replace(/\bx-gzip\b/gi, 'gzip'));
   const identity = weights.get('identity') ?? 0;
   let best: Coding | undefined;
   let weight = identity;
@@ -55,18 +55,6 @@ export function chooseCoding(accepted: string, ours: readonly Coding[]): Coding 
     }
   }
   return best;
-}
-
-function weightsOf(accepted: string): Map<string, number> {
-  const weights = new Map<string, number>();
-  for (const member of listOf(accepted)) {
-    const [name = '', ...parameters] = member.split(';').map((part) => part.trim());
-    const written = parameters.find((parameter) => parameter.startsWith('q='))?.slice(2);
-    const weight =
-      written === undefined ? 1 : /^(0(\.\d*)?|1(\.0*)?)$/.test(written) ? Number(written) : 0;
-    weights.set(name === 'x-gzip' ? 'gzip' : name, weight);
-  }
-  return weights;
 }
 
 type Fields = ReadonlyMap<string, string>;

@@ -8,6 +8,7 @@ test.each([
   ['application/json, text/html;q=0.5', false],
   ['text/html;q=0.5, application/json;q=0.5', true],
   ['text/html;q=0', false],
+  ['text/html;q=1.5', false],
   ['*/*', false],
   ['application/json', false],
   ['', false],

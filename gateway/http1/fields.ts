@@ -63,6 +63,21 @@ export const hopByHop = new Set([
 export const isForwarding = (name: string): boolean =>
   name.startsWith('x-forwarded-') || name === 'forwarded' || name === 'x-real-ip';
 
+/**
+ * What a field such as Accept prefers (RFC 9110, 12.4.2): names in lower case with their weights. A
+ * weight that is none weighs nothing.
+ */
+export function weightsOf(value: string): ReadonlyMap<string, number> {
+  const weights = new Map<string, number>();
+  for (const member of listOf(value)) {
+    const [name = '', ...parameters] = member.split(';').map((part) => part.trim());
+    const written = parameters.find((parameter) => parameter.startsWith('q='))?.slice(2);
+    const valid = written === undefined || /^(0(\.\d*)?|1(\.0*)?)$/.test(written);
+    weights.set(name, valid ? Number(written ?? 1) : 0);
+  }
+  return weights;
+}
+
 /** The members of a comma list in lower case. */
 export const listOf = (value: string): string[] =>
   value

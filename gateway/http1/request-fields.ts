@@ -19,7 +19,7 @@ export interface Collected {
   codings: string[];
   connection: string[];
   upgrade: string;
-  accept: string;
+  accept: string[];
   acceptEncoding: string[];
   noTransform: boolean;
   bindsConnection: boolean;
@@ -40,7 +40,7 @@ export function collect(lines: readonly string[]): Collected | Refusal {
     codings: [],
     connection: [],
     upgrade: '',
-    accept: '',
+    accept: [],
     acceptEncoding: [],
     noTransform: false,
     bindsConnection: false,
@@ -95,7 +95,7 @@ function take(collected: Collected, name: string, value: string, line: string): 
 
 /** What we want to know of the fields that are passed on. */
 function note(collected: Collected, name: string, value: string): void {
-  if (name === 'accept') collected.accept = value;
+  if (name === 'accept') collected.accept.push(value);
   else if (name === 'accept-encoding') collected.acceptEncoding.push(value);
   else if (name === 'cache-control') collected.noTransform ||= /no-transform/i.test(value);
   else if (name === 'authorization') collected.bindsConnection ||= connectionLogin.test(value);

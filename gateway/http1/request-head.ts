@@ -72,7 +72,7 @@ export function parseRequestHead(head: string, limits: Limits): RequestHead | Re
     websocket,
     keepAlive:
       start.minor === 1 ? !connection.includes('close') : connection.includes('keep-alive'),
-    wantsHtml: wantsHtml(collected.accept),
+    wantsHtml: wantsHtml(collected.accept.join(',')),
     acceptEncoding: collected.acceptEncoding.join(','),
     noTransform: collected.noTransform,
     bindsConnection: collected.bindsConnection,
