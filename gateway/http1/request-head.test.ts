@@ -262,8 +262,8 @@ describe('what follows the head', () => {
     expect(accepted(get(`X-Request-Id: ${written}`)).requestId).toBe(requestId);
   });
 
-  test('who accepts HTML gets pages', () => {
-    expect(accepted(get('Accept: text/html,*/*')).wantsHtml).toBe(true);
-    expect(accepted(get('Accept: application/json')).wantsHtml).toBe(false);
+  test('what is accepted is kept as it came', () => {
+    expect(accepted(get('Accept: text/html', 'Accept: */*')).accept).toBe('text/html,*/*');
+    expect(accepted(get()).accept).toBe('');
   });
 });

@@ -1,6 +1,5 @@
 import type { Limits } from '../limits.ts';
 import { authority, hasForbiddenBytes, isToken, parseLength, Refusal } from './fields.ts';
-import { wantsHtml } from './accepts.ts';
 import type { Collected, ForwardedFields } from './request-fields.ts';
 import { collect, keptFields } from './request-fields.ts';
 
@@ -21,7 +20,8 @@ export interface RequestHead {
   readonly length: number;
   /** A WebSocket upgrade; all other upgrades are left out. */
   readonly websocket: boolean;
-  readonly wantsHtml: boolean;
+  /** The field as it came, or nothing. */
+  readonly accept: string;
   /** The field as it came, or nothing. */
   readonly acceptEncoding: string;
   /** The answer is wanted as the pod gives it (RFC 9111, 5.2.1.6). */
@@ -72,7 +72,7 @@ export function parseRequestHead(head: string, limits: Limits): RequestHead | Re
     websocket,
     keepAlive:
       start.minor === 1 ? !connection.includes('close') : connection.includes('keep-alive'),
-    wantsHtml: wantsHtml(collected.accept.join(',')),
+    accept: collected.accept.join(','),
     acceptEncoding: collected.acceptEncoding.join(','),
     noTransform: collected.noTransform,
     bindsConnection: collected.bindsConnection,

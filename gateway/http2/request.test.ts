@@ -17,7 +17,7 @@ test('a request is that of HTTP/1.1', () => {
     authority: 'a.test',
     minor: 1,
     framing: 'none',
-    wantsHtml: true,
+    accept: 'text/html',
     fields: 'accept: text/html\r\n',
   });
 });

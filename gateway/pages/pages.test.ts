@@ -6,8 +6,8 @@ import { noAnswerPage, pages, podPage } from './pages.ts';
 import { renderPage } from './render.ts';
 
 const hostile = `</p><script>alert("1")</script>'&\r\nSet-Cookie: a=b\u2028\u00e9`;
-const json = { method: 'GET', host: 'a.test', wantsHtml: false };
-const html = { ...json, wantsHtml: true };
+const json = { method: 'GET', host: 'a.test', accept: 'application/json' };
+const html = { ...json, accept: 'text/html' };
 
 const rendered = (page: Page, asker: typeof json | undefined, keepAlive = true): string =>
   renderPage(page, asker, keepAlive).toString('utf8');

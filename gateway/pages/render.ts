@@ -1,3 +1,4 @@
+import { wantsHtml } from './accepts.ts';
 import { htmlOf, styleSource } from './html.ts';
 import type { Page } from './pages.ts';
 
@@ -5,7 +6,7 @@ import type { Page } from './pages.ts';
 export interface Asker {
   readonly method: string;
   readonly host: string;
-  readonly wantsHtml: boolean;
+  readonly accept: string;
 }
 
 const reasons: Readonly<Record<number, string>> = {
@@ -34,7 +35,7 @@ export function renderPage(page: Page, asker: Asker | undefined, keepAlive: bool
   const connection = `Connection: ${keepAlive ? 'keep-alive' : 'close'}\r\n\r\n`;
   const start = `HTTP/1.1 ${page.status} ${reasons[page.status] ?? ''}\r\n${page.fields ?? ''}`;
   if (page.status === 204) return Buffer.from(`${start}${connection}`, 'latin1');
-  const html = asker?.wantsHtml === true;
+  const html = asker !== undefined && wantsHtml(asker.accept);
   const body = Buffer.from(html ? htmlOf(page, asker.host, asker.method === 'GET') : jsonOf(page));
   const type = html ? 'text/html; charset=utf-8' : 'application/json';
   const extra =

@@ -1,4 +1,4 @@
-import { weightsOf } from './fields.ts';
+import { weightsOf } from '../http1/fields.ts';
 
 /**
  * Whether who accepts this (RFC 9110, 12.5.1) is better served with a page than with JSON: browsers
