@@ -53,6 +53,9 @@ export const limits = {
   h2cTriesMax: 4, // of a request that the pod says it has not begun, as on GOAWAY
   h2cIdleMs: 60_000, // what load balancers keep
 
+  /** WebSocket. */
+  closeHandshakeMs: 2_000, // a client answers a close frame at once (RFC 6455, 5.5.1)
+
   /** Compression. */
   codersMax: 128, // at once per worker, about 1 MB each; beyond it answers go out as they are
 

@@ -26,3 +26,51 @@ export function closeCodeOf({ status, retryAfter, code }: Page): number {
   if (status !== 503) return 1008;
   return retryAfter !== undefined || code === 'EDGE_POD_STOPPED' ? 1013 : 1011;
 }
+
+/** Follows the frames of one direction (5.2) without keeping a byte of them. */
+export class FrameTracker {
+  #headBytes = 0;
+  #headLength = 2;
+  #lengthEnd = 2;
+  /** Of the frame under way; beyond 2^53 it is not exact, and never reached. */
+  #payload = 0;
+  #length = 0;
+  #closing = false;
+  #closed = false;
+
+  /** Whether a frame of ours fits in here: no frame is under way, and none said it was the last. */
+  get between(): boolean {
+    return this.#headBytes === 0 && this.#payload === 0 && !this.#closed;
+  }
+
+  take(bytes: Buffer): void {
+    let at = 0;
+    while (at < bytes.length) {
+      const skipped = Math.min(this.#payload, bytes.length - at);
+      this.#payload -= skipped;
+      at += skipped;
+      while (this.#payload === 0 && at < bytes.length) this.#headByte(bytes[at++] ?? 0);
+    }
+  }
+
+  #headByte(byte: number): void {
+    this.#headBytes += 1;
+    if (this.#headBytes === 1) this.#closing = (byte & 0x0f) === 0x8;
+    else if (this.#headBytes === 2) this.#lengths(byte);
+    else if (this.#headBytes <= this.#lengthEnd) this.#length = this.#length * 256 + byte;
+    if (this.#headBytes < this.#headLength) return;
+    this.#headBytes = 0;
+    this.#headLength = 2;
+    this.#payload = this.#length;
+    this.#closed ||= this.#closing;
+  }
+
+  /** The byte behind the opcode: how the length is written, and whether a mask follows it. */
+  #lengths(byte: number): void {
+    const short = byte & 0x7f;
+    const extended = short === 126 ? 2 : short === 127 ? 8 : 0;
+    this.#length = extended === 0 ? short : 0;
+    this.#lengthEnd = 2 + extended;
+    this.#headLength = this.#lengthEnd + (byte >= 0x80 ? 4 : 0);
+  }
+}

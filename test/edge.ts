@@ -123,9 +123,14 @@ export class Edge {
     return socket;
   }
 
+  /** Asks the worker to end, as its parent does. */
+  drain(): void {
+    this.#worker.handle({ kind: 'drain' });
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
-    this.#worker.handle({ kind: 'drain' });
+    this.drain();
     await this.clock.advance(limits.drainMs);
     await this.#drained.promise;
     for (const server of this.#servers) server.close();

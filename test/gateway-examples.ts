@@ -56,6 +56,7 @@ export const httpContext = (
   coders: { running: 0 },
   forwardedHeader: false,
   hsts: '',
+  webSockets: new Set<never>(),
   random: systemRandom,
   deadlines,
   limits,

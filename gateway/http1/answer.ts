@@ -112,11 +112,10 @@ export class Http1Answer implements ContentSink {
     this.#socket.write(`${text}\r\n`, 'latin1');
   }
 
-  /** The pod agreed to another protocol; `first` are its first bytes. */
-  switched(head: ResponseHead, request: RequestHead, first: Buffer): void {
+  /** The pod agreed to another protocol. */
+  switched(head: ResponseHead, request: RequestHead): void {
     const text = returnedHead(head, request, { keepAlive: true, framing: '' });
     this.#socket.write(text, 'latin1');
-    this.#socket.write(first);
   }
 
   /**

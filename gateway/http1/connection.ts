@@ -3,9 +3,9 @@ import type { Policy } from '#contracts/policy.ts';
 import type { Page } from '../pages/pages.ts';
 import { pages } from '../pages/pages.ts';
 import { decide } from '../routing.ts';
-import { splice } from '../tcp/splice.ts';
 import type { ContentSink, Exchange, ExchangeClient } from '../upstream/exchange.ts';
 import { H2cExchange } from '../upstream/h2c-exchange.ts';
+import { WebSocketTunnel } from '../websocket-tunnel.ts';
 import type { AnswerOwner } from './answer.ts';
 import { Http1Answer } from './answer.ts';
 import { BodyMeter } from './body.ts';
@@ -153,9 +153,9 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     this.#context.deadlines.delete(this);
     const socket = this.#socket;
     socket.removeAllListeners('data').removeAllListeners('end').removeAllListeners('drain');
-    this.#answer.switched(head, request, first);
+    this.#answer.switched(head, request);
     pod.write(this.#received.rest());
-    splice(socket, pod);
+    new WebSocketTunnel({ client: socket, pod }, this.#context, () => this.cut()).open(first);
   }
 
   #data(bytes: Buffer): void {

@@ -1,20 +1,17 @@
 import type { Coders } from '../compression/coder.ts';
-import type { Deadlines } from '../deadlines.ts';
-import type { Limits } from '../limits.ts';
 import type { Routing } from '../routing.ts';
 import type { Random } from '#contracts/random.ts';
 import type { H2cSessions } from '../upstream/h2c-sessions.ts';
 import type { UpstreamPool } from '../upstream/pool.ts';
+import type { TunnelContext } from '../websocket-tunnel.ts';
 
 /** What all connections of a worker share. */
-export interface Http1Context {
+export interface Http1Context extends TunnelContext {
   readonly routing: Routing;
   readonly upstreams: UpstreamPool;
   readonly h2cSessions: H2cSessions;
   readonly coders: Coders;
   readonly random: Random;
-  readonly deadlines: Deadlines;
-  readonly limits: Limits;
   /** A request id that no other worker gives out. */
   nextRequestId(): string;
   /** Pods are told of the client by `Forwarded` (RFC 7239) as well. */

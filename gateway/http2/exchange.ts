@@ -20,10 +20,10 @@ import { decide } from '../routing.ts';
 import type { ContentSink, Exchange, ExchangeClient } from '../upstream/exchange.ts';
 import { H2cExchange } from '../upstream/h2c-exchange.ts';
 import { acceptFor, closeCodeOf, closeFrame } from '../websocket.ts';
+import { WebSocketTunnel } from '../websocket-tunnel.ts';
 import { fieldsOf, linesOf } from './fields.ts';
 import { pageAnswer } from './page.ts';
 import { requestHead } from './request.ts';
-import { tunnelStream } from './tunnel.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
 
@@ -193,9 +193,11 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
     fields.splice(at, 2);
     this.#exchange = undefined;
     this.#context.deadlines.delete(this);
-    this.#stream.respond([':status', '200', ...fields], asThePodSaid);
-    this.#stream.write(first);
-    tunnelStream(this.#stream, pod);
+    const stream = this.#stream;
+    stream.respond([':status', '200', ...fields], asThePodSaid);
+    // RFC 8441, 5.1: the death of the TCP connection is told by CANCEL.
+    const cut = (): void => stream.close(NGHTTP2_CANCEL);
+    new WebSocketTunnel({ client: stream, pod }, this.#context, cut).open(first);
   }
 
   /**

@@ -85,6 +85,7 @@ export class Worker {
       },
       upstreams: new UpstreamPool(this.#deadlines, limits),
       h2cSessions: new H2cSessions(this.#deadlines, limits),
+      webSockets: new Set(),
       coders: { running: 0 },
       forwardedHeader: terms.forwardedHeader,
       hsts: hstsField(terms.hstsSeconds),
@@ -196,6 +197,7 @@ export class Worker {
     this.#draining = true;
     for (const server of this.#servers) server.close();
     for (const connection of this.#connections) connection.drain();
+    for (const tunnel of this.#http1.webSockets) tunnel.leave();
     if (this.#sockets.size === 0) this.#end();
     else this.#ports.clock.after(limits.drainMs, () => this.#end());
   }
