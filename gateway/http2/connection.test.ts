@@ -234,6 +234,27 @@ describe('a pod in HTTP/1.1', () => {
     expect([status, body.toString(), rstCode]).toEqual([413, 'big', 0]);
   });
 
+  test('who goes on sending behind the answer is asked to stop', async () => {
+    await rawPod('HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig');
+    const stream = open([':method', 'POST', ...plain.slice(2)], { endStream: false });
+    let sent = 0;
+    const more = (): void => {
+      while (stream.writable && stream.write(Buffer.alloc(1 << 16))) sent += 1 << 16;
+    };
+    stream.on('drain', more);
+    more();
+    stream.resume();
+    await once(stream, 'response');
+    const closed = new Promise((resolve) => stream.once('close', resolve));
+    for (let waited = 0; waited < limits.drainMs + 1_000; waited += 100) {
+      await turn();
+      await clock.advance(100);
+    }
+    await closed;
+    // What the windows hold, and what was on its way.
+    expect(sent).toBeLessThan(16 << 20);
+  });
+
   test('a client that goes takes its request along', async () => {
     const gone = Promise.withResolvers<void>();
     const asked = Promise.withResolvers<void>();

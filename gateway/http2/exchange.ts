@@ -69,7 +69,9 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
   /** `raw`: the fields as they came, names and values in turn. */
   begin(raw: readonly string[]): void {
     const { limits, routing } = this.#context;
-    this.#webSocketKey = this.#context.random.bytes(16).toString('base64');
+    if (raw.includes(':protocol')) {
+      this.#webSocketKey = this.#context.random.bytes(16).toString('base64');
+    }
     const request = requestHead(
       { raw, ended: this.requestDone, webSocketKey: this.#webSocketKey },
       limits,
@@ -207,6 +209,7 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
   #leaveUnread(): void {
     const { deadlines, limits } = this.#context;
     this.#left = true;
+    this.#stream.removeAllListeners('data').pause();
     this.deadlineMs = deadlines.nowMs + limits.drainMs;
   }
 
