@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { debian } from './debian.ts';
@@ -11,7 +11,9 @@ import { run, Unavailable } from './run.ts';
  */
 export async function withHosts(...names: readonly string[]): Promise<readonly string[]> {
   const unshare = await debian('/usr/bin/unshare', 'util-linux');
-  const file = join(mkdtempSync(join(tmpdir(), 'podgate-hosts-')), 'hosts');
+  const folder = mkdtempSync(join(tmpdir(), 'podgate-hosts-'));
+  process.once('exit', () => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'hosts');
   const lines = names.map((name) => `127.0.0.1 ${name}\n`).join('');
   writeFileSync(file, `${readFileSync('/etc/hosts', 'utf8')}\n${lines}`);
   const script = 'mount --bind "$0" /etc/hosts && exec "$@"';
