@@ -18,7 +18,7 @@ import type { Gateway } from '../gateway/gateway.ts';
 import { startGateway } from '../gateway/gateway.ts';
 import type { Identity } from '../gateway/tls.ts';
 import { makeIdentity } from './edge.ts';
-import { servingTerms } from './gateway-examples.ts';
+import { exampleRoute, servingTerms } from './gateway-examples.ts';
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
@@ -74,6 +74,18 @@ export class GatewayProcesses {
     throw new Error(`no answer: ${answer}`);
   }
 
+  /** Turns a connection into an echo; returns the worker that serves it. */
+  async upgrade(socket: tls.TLSSocket): Promise<string> {
+    const fields = 'Connection: Upgrade\r\nUpgrade: websocket\r\n';
+    socket.write(`GET / HTTP/1.1\r\nHost: ${socket.servername || ''}\r\n${fields}\r\n`);
+    const [head]: Buffer[] = await once(socket, 'data');
+    const worker = /^HTTP\/1\.1 101 [^]*\r\nX-Worker: (\w+)\r\n[^]*\r\n\r\n$/.exec(
+      String(head),
+    )?.[1];
+    if (!worker) throw new Error(`no tunnel: ${String(head)}`);
+    return worker;
+  }
+
   /** Stores a new certificate of the pod's own, and returns its SHA-256 fingerprint. */
   async certify(pod: string): Promise<string> {
     const identity = makeIdentity();
@@ -92,8 +104,10 @@ export class GatewayProcesses {
   async #start(pods: readonly string[]): Promise<void> {
     this.#pod.on('upgrade', (request, socket) => {
       socket.on('error', () => undefined);
-      const fields = `Connection: Upgrade\r\nUpgrade: echo\r\nX-Worker: ${workerOf(request)}\r\n`;
-      socket.write(`HTTP/1.1 101 Switching Protocols\r\n${fields}\r\n`);
+      socket.write(
+        'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+          `X-Worker: ${workerOf(request)}\r\n\r\n`,
+      );
       socket.pipe(socket);
     });
     this.#pod.listen(0, '127.0.0.1', 1024);
@@ -109,8 +123,8 @@ export class GatewayProcesses {
         log: silent,
       },
       {
-        id: 'test',
         ...servingTerms,
+        id: 'test',
         httpsPort: 0,
         httpPort: 0,
         workers: 2,
@@ -127,16 +141,8 @@ export class GatewayProcesses {
   #route(pod: string): Route {
     const address = this.#pod.address();
     const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
-    return {
-      host: `${pod}.pods.example.test`,
-      tenant: 'default',
-      pod,
-      network: 'default',
-      protocol: 'http',
-      state: 'ready',
-      message: '',
-      upstream: { host: '127.0.0.1', port },
-    };
+    const upstream = { host: '127.0.0.1', port };
+    return exampleRoute({ host: `${pod}.pods.example.test`, pod, upstream });
   }
 
   async #store(id: string, host: string, { chain, key }: Identity): Promise<void> {
