@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
 import { expect, test } from 'vitest';
 
@@ -151,4 +152,14 @@ test.each([
 test('a program may import contracts, and its main the adapters', () => {
   const text = `import { a } from '#contracts/clock.ts';\nimport { b } from '#adapters/system/clock.ts';`;
   expect(problems([{ file: 'gateway/main.ts', text }])).toEqual([]);
+});
+
+test('no conflict of a merge was left in a file', () => {
+  const files = execFileSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8' });
+  const marked = files.split('\0').filter((file) => {
+    if (!/\.(ts|mjs|md|json|py|sh|ya?ml)$/.test(file) || !existsSync(join(root, file)))
+      return false;
+    return /^(<{7}|>{7}) /m.test(readFileSync(join(root, file), 'utf8'));
+  });
+  expect(marked).toEqual([]);
 });

@@ -269,6 +269,10 @@ test('a pod that listens no more is a 502', async () => {
 
 test.each([
   ['a head that ends early', 'HTTP/1.1 200 OK\r\nContent-Le'],
+  [
+    'a head with malformed chunks',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n\r\n',
+  ],
   ['a head without end', `HTTP/1.1 200 OK\r\nA: ${'b'.repeat(limits.headBytesMax)}`],
   [
     'too many interim answers',
@@ -283,12 +287,24 @@ test.each([
 test.each([
   ['length', 'Content-Length: 10\r\n\r\nabc'],
   ['chunks', 'Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n'],
-  ['malformed chunks', 'Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n\r\n'],
 ])('a body of %s that is cut off is cut off for the client', async (_name, answer) => {
   script = (socket) => socket.end(`HTTP/1.1 200 OK\r\n${answer}`);
   const client = connect(request('GET /'));
   await until(() => client.ended);
   expect(client.received).not.toMatch(/0\r\n\r\n$|Connection: close/);
+});
+
+test('chunks that turn malformed cut the client off', async () => {
+  let sender: net.Socket | undefined;
+  script = (socket) => {
+    sender = socket;
+    socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n');
+  };
+  const client = connect(request('GET /'));
+  await until(() => client.received.endsWith('abc\r\n'));
+  sender?.write('zz\r\n\r\n');
+  await until(() => client.ended);
+  expect(client.received).toMatch(/abc\r\n$/);
 });
 
 describe('what is no clean request never reaches the pod behind another', () => {

@@ -136,13 +136,23 @@ export class Http1Exchange implements Exchange, UpstreamUser {
       if (this.#informational > this.#context.limits.informationalMax) {
         this.#failed(pages.badGateway);
       } else this.#client.informational(head);
-    } else {
-      this.#response = head;
-      this.#inOrder = this.#client.requestDone;
-      this.#sink = this.#client.answer(head, 'framed');
-      this.#responseBody.begin(head.framing, head.length, this.#sink);
-      this.#passBody(this.#answered.rest());
+    } else this.#answer(head);
+  }
+
+  #answer(head: ResponseHead): void {
+    const first = this.#answered.rest();
+    const body = this.#responseBody;
+    body.begin(head.framing, head.length);
+    // Nonsense that comes along with the head can still be told in words.
+    if (head.framing === 'chunked' && body.take(first, 0) === malformed) {
+      this.#failed(pages.badGateway);
+      return;
     }
+    this.#response = head;
+    this.#inOrder = this.#client.requestDone;
+    this.#sink = this.#client.answer(head, 'framed');
+    body.begin(head.framing, head.length, this.#sink);
+    this.#passBody(first);
   }
 
   #passBody(bytes: Buffer): void {

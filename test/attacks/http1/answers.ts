@@ -218,12 +218,7 @@ const badChunks: readonly BadAnswer[] = [
   '0\r\nA\r\n\r\n',
   '0\r\nA: b\nC: d\r\n\r\n',
   '0\n\n',
-].map((body) => ({
-  name: `the chunks "${body}"`,
-  sends: ok([chunked], body),
-  client: '',
-  cut: true,
-}));
+].map((body) => refused(`the chunks "${body}"`, ok([chunked], body)));
 
 export const badAnswers = [
   ...noAnswers,
