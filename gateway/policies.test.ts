@@ -23,8 +23,8 @@ async function request1(text: string): Promise<string> {
   return received;
 }
 
-async function request2(headers: http2.OutgoingHttpHeaders) {
-  const socket = await edge.secure('a', { ALPNProtocols: ['h2'] });
+async function request2(headers: http2.OutgoingHttpHeaders, pod = 'a') {
+  const socket = await edge.secure(pod, { ALPNProtocols: ['h2'] });
   const client = http2.connect(`https://${host}`, { createConnection: () => socket });
   const stream = client.request({ ':path': '/', ':authority': host, ...headers });
   const [answered, flags] = (await once(stream, 'response')) as [
@@ -87,6 +87,47 @@ describe('CORS', () => {
     const pod = http.createServer((_request, response) => response.end('the pod'));
     await edge.serve(pod, { policy: { cors } });
     expect((await request2({ ':method': 'OPTIONS' })).body).toBe('the pod');
+  });
+});
+
+// The pairs of the Gateway API's conformance test (GEP-3567); more of them stand in routing.test.ts.
+describe('authority and server name', () => {
+  const domain = 'pods.example.test';
+
+  beforeEach(async () => {
+    await edge.serve(http.createServer((_request, response) => response.end('a')));
+    await edge.serve(
+      http.createServer((_request, response) => response.end('second')),
+      {
+        host: `a-second.${domain}`,
+        network: 'second',
+      },
+    );
+    await edge.serve(
+      http.createServer((_request, response) => response.end('b')),
+      { pod: 'b' },
+    );
+  });
+
+  test.each([
+    { what: 'the same host', sni: 'a', host: 'a', status: 200, body: 'a' },
+    { what: 'the other host, by its own name', sni: 'b', host: 'b', status: 200, body: 'b' },
+    { what: 'another host', sni: 'a', host: 'b', status: 421, body: 'EDGE_MISDIRECTED' },
+    { what: 'a name of the same pod', sni: 'a', host: 'a-second', status: 200, body: 'second' },
+    { what: 'a host nobody has', sni: 'a', host: 'nobody', status: 421, body: 'EDGE_MISDIRECTED' },
+  ])('$what, in HTTP/1.1 and HTTP/2', async ({ sni, host: name, status, body }) => {
+    const authority = `${name}.${domain}`;
+    const first = await edge.secure(sni);
+    first.write(`GET / HTTP/1.1\r\nHost: ${authority}\r\nConnection: close\r\n\r\n`);
+    let received = '';
+    for await (const bytes of first) received += String(bytes);
+    expect(received).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    expect(received).toContain(body);
+    const second = await request2({ ':authority': authority }, sni);
+    expect([second.headers[':status'], second.body]).toEqual([
+      status,
+      expect.stringContaining(body),
+    ]);
   });
 });
 
