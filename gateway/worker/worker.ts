@@ -191,7 +191,7 @@ export class Worker {
     socket.on('close', () => this.#connections.delete(connection));
   }
 
-  /** Idle connections end now, others with their answer; what remains at the deadline is cut. */
+  /** Idle connections end soon, others with their answer; what remains at the deadline is cut. */
   #drain(): void {
     if (this.#draining) return;
     this.#draining = true;
