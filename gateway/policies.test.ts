@@ -176,6 +176,19 @@ describe('WebSockets', () => {
     expect([code, reason.toString()]).toEqual([1013, 'The pod starts.']);
   });
 
+  test('a key of white space costs no time', async () => {
+    edge.route({ state: 'starting', upstream: null, message: 'The pod starts.' });
+    const gap = '\t'.repeat(14_000);
+    const before = process.cpuUsage();
+    const answer = await request1(
+      `GET / HTTP/1.1\r\nHost: ${host}\r\nOrigin: https://app.test\r\nUpgrade: websocket\r\n` +
+        `Connection: Upgrade\r\nSec-WebSocket-Key: x${gap}x${gap}x\r\n\r\n`,
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 101 /);
+    // By a pattern that goes back and forth it took 480 ms.
+    expect(process.cpuUsage(before).user).toBeLessThan(200_000);
+  });
+
   test('a program’s gets the status', async () => {
     edge.route({ state: 'starting', upstream: null, message: 'The pod starts.' });
     const socket = await dial();

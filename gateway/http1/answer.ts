@@ -11,6 +11,7 @@ import type { ContentSink } from '../upstream/exchange.ts';
 import { acceptFor, closeCodeOf, closeFrame } from '../websocket.ts';
 import { chunk, lastChunk } from './chunks.ts';
 import type { Http1Context, Peer } from './context.ts';
+import { valueOf } from './fields.ts';
 import { returnedHead } from './forward.ts';
 import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
@@ -169,7 +170,7 @@ export class Http1Answer implements ContentSink {
 const nothing = Buffer.alloc(0);
 
 function handshake({ fields }: RequestHead): string {
-  const key = /^sec-websocket-key:[ \t]*(.*?)[ \t]*$/im.exec(fields)?.[1] ?? '';
+  const key = valueOf('sec-websocket-key', fields);
   return (
     'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
     `Sec-WebSocket-Accept: ${acceptFor(key)}\r\n\r\n`

@@ -37,6 +37,15 @@ export function splitField(line: string): { name: string; value: string } | unde
   return { name: name.toLowerCase(), value: line.slice(from, to) };
 }
 
+/** The value of the first field of this lower-case name, or nothing. `lines`: each with CRLF. */
+export function valueOf(name: string, lines: string): string {
+  for (const line of lines.split('\r\n')) {
+    const field = splitField(line);
+    if (field?.name === name) return field.value;
+  }
+  return '';
+}
+
 const isSpace = (code: number): boolean => code === 0x20 || code === 0x09;
 
 /** A length that is safe to count with, or undefined (RFC 9112, 6.3: anything else is an attack). */
