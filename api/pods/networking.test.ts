@@ -61,6 +61,22 @@ describe('refused, with the field and the fix', () => {
     ['alpn: needs protocol tcp', { alpn: ['mqtt'] }],
     ['alpn, 0: is reserved', { protocol: 'tcp', alpn: ['acme-tls/1'] }],
     ['cors_allow_origins, 0: must be', { cors_allow_origins: ['https://app.example.org/path'] }],
+    [
+      'cors_allow_origins, 0: must have at most 300',
+      { cors_allow_origins: [`https://${'a'.repeat(300)}`] },
+    ],
+    [
+      'cors_allow_methods, 0: must have at most 100',
+      { cors_allow_origins: ['*'], cors_allow_methods: ['A'.repeat(101)] },
+    ],
+    [
+      'cors_allow_headers, 0: must have at most 100',
+      { cors_allow_origins: ['*'], cors_allow_headers: ['a'.repeat(101)] },
+    ],
+    [
+      'proxy_compression_excluded_content_types, 0: must have at most 100',
+      { proxy_compression_excluded_content_types: [`a/${'b'.repeat(100)}`] },
+    ],
     ['cors_allow_origins: needs', { protocol: 'tcp', cors_allow_origins: ['*'] }],
     ['cors_allow_origins: is empty', { cors_allow_methods: ['GET'] }],
     ['cors_allow_credentials: needs', { cors_allow_origins: ['*'], cors_allow_credentials: true }],

@@ -35,8 +35,20 @@ const zBlock = z
     'must be an IPv4 or IPv6 address or a CIDR block such as 203.0.113.0/24 or 2001:db8::/32',
   );
 
+// A host name has 253 characters; scheme and port come on top.
+const originLengthMax = 300;
+const nameLengthMax = 100;
+
+/** A name of HTTP. Routes travel to every gateway, so what they carry is bounded. */
+const zName = (what: string): z.ZodString =>
+  z
+    .string()
+    .max(nameLengthMax, `must have at most ${nameLengthMax} characters`)
+    .regex(token, `must be a ${what}`);
+
 const zOrigin = z
   .string()
+  .max(originLengthMax, `must have at most ${originLengthMax} characters`)
   .regex(
     /^(\*|[a-z][a-z0-9+.-]*:\/\/([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?)$/,
     'must be * or an origin as browsers send it, such as https://app.example.org',
@@ -84,8 +96,8 @@ const wireFields = {
     .default(['*']),
   tapis_auth_return_path: z.literal('/', notYet).default('/'),
   cors_allow_origins: few(zOrigin).default([]),
-  cors_allow_methods: few(z.string().regex(token, 'must be a method')).default([]),
-  cors_allow_headers: few(z.string().regex(token, 'must be a header name')).default([]),
+  cors_allow_methods: few(zName('method')).default([]),
+  cors_allow_headers: few(zName('header name')).default([]),
   cors_allow_credentials: z.boolean().default(false),
   cors_max_age: z
     .int('must be a whole number of seconds')
@@ -102,6 +114,7 @@ const wireFields = {
   proxy_compression_excluded_content_types: few(
     z
       .string()
+      .max(nameLengthMax, `must have at most ${nameLengthMax} characters`)
       .toLowerCase()
       .regex(/^[\w.+-]+\/[\w.+-]+$/, 'must be a media type such as text/csv'),
   ).default([]),
