@@ -30,9 +30,11 @@ export interface Report {
   readonly faults: readonly string[];
 }
 
-/** One open tunnel: sends, and hears what its pod says its name is. */
+/** One tunnel: sends, and hears what its pod says its name is. */
 interface Tunnel {
   readonly name: string;
+  /** It has heard something since this was last set to false. */
+  heard: boolean;
   ask(): void;
   end(): void;
 }
@@ -41,15 +43,17 @@ const faults: string[] = [];
 const tunnels: Tunnel[] = [];
 let answers = 0;
 let requests = 0;
+let reporting = false;
 const over = new AbortController();
 
 const fault = (text: string): void => {
   if (!over.signal.aborted && faults.length < 20) faults.push(text);
 };
 
-function heard(name: string, said: string): void {
+function hear(tunnel: Tunnel, said: string): void {
   answers += 1;
-  if (said !== name) fault(`${name} was answered by ${said}`);
+  tunnel.heard = true;
+  if (said !== tunnel.name) fault(`${tunnel.name} was answered by ${said}`);
 }
 
 async function openTcp(name: string, wish: Wish): Promise<Tunnel> {
@@ -60,11 +64,17 @@ async function openTcp(name: string, wish: Wish): Promise<Tunnel> {
     ca: wish.ca,
   });
   await once(socket, 'secureConnect');
+  const tunnel = {
+    name,
+    heard: false,
+    ask: () => socket.write('?'),
+    end: () => socket.destroy(),
+  };
   // Answers may arrive together.
-  createInterface({ input: socket }).on('line', (line) => heard(name, line));
+  createInterface({ input: socket }).on('line', (line) => hear(tunnel, line));
   socket.on('error', (error) => fault(`${name}: ${error.message}`));
   socket.on('close', () => fault(`${name}: a TCP tunnel was cut`));
-  return { name, ask: () => socket.write('?'), end: () => socket.destroy() };
+  return tunnel;
 }
 
 async function openWebSocket(name: string, wish: Wish): Promise<Tunnel> {
@@ -77,10 +87,16 @@ async function openWebSocket(name: string, wish: Wish): Promise<Tunnel> {
     ...secure,
   });
   await once(socket, 'open');
-  socket.on('message', (data: Buffer) => heard(name, data.toString()));
+  const tunnel = {
+    name,
+    heard: false,
+    ask: () => socket.send('?'),
+    end: () => socket.terminate(),
+  };
+  socket.on('message', (data: Buffer) => hear(tunnel, data.toString()));
   socket.on('error', (error) => fault(`${name}: ${error.message}`));
   socket.on('close', (code) => fault(`${name}: a WebSocket was closed with ${code}`));
-  return { name, ask: () => socket.send('?'), end: () => socket.terminate() };
+  return tunnel;
 }
 
 async function openAll(wish: Wish): Promise<void> {
@@ -100,7 +116,8 @@ async function openAll(wish: Wish): Promise<void> {
 function keepAsking(everyMs: number): void {
   let next = 0;
   const turnMs = 50;
-  setInterval(() => {
+  const timer = setInterval(() => {
+    if (reporting) clearInterval(timer);
     const share = Math.ceil((tunnels.length * turnMs) / everyMs);
     for (let count = 0; count < share; count += 1) {
       tunnels[next % tunnels.length]?.ask();
@@ -152,18 +169,27 @@ async function begin(wish: Wish): Promise<void> {
   process.send?.('open');
 }
 
-process.on('message', (message: Wish | 'report') => {
-  if (message === 'report') {
-    // Whoever is still open answers once more.
-    for (const tunnel of tunnels) tunnel.ask();
-    setTimeout(() => {
-      const report: Report = { open: tunnels.length, answers, requests, faults };
-      over.abort();
-      for (const tunnel of tunnels) tunnel.end();
-      process.send?.(report, () => process.exit(0));
-    }, 5_000);
-    return;
+/** A tunnel counts as open when it answers once more, after what was under way has come in. */
+async function report(): Promise<void> {
+  reporting = true;
+  await wait(2_000);
+  for (const tunnel of tunnels) {
+    tunnel.heard = false;
+    tunnel.ask();
   }
-  void begin(message);
+  const silent = (): Tunnel[] => tunnels.filter((tunnel) => !tunnel.heard);
+  for (let waitedMs = 0; waitedMs < 15_000 && silent().length > 0; waitedMs += 100) await wait(100);
+  for (const { name } of silent()) fault(`${name}: a tunnel does not answer any more`);
+  const said: Report = { open: tunnels.length - silent().length, answers, requests, faults };
+  over.abort();
+  for (const tunnel of tunnels) tunnel.end();
+  process.send?.(said, () => process.exit(0));
+}
+
+const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+process.on('message', (message: Wish | 'report') => {
+  if (message === 'report') void report();
+  else void begin(message);
 });
 process.on('disconnect', () => process.exit(0));
