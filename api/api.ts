@@ -4,6 +4,8 @@ import type { ApiPorts, ApiSettings } from './ports.ts';
 
 export interface Api {
   readonly port: number;
+  /** Why it takes no requests, in a sentence for operators; undefined: it does. */
+  problem(): string | undefined;
   stop(): Promise<void>;
 }
 
@@ -16,6 +18,7 @@ export async function startApi(ports: ApiPorts, settings: ApiSettings): Promise<
   const port = typeof address === 'object' && address ? address.port : settings.port;
   return {
     port,
+    problem: () => (app.server.listening ? undefined : 'it does not listen'),
     stop: async () => {
       app.server.closeAllConnections();
       await app.close();

@@ -6,8 +6,8 @@ import { Manager } from './manager.ts';
 export interface Certs {
   /** The root to trust, PEM. */
   readonly rootPem: string;
-  /** The domain and the wildcard have certificates that are valid now. */
-  ready(): boolean;
+  /** Whether the domain or the wildcard lacks a certificate that is valid now, in a sentence. */
+  problem(): string | undefined;
   /** Resolves when nothing is under way any more. */
   stop(): Promise<void>;
 }
@@ -31,7 +31,7 @@ export async function startCerts(ports: ManagerPorts, settings: ManagerSettings)
   const loops = Promise.all([manager.work(), manager.follow(changes), manager.resync()]);
   return {
     rootPem: authority.rootPem,
-    ready: () => manager.ready(),
+    problem: () => manager.problem(),
     stop: async () => {
       abort.abort();
       await loops;

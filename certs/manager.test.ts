@@ -145,10 +145,10 @@ test('a change that leaves the hosts alone keeps the certificate', async () => {
 
 test('it is ready until its own certificates end', async () => {
   const certs = await start();
-  expect(certs.ready()).toBe(true);
+  expect(certs.problem()).toBeUndefined();
   await certs.stop();
   await clock.advance(31 * dayMs);
-  expect(certs.ready()).toBe(false);
+  expect(certs.problem()).toBe('no valid certificate for the domain and the wildcard');
 });
 
 test('while another holds the lease it waits, and takes over when that one is gone', async () => {

@@ -63,9 +63,12 @@ export class Manager {
     this.#signal = signal;
   }
 
-  ready(): boolean {
+  /** Which of the certificates that everything needs is not valid now; undefined: all are. */
+  problem(): string | undefined {
     const nowMs = this.#ports.clock.nowMs();
-    return ownIds.every((id) => (this.#ownValidUntilMs.get(id) ?? 0) > nowMs);
+    const lacking = ownIds.filter((id) => (this.#ownValidUntilMs.get(id) ?? 0) <= nowMs);
+    if (lacking.length === 0) return undefined;
+    return `no valid certificate for the ${lacking.join(' and the ')}`;
   }
 
   /** Resolves when the domain and the wildcard have certificates, made here or by another. */

@@ -52,16 +52,11 @@ export interface ControllerSettings {
 export async function startController(
   ports: ControllerPorts,
   settings: ControllerSettings,
-): Promise<{ ready(): boolean; stop(): Promise<void> }> {
+): Promise<{ problem(): string | undefined; stop(): Promise<void> }> {
   const { clock, runtime, logs } = ports;
   const stopping = new AbortController();
   const unserve = logs.serve({ read: (key) => runtime.logs(key) });
-  const standing = { known: false };
-  const { promise: known, resolve } = Promise.withResolvers<void>();
-  const settle = (): void => {
-    standing.known = true;
-    resolve();
-  };
+  const { promise: known, resolve: settle } = Promise.withResolvers<void>();
   const leading = keepLeading(
     ports,
     { name: leaseName, holder: settings.holder, signal: stopping.signal },
@@ -70,7 +65,7 @@ export async function startController(
   );
   await known;
   return {
-    ready: () => standing.known && !stopping.signal.aborted,
+    problem: () => (stopping.signal.aborted ? 'it is stopping' : undefined),
     async stop() {
       stopping.abort();
       unserve();

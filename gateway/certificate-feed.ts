@@ -14,10 +14,19 @@ export interface CertificateFeedPorts {
   changed(hosts: readonly string[]): void;
 }
 
+/** A certificate of the store, and whether handshakes can be made with it. */
+export interface KnownCertificate {
+  readonly id: string;
+  readonly certificate: Certificate;
+  /** Why it cannot be used; undefined: it can. */
+  readonly problem: string | undefined;
+}
+
 /** The parent's certificates, as the store has them. Keys are opened only for a worker that asks. */
 export class CertificateFeed {
   readonly #ports: CertificateFeedPorts;
   readonly #table = new CertificateTable();
+  readonly #unusable = new Map<string, string>();
   #listed = false;
 
   constructor(ports: CertificateFeedPorts) {
@@ -37,7 +46,7 @@ export class CertificateFeed {
   restore(certificates: ReadonlyMap<string, Certificate>): void {
     if (this.#listed) return;
     for (const [id, certificate] of certificates) {
-      this.#ports.changed(this.#table.put(id, certificate));
+      this.#put(id, certificate);
     }
   }
 
@@ -52,8 +61,21 @@ export class CertificateFeed {
     } catch (error) {
       // One damaged record must not end the program that serves all others.
       this.#ports.log.error({ certificate: id, error: String(error) }, 'a key does not open');
+      this.#unusable.set(id, `its key does not open: ${String(error)}`);
       return undefined;
     }
+  }
+
+  /** A worker could not use the certificate of this host. */
+  unusable(host: string, reason: string): void {
+    const id = this.#table.find(host)?.id;
+    if (id !== undefined) this.#unusable.set(id, reason);
+  }
+
+  /** The certificate of exactly this name, for who asks about it; its key stays sealed. */
+  known(host: string): KnownCertificate | undefined {
+    const found = this.#table.find(host);
+    return found && { ...found, problem: this.#unusable.get(found.id) };
   }
 
   entries(): ReadonlyMap<string, Certificate> {
@@ -65,8 +87,8 @@ export class CertificateFeed {
     this.#listed = true;
     const ids = new Set([...documents, ...broken].map(({ id }) => id));
     const gone = [...this.#table.entries().keys()].filter((id) => !ids.has(id));
-    for (const id of gone) this.#ports.changed(this.#table.remove(id));
-    for (const { id, value } of documents) this.#ports.changed(this.#table.put(id, value));
+    for (const id of gone) this.#remove(id);
+    for (const { id, value } of documents) this.#put(id, value);
     for (const bad of broken) this.#ports.log.error(bad, 'certificate not loaded');
   }
 
@@ -74,9 +96,21 @@ export class CertificateFeed {
   async #look(id: string): Promise<void> {
     try {
       const stored = await this.#ports.certificates.get(id);
-      this.#ports.changed(stored ? this.#table.put(id, stored.value) : this.#table.remove(id));
+      if (stored) this.#put(id, stored.value);
+      else this.#remove(id);
     } catch (error) {
       this.#ports.log.error({ certificate: id, error: String(error) }, 'certificate not loaded');
     }
+  }
+
+  #put(id: string, certificate: Certificate): void {
+    const hosts = this.#table.put(id, certificate);
+    if (hosts.length > 0) this.#unusable.delete(id);
+    this.#ports.changed(hosts);
+  }
+
+  #remove(id: string): void {
+    this.#unusable.delete(id);
+    this.#ports.changed(this.#table.remove(id));
   }
 }

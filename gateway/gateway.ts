@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { AdminEndpoint } from '#contracts/admin.ts';
 import type { Certificate } from '#contracts/certificate.ts';
 import type { Clock } from '#contracts/clock.ts';
 import { podsDomain } from '#contracts/hosts.ts';
@@ -7,13 +8,15 @@ import type { Random } from '#contracts/random.ts';
 import type { Route, RouteBus, RouteEvent } from '#contracts/route.ts';
 import type { Sealer } from '#contracts/sealer.ts';
 import type { Collection } from '#contracts/store.ts';
+import { explain } from './admin/explain.ts';
 import { CancelDesk } from './cancel-desk.ts';
 import { CertificateFeed } from './certificate-feed.ts';
 import { keepFollowing } from './follow.ts';
 import { bindListeners } from './listeners.ts';
 import type { ServingTerms, ToWorker } from './messages.ts';
 import { routeMessages } from './messages.ts';
-import { changeFor } from './route-feed.ts';
+import { RouteRegister } from './route-register.ts';
+import { apiRoute, RouteTable } from './route-table.ts';
 import { TableFile } from './snapshot.ts';
 import type { Identity } from './tls.ts';
 import { Workers } from './workers.ts';
@@ -41,6 +44,10 @@ export interface Gateway {
   /** Process ids of the workers that run now. */
   readonly workerPids: () => readonly number[];
   ready(): boolean;
+  /** Why it does not serve as it should, in a sentence for operators; undefined: it does. */
+  problem(): string | undefined;
+  /** What the operator may ask on the admin port. */
+  readonly endpoints: readonly AdminEndpoint[];
   stop(): Promise<void>;
 }
 
@@ -66,7 +73,9 @@ export async function startGateway(
     httpsPort,
     httpPort,
     workerPids: () => workers.pids,
-    ready: () => parent.hasTables && workers.ready,
+    ready: () => parent.problem() === undefined,
+    problem: () => parent.problem(),
+    endpoints: parent.endpoints,
     stop: async () => {
       abort.abort();
       await workers.stop();
@@ -79,14 +88,13 @@ export async function startGateway(
 
 /** Keeps the tables, tells the workers of every change, and remembers them on disk. */
 class Parent {
-  hasTables = false;
+  readonly endpoints: readonly AdminEndpoint[];
   readonly #ports: GatewayPorts;
   readonly #settings: GatewaySettings;
   readonly #file: TableFile;
   readonly #ticketMaster: Buffer;
   readonly #certificates: CertificateFeed;
-  readonly #routes = new Map<string, Route>();
-  #revision = -1;
+  readonly #routes: RouteRegister;
   #acknowledged = -1;
   #workers: Workers | undefined;
   readonly #cancels: CancelDesk;
@@ -97,6 +105,9 @@ class Parent {
     this.#ports = ports;
     this.#settings = settings;
     this.#ticketMaster = ports.random.bytes(ticketMasterBytes);
+    const { domain, api } = settings;
+    const table = new RouteTable([apiRoute(domain, api)], podsDomain(domain));
+    this.#routes = new RouteRegister(ports.clock, table);
     this.#certificates = new CertificateFeed({
       ...ports,
       changed: (hosts) => this.#certificatesChanged(hosts),
@@ -106,9 +117,17 @@ class Parent {
       (question) => this.#workers?.broadcast({ kind: 'cancel-asked', ...question }) ?? 0,
     );
     this.#file = new TableFile(join(settings.dataDir, 'gateway', 'tables.json'), ports, () => ({
-      routes: [...this.#routes.values()],
+      routes: [...this.#routes.routes.values()],
       certificates: Object.fromEntries(this.#certificates.entries()),
     }));
+    const sources = { ...settings, routes: this.#routes, certificates: this.#certificates };
+    const answer = (query: URLSearchParams) => explain(query, sources);
+    this.endpoints = [{ path: '/explain', confidential: true, answer }];
+  }
+
+  problem(): string | undefined {
+    if (!this.#routes.hasTables) return 'no controller has told any routes yet';
+    return this.#workers?.problem ?? undefined;
   }
 
   startWorkers(handles: ConstructorParameters<typeof Workers>[0]): Workers {
@@ -124,7 +143,10 @@ class Parent {
       cancelWanted: ({ question, key, from }, answer) =>
         this.#cancels.find(key, from, (owner) => answer({ kind: 'cancel-owner', question, owner })),
       cancelOwners: (question, owners) => this.#cancels.answer(question, owners),
-      unusable: (host, reason) => log.error({ host, reason }, 'a certificate cannot be used'),
+      unusable: (host, reason) => {
+        log.error({ host, reason }, 'a certificate cannot be used');
+        this.#certificates.unusable(host === '*' ? this.#wildcardName : host, reason);
+      },
       changed: () => {
         this.#acknowledge();
         if (this.#workers?.ready) this.#allListen.resolve();
@@ -153,8 +175,13 @@ class Parent {
   async followRoutes(signal: AbortSignal): Promise<void> {
     this.#cancelWait = this.#ports.clock.after(snapshotWaitMs, () => void this.#loadTables());
     const follow = async (): Promise<void> => {
-      for await (const event of this.#ports.routes.follow(this.#settings.id, signal)) {
-        this.#heard(event);
+      this.#routes.followed(true);
+      try {
+        for await (const event of this.#ports.routes.follow(this.#settings.id, signal)) {
+          this.#heard(event);
+        }
+      } finally {
+        this.#routes.followed(false);
       }
     };
     await keepFollowing('routes', follow, { ...this.#ports, signal });
@@ -167,35 +194,32 @@ class Parent {
 
   #heard(event: RouteEvent): void {
     const { log } = this.#ports;
-    const change = changeFor(event, this.#routes);
+    const change = this.#routes.heard(event);
     if (change === 'refused') {
       const { revision } = event;
       log.error({ revision }, 'a snapshot without a fifth of the routes is refused');
       return;
     }
     for (const bad of change.quarantined) log.error(bad, 'a route is quarantined');
-    this.#apply(change.puts, change.drops, change.revision);
+    this.#tell(change.puts, change.drops);
   }
 
   /** With no controller heard of, what was served last is served again. */
   async #loadTables(): Promise<void> {
-    const tables = this.hasTables ? undefined : await this.#file.load();
-    if (!tables || this.hasTables) return;
+    const tables = this.#routes.hasTables ? undefined : await this.#file.load();
+    if (!tables || this.#routes.hasTables) return;
     const ageMs = this.#ports.clock.nowMs() - tables.savedAtMs;
     this.#ports.log.warn(
       { ageMs },
       'no routes from a controller yet: serving those of the last run',
     );
     this.#certificates.restore(new Map(Object.entries(tables.certificates)));
-    this.#apply(tables.routes, [], 0);
+    this.#routes.restore(tables.routes, tables.savedAtMs);
+    this.#tell(tables.routes, []);
   }
 
-  #apply(puts: readonly Route[], drops: readonly string[], revision: number): void {
-    for (const host of drops) this.#routes.delete(host);
-    for (const route of puts) this.#routes.set(route.host, route);
-    this.#revision = Math.max(this.#revision, revision);
-    this.hasTables = true;
-    for (const message of routeMessages(puts, drops, this.#revision)) {
+  #tell(puts: readonly Route[], drops: readonly string[]): void {
+    for (const message of routeMessages(puts, drops, this.#routes.revision)) {
       this.#workers?.broadcast(message);
     }
     this.#file.changed();
@@ -218,12 +242,17 @@ class Parent {
     } = this.#settings;
     const terms = { ...serving, number, ticketMaster: this.#ticketMaster };
     yield { kind: 'begin', terms, wildcard: this.#wildcard() };
-    if (this.hasTables) yield* routeMessages([...this.#routes.values()], [], this.#revision);
+    const { hasTables, routes, revision } = this.#routes;
+    if (hasTables) yield* routeMessages([...routes.values()], [], revision);
     yield { kind: 'serve' };
   }
 
+  get #wildcardName(): string {
+    return `*.${podsDomain(this.#settings.domain)}`;
+  }
+
   #wildcard(): Identity | undefined {
-    return this.#certificates.identity(`*.${podsDomain(this.#settings.domain)}`);
+    return this.#certificates.identity(this.#wildcardName);
   }
 
   #certificatesChanged(hosts: readonly string[]): void {
@@ -232,6 +261,6 @@ class Parent {
     const identity = hosts.some((host) => host.startsWith('*.')) ? this.#wildcard() : undefined;
     if (identity) this.#workers?.broadcast({ kind: 'wildcard', identity });
     // Before there are routes, saving would replace those of the last run with none.
-    if (this.hasTables) this.#file.changed();
+    if (this.#routes.hasTables) this.#file.changed();
   }
 }

@@ -1,4 +1,4 @@
-import type { Route } from '#contracts/route.ts';
+import type { Address, Route } from '#contracts/route.ts';
 
 /** Exact host → route, changed key by key: an edit costs the same among ten routes and 100,000. */
 export class RouteTable {
@@ -13,6 +13,11 @@ export class RouteTable {
   constructor(fixed: readonly Route[], waitsUnder?: string) {
     this.#fixed = new Map(fixed.map((route) => [route.host, route]));
     this.#waitsUnder = waitsUnder;
+  }
+
+  /** What the controller published, without the fixed ones. */
+  get routes(): ReadonlyMap<string, Route> {
+    return this.#routes;
   }
 
   find(host: string): Route | undefined {
@@ -37,6 +42,18 @@ export class RouteTable {
     this.#waitsUnder = undefined;
   }
 }
+
+/** The domain's own host leads to the API, whatever the controller publishes. */
+export const apiRoute = (domain: string, api: Address): Route => ({
+  host: domain,
+  tenant: '',
+  pod: 'api',
+  network: 'default',
+  protocol: 'http',
+  state: 'ready',
+  message: '',
+  upstream: api,
+});
 
 /** Before the first table came nobody can say that a pod does not exist. */
 const unknownYet = (host: string): Route => ({

@@ -52,9 +52,12 @@ export class Presented {
     this.#chain = identity.chain;
   }
 
-  /** As clients judge it (RFC 9525, 6.3): a wildcard is one label, the subject counts for nothing. */
   covers(host: string): boolean {
     this.#leaf ??= new X509Certificate(this.#chain);
-    return this.#leaf.checkHost(host, { subject: 'never', partialWildcards: false }) !== undefined;
+    return leafCovers(this.#leaf, host);
   }
 }
+
+/** As clients judge it (RFC 9525, 6.3): a wildcard is one label, the subject counts for nothing. */
+export const leafCovers = (leaf: X509Certificate, host: string): boolean =>
+  leaf.checkHost(host, { subject: 'never', partialWildcards: false }) !== undefined;

@@ -73,6 +73,17 @@ export class Workers {
     return this.#slots.every((slot) => slot.ready);
   }
 
+  /** Which worker does not serve, and what is done about it; undefined: all do. */
+  get problem(): string | undefined {
+    const away = this.#slots.filter((slot) => !slot.ready);
+    if (away.length === 0) return undefined;
+    const said = away.map(({ number, child, failures }) => {
+      const what = child ? 'is starting' : 'ended and is started again soon';
+      return `worker ${number} ${what}${failures > 1 ? `, after ${failures} failures in a row` : ''}`;
+    });
+    return `${away.length} of ${this.#slots.length} workers do not serve: ${said.join('; ')}`;
+  }
+
   get pids(): readonly number[] {
     return this.#slots.flatMap(({ child }) => child?.pid ?? []);
   }

@@ -31,6 +31,7 @@ try {
   const settings = readSettings(process.env, process.getuid?.() === 0);
   // Nothing that we start may inherit it.
   delete process.env['PODGATE_ADMIN_PASSWORD'];
+  delete process.env['PODGATE_ADMIN_TOKEN'];
   const { apiPort, caFile, password } = await startStandalone(settings, stack);
   const { domain, publicHttpsPort, httpsPort } = settings;
   const facts = { domain, publicHttpsPort, httpsPort, apiPort, caFile };

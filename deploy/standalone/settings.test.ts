@@ -17,6 +17,7 @@ test('without any variable the documented defaults hold', () => {
     trustedProxies: [],
     proxyProtocol: false,
     adminPassword: undefined,
+    adminToken: undefined,
   });
   expect(settings.dataDir).toMatch(/\/\.podgate$/);
   expect(settings.secretKeyFile).toBe(`${settings.dataDir}/secret.key`);
@@ -57,6 +58,8 @@ test.each([
   ['PODGATE_RUNTIME', 'kubernetes'],
   ['PODGATE_TENANT', 'a/b'],
   ['PODGATE_ADMIN_PASSWORD', 'short'],
+  ['PODGATE_ADMIN_TOKEN', 'fifteen-letters'],
+  ['PODGATE_ADMIN_TOKEN', 'sixteen letters and spaces'],
   ['PODGATE_DATA_DIR', ''],
   ['PODGATE_GATEWAY_WORKERS', '0'],
   ['PODGATE_TRUSTED_PROXIES', '10.0.0.0/33'],
@@ -69,9 +72,13 @@ test.each([
   expect(() => readSettings({ [name]: value }, false)).toThrow(name);
 });
 
-test('a bad password is not repeated in the message', () => {
-  expect(() => readSettings({ PODGATE_ADMIN_PASSWORD: 'hunter2' }, false)).not.toThrow('hunter2');
-});
+test.each(['PODGATE_ADMIN_PASSWORD', 'PODGATE_ADMIN_TOKEN'])(
+  'a bad %s is not repeated in the message',
+  (name) => {
+    expect(() => readSettings({ [name]: 'hunter2' }, false)).toThrow(name);
+    expect(() => readSettings({ [name]: 'hunter2' }, false)).not.toThrow('hunter2');
+  },
+);
 
 test('two settings that share a port are both named', () => {
   const clash = { PODGATE_HTTP_PORT: '8443' };

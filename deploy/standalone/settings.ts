@@ -17,6 +17,7 @@ export interface Settings {
   readonly secretKeyFile: string;
   readonly adminHost: string;
   readonly adminPort: number;
+  readonly adminToken: string | undefined;
   readonly processUser: string | undefined;
   readonly gatewayWorkers: number;
   /** Addresses and CIDR blocks. */
@@ -67,6 +68,10 @@ const zEnvironment = z.object({
   PODGATE_SECRET_KEY_FILE: z.string().min(1, 'is empty').optional(),
   PODGATE_ADMIN_HOST: text('127.0.0.1'),
   PODGATE_ADMIN_PORT: portNumber.default(9100),
+  PODGATE_ADMIN_TOKEN: z
+    .string()
+    .regex(/^[\x21-\x7e]{16,}$/, 'must have at least 16 characters, ASCII without spaces')
+    .optional(),
   PODGATE_PROCESS_USER: z.string().min(1, 'is empty').optional(),
   PODGATE_GATEWAY_WORKERS: z.coerce
     .number('must be a number')
@@ -95,6 +100,8 @@ const zEnvironment = z.object({
     .default('warn'),
 });
 
+const secrets = new Set(['PODGATE_ADMIN_PASSWORD', 'PODGATE_ADMIN_TOKEN']);
+
 /** Reads and checks the environment; throws `BadSetting` that names the first variable at fault. */
 export function readSettings(
   environment: Readonly<Record<string, string | undefined>>,
@@ -105,8 +112,8 @@ export function readSettings(
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const name = String(issue?.path[0]);
-    // A password is never repeated, not even a bad one.
-    const given = name === 'PODGATE_ADMIN_PASSWORD' ? '' : ` (is "${environment[name] ?? ''}")`;
+    // A secret is never repeated, not even a bad one.
+    const given = secrets.has(name) ? '' : ` (is "${environment[name] ?? ''}")`;
     throw new BadSetting(`${name} ${issue?.message ?? 'is not valid'}${given}`);
   }
   const values = parsed.data;
@@ -126,6 +133,7 @@ export function readSettings(
     secretKeyFile: resolve(values.PODGATE_SECRET_KEY_FILE ?? `${dataDir}/secret.key`),
     adminHost: values.PODGATE_ADMIN_HOST,
     adminPort: values.PODGATE_ADMIN_PORT,
+    adminToken: values.PODGATE_ADMIN_TOKEN,
     // Databases refuse to run as root, and a pod has no business being it.
     processUser: values.PODGATE_PROCESS_USER ?? (isRoot ? 'nobody' : undefined),
     gatewayWorkers: values.PODGATE_GATEWAY_WORKERS,

@@ -1,11 +1,14 @@
 import { mkdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Registry } from 'prom-client';
+import type { Part } from '#contracts/admin.ts';
 import { certificates } from '#contracts/certificate.ts';
 import { MemoryLeases } from '#adapters/memory/leases.ts';
 import { MemoryLogExchange } from '#adapters/memory/log-exchange.ts';
 import { MemoryRouteBus } from '#adapters/memory/route-bus.ts';
 import { openSqliteStore } from '#adapters/sqlite/store.ts';
+import { startAdminServer } from '#adapters/system/admin-server.ts';
 import { systemClock } from '#adapters/system/clock.ts';
 import { createLog } from '#adapters/system/log.ts';
 import { systemRandom } from '#adapters/system/random.ts';
@@ -17,8 +20,6 @@ import { startController } from '../../controller/controller.ts';
 import { createProcessRuntime } from '../../controller/runtime/process/runtime.ts';
 import type { Gateway } from '../../gateway/gateway.ts';
 import { startGateway } from '../../gateway/gateway.ts';
-import type { Part } from './admin.ts';
-import { startAdmin } from './admin.ts';
 import type { AdminPassword } from './first-start.ts';
 import { createDemoPod, ensureAdmin } from './first-start.ts';
 import type { Settings } from './settings.ts';
@@ -56,10 +57,15 @@ export async function startStandalone(
   const gateway = await serveGateway(ports, settings, { holder, api });
   stack.defer(() => gateway.stop());
   const parts: Part[] = [
-    { name: 'certs', ready: () => certs.ready() },
-    { name: 'gateway', ready: () => gateway.ready() },
+    { name: 'api', problem: () => api.problem() },
+    { name: 'certs', problem: () => certs.problem() },
+    { name: 'gateway', problem: () => gateway.problem() },
   ];
-  const admin = await startAdmin(parts, { host: settings.adminHost, port: settings.adminPort });
+  const { adminHost, adminPort, adminToken: token } = settings;
+  const admin = await startAdminServer(
+    { host: adminHost, port: adminPort, token },
+    { registry: new Registry(), parts, endpoints: gateway.endpoints },
+  );
   stack.defer(() => admin.stop());
 
   // Last, when every port is ours: from here on pods are started.
@@ -68,7 +74,7 @@ export async function startStandalone(
   stack.defer(() => runtime.stopAll(podsDeadlineMs));
   const controller = await startController({ ...ports, runtime }, { domain, holder });
   stack.defer(() => controller.stop());
-  parts.push({ name: 'controller', ready: () => controller.ready() });
+  parts.push({ name: 'controller', problem: () => controller.problem() });
 
   if (password.first) await createDemoPod(`http://${host}:${api.port}`, password.text);
   return { apiPort: api.port, caFile, password };

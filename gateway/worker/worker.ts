@@ -3,7 +3,6 @@ import tls from 'node:tls';
 import type { Clock } from '#contracts/clock.ts';
 import { podsDomain } from '#contracts/hosts.ts';
 import type { Random } from '#contracts/random.ts';
-import type { Route } from '#contracts/route.ts';
 import type { AcceptContext } from '../accept.ts';
 import { Accepting } from '../accept.ts';
 import { AddressLimits } from '../address-limits.ts';
@@ -14,7 +13,7 @@ import type { Http1Context, Peer } from '../http1/context.ts';
 import { limits } from '../limits.ts';
 import type { FromWorker, ToWorker, WorkerTerms } from '../messages.ts';
 import { identify } from '../proxied.ts';
-import { RouteTable } from '../route-table.ts';
+import { apiRoute, RouteTable } from '../route-table.ts';
 import { Cancels } from '../tcp/cancels.ts';
 import { H2cSessions } from '../upstream/h2c-sessions.ts';
 import { UpstreamPool } from '../upstream/pool.ts';
@@ -29,18 +28,6 @@ export interface WorkerPorts {
   /** Everything is drained: the process may end. */
   drained(): void;
 }
-
-/** The domain's own host leads to the API, whatever the controller publishes. */
-const apiRoute = ({ domain, api }: WorkerTerms): Route => ({
-  host: domain,
-  tenant: '',
-  pod: 'api',
-  network: 'default',
-  protocol: 'http',
-  state: 'ready',
-  message: '',
-  upstream: api,
-});
 
 /** Never for the hosts below: each pod's owner speaks for one host. */
 const hstsField = (seconds: number): string =>
@@ -68,7 +55,7 @@ export class Worker {
     const { clock } = ports;
     this.#ports = ports;
     this.#terms = terms;
-    this.#table = new RouteTable([apiRoute(terms)], podsDomain(terms.domain));
+    this.#table = new RouteTable([apiRoute(terms.domain, terms.api)], podsDomain(terms.domain));
     this.#deadlines = new Deadlines(clock);
     this.#addresses = new AddressLimits(limits, this.#deadlines, terms.trustedProxies);
     this.#contexts = new Contexts({ clock, limits }, terms.ticketMaster, {
