@@ -78,6 +78,10 @@ export class CertificateFeed {
     return found && { ...found, problem: this.#unusable.get(found.id) };
   }
 
+  get counts(): { readonly known: number; readonly unusable: number } {
+    return { known: this.#table.entries().size, unusable: this.#unusable.size };
+  }
+
   entries(): ReadonlyMap<string, Certificate> {
     return this.#table.entries();
   }

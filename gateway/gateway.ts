@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { Registry } from 'prom-client';
 import type { AdminEndpoint } from '#contracts/admin.ts';
 import type { Certificate } from '#contracts/certificate.ts';
 import type { Clock } from '#contracts/clock.ts';
@@ -9,6 +10,8 @@ import type { Route, RouteBus, RouteEvent } from '#contracts/route.ts';
 import type { Sealer } from '#contracts/sealer.ts';
 import type { Collection } from '#contracts/store.ts';
 import { explain } from './admin/explain.ts';
+import { observeTables } from './admin/table-metrics.ts';
+import { observeWorkers } from './admin/worker-metrics.ts';
 import { CancelDesk } from './cancel-desk.ts';
 import { CertificateFeed } from './certificate-feed.ts';
 import { keepFollowing } from './follow.ts';
@@ -48,6 +51,8 @@ export interface Gateway {
   problem(): string | undefined;
   /** What the operator may ask on the admin port. */
   readonly endpoints: readonly AdminEndpoint[];
+  /** Adds the gateway's metrics to those of this process. */
+  observe(registry: Registry): void;
   stop(): Promise<void>;
 }
 
@@ -76,6 +81,7 @@ export async function startGateway(
     ready: () => parent.problem() === undefined,
     problem: () => parent.problem(),
     endpoints: parent.endpoints,
+    observe: (registry) => parent.observe(registry),
     stop: async () => {
       abort.abort();
       await workers.stop();
@@ -123,6 +129,13 @@ class Parent {
     const sources = { ...settings, routes: this.#routes, certificates: this.#certificates };
     const answer = (query: URLSearchParams) => explain(query, sources);
     this.endpoints = [{ path: '/explain', confidential: true, answer }];
+  }
+
+  observe(registry: Registry): void {
+    const [routes, certificates] = [this.#routes, this.#certificates];
+    const applied = (): number => this.#workers?.revision ?? -1;
+    observeTables(registry, { routes, certificates, applied });
+    observeWorkers(registry, () => this.#workers?.states ?? []);
   }
 
   problem(): string | undefined {

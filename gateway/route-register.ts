@@ -62,6 +62,11 @@ export class RouteRegister {
     return this.#table.routes;
   }
 
+  /** How many hosts keep what they have, because the newest value for them was refused. */
+  get quarantined(): number {
+    return this.#quarantined.size;
+  }
+
   find(host: string): Route | undefined {
     return this.#table.find(host);
   }

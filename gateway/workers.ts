@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import type { Clock } from '#contracts/clock.ts';
 import type { Log } from '#contracts/log.ts';
+import type { WorkerState } from './admin/worker-metrics.ts';
 import { limits } from './limits.ts';
 import type { Handle } from './listeners.ts';
 import type { CancelQuestion, FromWorker, ToWorker } from './messages.ts';
@@ -24,6 +25,7 @@ interface Slot {
   revision: number;
   ready: boolean;
   failures: number;
+  starts: number;
 }
 
 export interface WorkersPorts {
@@ -60,6 +62,7 @@ export class Workers {
       revision: -1,
       ready: false,
       failures: 0,
+      starts: 0,
     }));
     for (const slot of this.#slots) this.#start(slot);
   }
@@ -82,6 +85,12 @@ export class Workers {
       return `worker ${number} ${what}${failures > 1 ? `, after ${failures} failures in a row` : ''}`;
     });
     return `${away.length} of ${this.#slots.length} workers do not serve: ${said.join('; ')}`;
+  }
+
+  get states(): readonly WorkerState[] {
+    return this.#slots.map(({ number, ready, starts }) => {
+      return { number, ready, restarts: Math.max(0, starts - 1) };
+    });
   }
 
   get pids(): readonly number[] {
@@ -130,6 +139,7 @@ export class Workers {
     }
     slot.child = child;
     slot.revision = -1;
+    slot.starts += 1;
     child.on('message', (message: FromWorker) => this.#message(slot, child, message));
     child.on('error', (error) => {
       const fields = { worker: slot.number, error: String(error) };

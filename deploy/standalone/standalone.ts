@@ -11,8 +11,10 @@ import { openSqliteStore } from '#adapters/sqlite/store.ts';
 import { startAdminServer } from '#adapters/system/admin-server.ts';
 import { systemClock } from '#adapters/system/clock.ts';
 import { createLog } from '#adapters/system/log.ts';
+import { observeProcess } from '#adapters/system/process-metrics.ts';
 import { systemRandom } from '#adapters/system/random.ts';
 import { openSealer } from '#adapters/system/sealer.ts';
+import manifest from '../../package.json' with { type: 'json' };
 import type { Api } from '../../api/api.ts';
 import { startApi } from '../../api/api.ts';
 import { startCerts } from '../../certs/certs.ts';
@@ -61,10 +63,13 @@ export async function startStandalone(
     { name: 'certs', problem: () => certs.problem() },
     { name: 'gateway', problem: () => gateway.problem() },
   ];
+  const registry = new Registry();
+  observeProcess(registry, manifest.version);
+  gateway.observe(registry);
   const { adminHost, adminPort, adminToken: token } = settings;
   const admin = await startAdminServer(
     { host: adminHost, port: adminPort, token },
-    { registry: new Registry(), parts, endpoints: gateway.endpoints },
+    { registry, parts, endpoints: gateway.endpoints },
   );
   stack.defer(() => admin.stop());
 

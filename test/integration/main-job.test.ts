@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parseExposition, valueOf } from '../exposition.ts';
 import { Standalone, until } from './standalone.ts';
 
 let podgate: Standalone;
@@ -172,9 +173,11 @@ test('health is told on the admin port', async () => {
   const admin = `http://127.0.0.1:${podgate.ports.admin}`;
   expect((await fetch(`${admin}/healthz`)).status).toBe(200);
   expect((await fetch(`${admin}/readyz`)).status).toBe(200);
-  const metrics = await (await fetch(`${admin}/metrics`)).text();
-  for (const part of ['certs', 'gateway', 'controller']) {
-    expect(metrics).toContain(`podgate_part_ready{part="${part}"} 1`);
+  const scrape = await parseExposition({
+    metrics: async () => (await fetch(`${admin}/metrics`)).text(),
+  });
+  for (const part of ['api', 'certs', 'gateway', 'controller']) {
+    expect(valueOf(scrape, 'podgate_part_ready', { part }), part).toBe(1);
   }
 });
 

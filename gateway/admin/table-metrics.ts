@@ -1,0 +1,88 @@
+import type { Registry } from 'prom-client';
+import type { CertificateFeed } from '../certificate-feed.ts';
+import type { RouteRegister } from '../route-register.ts';
+import { gauge } from './series.ts';
+
+/** Metrics of the routes and certificates that the parent keeps for its workers. */
+
+export interface TableSources {
+  readonly routes: RouteRegister;
+  readonly certificates: CertificateFeed;
+  /** The revision that all workers apply. */
+  readonly applied: () => number;
+}
+
+export function observeTables(registry: Registry, sources: TableSources): void {
+  observeRoutes(registry, sources);
+  observeCertificates(registry, sources);
+}
+
+function observeRoutes(registry: Registry, { routes, applied }: TableSources): void {
+  gauge(registry, { name: 'podgate_gateway_routes', help: 'Hosts that have a route.' }, () => {
+    return routes.routes.size;
+  });
+  gauge(
+    registry,
+    {
+      name: 'podgate_gateway_routes_refused',
+      help: 'Hosts whose newest value did not validate: they keep the route before it, or none.',
+    },
+    () => routes.quarantined,
+  );
+  gauge(
+    registry,
+    {
+      name: 'podgate_gateway_table_revision',
+      help: 'Revision of the route table that this gateway has; -1 before the first.',
+    },
+    () => routes.revision,
+  );
+  gauge(
+    registry,
+    {
+      name: 'podgate_gateway_table_applied_revision',
+      help: 'Revision that every worker applies; -1 while one of them does not serve.',
+    },
+    applied,
+  );
+  gauge(
+    registry,
+    {
+      name: 'podgate_gateway_table_age_seconds',
+      help: 'For how long nobody has stood by the table: 0 while the bus of routes is followed, else since the last contact, or since saved tables were saved.',
+    },
+    () => routes.freshness().ageMs / 1000,
+  );
+  gauge(
+    registry,
+    {
+      name: 'podgate_gateway_table_from_disk',
+      help: 'Whether the table is the one that the last run saved (1) or one that a controller told (0).',
+    },
+    () => (routes.freshness().source === 'disk' ? 1 : 0),
+  );
+  gauge(
+    registry,
+    {
+      name: 'podgate_gateway_table_changed_timestamp_seconds',
+      help: 'When the table was last changed, in Unix time; 0 before the first.',
+    },
+    () => (routes.freshness().changedAtMs ?? 0) / 1000,
+  );
+}
+
+function observeCertificates(registry: Registry, { certificates }: TableSources): void {
+  gauge(
+    registry,
+    { name: 'podgate_gateway_certificates', help: 'Certificates that the parent knows.' },
+    () => certificates.counts.known,
+  );
+  gauge(
+    registry,
+    {
+      name: 'podgate_gateway_certificates_unusable',
+      help: 'Certificates that were tried and cannot be used: the wildcard answers for their hosts.',
+    },
+    () => certificates.counts.unusable,
+  );
+}
