@@ -14,7 +14,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   controller: ['contracts'],
   api: ['contracts'],
   certs: ['contracts'],
-  deploy: ['contracts', 'adapters', 'gateway', 'controller', 'api', 'certs'],
+  // The manifest says which version is running.
+  deploy: ['contracts', 'adapters', 'gateway', 'controller', 'api', 'certs', 'package.json'],
   bench: ['contracts', 'adapters', 'gateway', 'controller', 'api', 'certs', 'test'],
   test: ['contracts', 'adapters', 'gateway', 'controller', 'api', 'certs', 'deploy'],
 };
