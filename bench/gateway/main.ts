@@ -1,0 +1,86 @@
+import { readFileSync } from 'node:fs';
+import { certificates } from '#contracts/certificate.ts';
+import { sealContext } from '#contracts/pod.ts';
+import type { Route } from '#contracts/route.ts';
+import { MemoryRouteBus } from '#adapters/memory/route-bus.ts';
+import { MemoryStore } from '#adapters/memory/store.ts';
+import { systemClock } from '#adapters/system/clock.ts';
+import { systemRandom } from '#adapters/system/random.ts';
+import { openSealer } from '#adapters/system/sealer.ts';
+import { startGateway } from '../../gateway/gateway.ts';
+import type { ServingTerms } from '../../gateway/messages.ts';
+import { eventually } from '../../test/processes.ts';
+import { servingTerms } from '../../test/gateway-examples.ts';
+
+/**
+ * The gateway under test: parent and one worker process, as in production, with a bus and a store in
+ * memory. Takes its settings as JSON in the first argument; routes to put come as messages.
+ */
+
+export interface GatewayRun {
+  readonly port: number;
+  readonly folder: string;
+  /** PEM files of the certificate that every host is served with. */
+  readonly chain: string;
+  readonly key: string;
+  readonly routes: readonly Route[];
+  /** Hosts beside those of `routes`, each with a route and a certificate of its own. */
+  readonly others: number;
+  readonly terms: Partial<ServingTerms>;
+}
+
+const silent = { debug() {}, info() {}, warn() {}, error: console.error };
+
+const run: GatewayRun = JSON.parse(process.argv[2] ?? '');
+const sealer = openSealer(`${run.folder}/key`);
+const identity = { chain: readFileSync(run.chain, 'utf8'), key: readFileSync(run.key, 'utf8') };
+const store = certificates(new MemoryStore());
+
+async function certify(id: string, host: string): Promise<void> {
+  const certificate = {
+    hosts: [host],
+    chain: identity.chain,
+    key: sealer.seal(identity.key, sealContext.certificate(id)),
+    notBeforeMs: 0,
+    notAfterMs: Number.MAX_SAFE_INTEGER,
+    renewAtMs: Number.MAX_SAFE_INTEGER,
+    issuer: 'bench',
+  };
+  await store.put(id, certificate, 'anything');
+}
+
+const [first] = run.routes;
+if (!first) throw new Error('a gateway without a route has nothing to serve');
+const others = Array.from({ length: run.others }, (_, number) => ({
+  ...first,
+  host: `other${number}.pods.example.test`,
+  pod: `other${number}`,
+}));
+await certify('wildcard', '*.pods.example.test');
+for (const { host, pod } of [...run.routes, ...others]) await certify(`pod/default/${pod}`, host);
+
+const bus = new MemoryRouteBus();
+const gateway = await startGateway(
+  {
+    routes: bus,
+    certificates: store,
+    sealer,
+    clock: systemClock,
+    random: systemRandom,
+    log: silent,
+  },
+  {
+    ...servingTerms,
+    ...run.terms,
+    id: 'bench',
+    httpsPort: run.port,
+    httpPort: 0,
+    workers: 1,
+    dataDir: run.folder,
+  },
+);
+await bus.begin(1, [...run.routes, ...others]);
+await eventually(() => gateway.ready() && bus.acks().length > 0);
+process.on('message', (route: Route) => void bus.put(1, route));
+process.on('SIGTERM', () => process.exit(0));
+process.send?.('ready');

@@ -1,0 +1,85 @@
+import { median, quantile, ratio } from './report/statistics.ts';
+import type { Row, Table } from './results.ts';
+
+/** What the gateway shall reach, as data: every row of it stands in the report, met or not. */
+export interface Target {
+  readonly question: string;
+  readonly table: string;
+  /** What is judged; 'podgate' unless told. */
+  readonly subject?: string;
+  /** A ratio to the best of these, round by round; without: the value itself. */
+  readonly bestOf?: readonly string[];
+  readonly max: number;
+  readonly words: string;
+}
+
+export const targets: readonly Target[] = [
+  {
+    question: 'h1-small',
+    table: 'cpu',
+    bestOf: ['nginx', 'haproxy'],
+    max: 1,
+    words: 'CPU per request at most 1.00 × the better of nginx and HAProxy (the goal)',
+  },
+  {
+    question: 'h1-small',
+    table: 'cpu',
+    bestOf: ['nginx', 'haproxy'],
+    max: 1.1,
+    words: 'CPU per request at most 1.10 × the better of nginx and HAProxy',
+  },
+  {
+    question: 'h1-small',
+    table: 'cpu',
+    bestOf: ['caddy'],
+    max: 0.35,
+    words: 'at most 0.35 × Caddy',
+  },
+  {
+    question: 'h1-small',
+    table: 'cpu',
+    bestOf: ['http-proxy-3'],
+    max: 0.3,
+    words: 'at most 0.30 × http-proxy-3',
+  },
+  {
+    question: 'h2',
+    table: 'cpu',
+    bestOf: ['nginx'],
+    max: 1.25,
+    words: 'CPU per request at most 1.25 × nginx',
+  },
+  {
+    question: 'h2',
+    table: 'cpu',
+    bestOf: ['haproxy'],
+    max: 1,
+    words: 'the goal is HAProxy: 1.00 ×',
+  },
+];
+
+export interface Verdict {
+  readonly target: Target;
+  /** NaN when it was not measured. */
+  readonly value: number;
+  readonly met: boolean;
+  /** Of a ratio: to whom. */
+  readonly against: string | undefined;
+}
+
+const totals = (row: Row): number[] => row.samples.map(({ total }) => total);
+
+/** What became of a target. Ratios are the median of the ratios per round. */
+export function judge(target: Target, tables: readonly Table[]): Verdict {
+  const rows = tables.find(({ id }) => id === target.table)?.rows ?? [];
+  const find = (name: string): Row | undefined => rows.find(({ subject }) => subject === name);
+  const own = find(target.subject ?? 'podgate');
+  if (!target.bestOf) {
+    const value = own ? quantile(totals(own), 0.5) : NaN;
+    return { target, value, met: value <= target.max, against: undefined };
+  }
+  const others = target.bestOf.flatMap((name) => find(name) ?? []);
+  const best = others.toSorted((a, b) => median(totals(a)) - median(totals(b)))[0];
+  const value = own && best ? ratio(totals(own), totals(best)).perRound : NaN;
+  return { target, value, met: value <= target.max, against: best?.subject };
+}
