@@ -13,7 +13,7 @@ const compression: Compression = {
 const terms = { compression, mayCode: true };
 
 function head(fields: string, status = 200): ResponseHead {
-  const parsed = parseResponseHead(`HTTP/1.1 ${status} OK\r\n${fields}`.trimEnd(), 'GET');
+  const parsed = parseResponseHead(`HTTP/1.1 ${status} OK\r\n${fields}`, 'GET');
   if (!parsed) throw new Error('no head');
   return parsed;
 }

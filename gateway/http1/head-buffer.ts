@@ -35,12 +35,12 @@ export class HeadBuffer {
     if (from > 0) this.#skip(from);
   }
 
-  /** The head without its empty line, which is then gone. Undefined: not whole; null: too large. */
+  /** The lines of the head, each with CRLF, without the empty one; they are then gone. Undefined: not whole; null: too large. */
   head(): string | null | undefined {
     const end = this.#bytes.indexOf(endOfHead);
     if ((end < 0 ? this.#bytes.length : end) > this.#limits.headBytesMax) return null;
     if (end < 0) return undefined;
-    const head = this.#bytes.toString('latin1', 0, end);
+    const head = this.#bytes.toString('latin1', 0, end + 2);
     this.#skip(end + endOfHead.length);
     return head;
   }

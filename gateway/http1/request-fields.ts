@@ -1,4 +1,5 @@
-import { hopByHop, isForwarding, listOf, Refusal, splitField } from './fields.ts';
+import { FieldLines, KeptLines } from './field-lines.ts';
+import { hopByHop, listOf, Refusal } from './fields.ts';
 
 const connectionLogin = /^(ntlm|negotiate)(\s|$)/i; // RFC 4559, 6
 const grpcType = /^application\/grpc(?:[+;\s]|$)/i; // not gRPC-Web, whose answers are framed otherwise
@@ -12,119 +13,163 @@ export interface ForwardedFields {
   port?: string;
 }
 
-/** What the fields said, before the parts are judged together. */
-export interface Collected {
-  hosts: string[];
-  lengths: string[];
-  codings: string[];
-  connection: string[];
-  upgrade: string;
-  accept: string[];
-  acceptEncoding: string[];
-  noTransform: boolean;
-  bindsConnection: boolean;
-  requestId: string | undefined;
-  origin: string;
-  preflightMethod: string;
-  preflightHeaders: string;
-  grpc: boolean;
-  forwarded: ForwardedFields | undefined;
-  kept: { name: string; line: string }[];
-}
+/** What the field lines of one request said, before the parts are judged together. */
+export class RequestFields {
+  hosts = 0;
+  host = '';
+  lengths = 0;
+  length = '';
+  codings = 0;
+  coding = '';
+  connection: readonly string[] = none;
+  upgrade = '';
+  accept = '';
+  acceptEncoding = '';
+  noTransform = false;
+  bindsConnection = false;
+  requestId: string | undefined = undefined;
+  origin = '';
+  preflightMethod = '';
+  preflightHeaders = '';
+  grpc = false;
+  forwarded: ForwardedFields | undefined = undefined;
+  /** The end-to-end fields, each with CRLF. */
+  kept = '';
 
-/** Goes through the lines behind the first. */
-export function collect(lines: readonly string[]): Collected | Refusal {
-  const collected: Collected = {
-    hosts: [],
-    lengths: [],
-    codings: [],
-    connection: [],
-    upgrade: '',
-    accept: [],
-    acceptEncoding: [],
-    noTransform: false,
-    bindsConnection: false,
-    requestId: undefined,
-    origin: '',
-    preflightMethod: '',
-    preflightHeaders: '',
-    grpc: false,
-    forwarded: undefined,
-    kept: [],
-  };
-  for (let index = 1; index < lines.length; index += 1) {
-    const line = lines[index] ?? '';
-    const field = splitField(line);
-    if (!field) return new Refusal(400, 'a header line is malformed');
-    take(collected, field.name, field.value, line);
+  take(lines: FieldLines, kept: KeptLines): void {
+    const { name } = lines;
+    // Pods behind CGI and WSGI read `_` as `-`: such a name would be another way to write ours.
+    if (lines.underscored) return;
+    if (name === '' && !lines.begins('x-forwarded-')) kept.keep(lines);
+    else if (!this.#ofThisHop(name, lines)) {
+      this.#note(name, lines.value);
+      kept.keep(lines);
+    }
   }
-  return collected;
-}
 
-function take(collected: Collected, name: string, value: string, line: string): void {
-  switch (name) {
-    case 'host':
-      collected.hosts.push(value);
-      return;
-    case 'content-length':
-      collected.lengths.push(value);
-      return;
-    case 'transfer-encoding':
-      collected.codings.push(line.slice(name.length + 1));
-      return;
-    case 'connection':
-      collected.connection.push(...listOf(value));
-      return;
-    case 'upgrade':
-      collected.upgrade = value;
-      return;
-    case 'x-request-id':
-      if (requestId.test(value)) collected.requestId = value;
-      return;
-    default:
-      // Pods behind CGI and WSGI read `_` as `-`: such a name would be another way to write ours.
-      if (hopByHop.has(name) || name.includes('_')) return;
-      if (isForwarding(name)) {
-        noteForwarding(collected, name, value);
+  /** Whether it ends here: it is about this connection, or what we say ourselves. */
+  #ofThisHop(name: string, lines: FieldLines): boolean {
+    switch (name) {
+      case 'host':
+        this.hosts += 1;
+        this.host = lines.value;
+        return true;
+      case 'content-length':
+        this.lengths += 1;
+        this.length = lines.value;
+        return true;
+      case 'transfer-encoding':
+        this.codings += 1;
+        this.coding = lines.rawValue;
+        return true;
+      case 'connection':
+        this.connection = moreOptions(this.connection, lines.value);
+        return true;
+      case 'upgrade':
+        this.upgrade = lines.value;
+        return true;
+      case 'x-request-id':
+        if (requestId.test(lines.value)) this.requestId = lines.value;
+        return true;
+      case '':
+        this.#noteForwarding(lines.anyName, lines.value);
+        return true;
+      default:
+        return hopByHop.has(name) || name === 'forwarded' || name === 'x-real-ip';
+    }
+  }
+
+  /** What we want to know of the fields that are passed on. */
+  #note(name: string, value: string): void {
+    switch (name) {
+      case 'accept':
+        this.accept = joined(this.accept, value);
         return;
-      }
+      case 'accept-encoding':
+        this.acceptEncoding = joined(this.acceptEncoding, value);
+        return;
+      case 'cache-control':
+        this.noTransform ||= /no-transform/i.test(value);
+        return;
+      case 'authorization':
+        this.bindsConnection ||= connectionLogin.test(value);
+        return;
+      case 'origin':
+        this.origin = value;
+        return;
+      case 'content-type':
+        this.grpc = grpcType.test(value);
+        return;
+      case 'access-control-request-method':
+        this.preflightMethod = value;
+        return;
+      case 'access-control-request-headers':
+        this.preflightHeaders = value;
+    }
   }
-  note(collected, name, value);
-  collected.kept.push({ name, line });
+
+  #noteForwarding(name: string, value: string): void {
+    this.forwarded ??= {};
+    if (name === 'x-forwarded-for') {
+      const before = this.forwarded.for;
+      this.forwarded.for = before === undefined ? value : `${before}, ${value}`;
+    } else if (name === 'x-forwarded-proto') this.forwarded.proto = value;
+    else if (name === 'x-forwarded-host') this.forwarded.host = value;
+    else if (name === 'x-forwarded-port') this.forwarded.port = value;
+  }
 }
 
-/** What we want to know of the fields that are passed on. */
-function note(collected: Collected, name: string, value: string): void {
-  if (name === 'accept') collected.accept.push(value);
-  else if (name === 'accept-encoding') collected.acceptEncoding.push(value);
-  else if (name === 'cache-control') collected.noTransform ||= /no-transform/i.test(value);
-  else if (name === 'authorization') collected.bindsConnection ||= connectionLogin.test(value);
-  else if (name === 'origin') collected.origin = value;
-  else if (name === 'content-type') collected.grpc = grpcType.test(value);
-  else if (name.startsWith('access-control-request-')) notePreflight(collected, name, value);
+const none: readonly string[] = [];
+
+const joined = (before: string, value: string): string =>
+  before === '' ? value : `${before},${value}`;
+
+const keepAliveOnly: readonly string[] = ['keep-alive'];
+const closeOnly: readonly string[] = ['close'];
+
+/** The options of Connection (RFC 9110, 7.6.1), with those of one more line. */
+export function moreOptions(before: readonly string[], value: string): readonly string[] {
+  if (before.length > 0) return [...before, ...listOf(value)];
+  if (value === 'keep-alive') return keepAliveOnly;
+  return value === 'close' ? closeOnly : listOf(value);
 }
 
-function notePreflight(collected: Collected, name: string, value: string): void {
-  if (name === 'access-control-request-method') collected.preflightMethod = value;
-  else if (name === 'access-control-request-headers') collected.preflightHeaders = value;
-}
+// Heads are read in one go, so one of each serves all of a worker's connections.
+const lines = new FieldLines();
+const kept = new KeptLines();
 
-function noteForwarding(collected: Collected, name: string, value: string): void {
-  collected.forwarded ??= {};
-  if (name === 'x-forwarded-for') {
-    const before = collected.forwarded.for;
-    collected.forwarded.for = before === undefined ? value : `${before}, ${value}`;
-  } else if (name === 'x-forwarded-proto') collected.forwarded.proto = value;
-  else if (name === 'x-forwarded-host') collected.forwarded.host = value;
-  else if (name === 'x-forwarded-port') collected.forwarded.port = value;
-}
-
-/** The end-to-end fields, each with CRLF. */
-export function keptFields({ kept, connection }: Collected): string {
-  let fields = '';
-  for (const { name, line } of kept) {
-    // Connection may name further fields of this hop; ours are added later, beyond its reach.
-    if (connection.length === 0 || !connection.includes(name)) fields += `${line}\r\n`;
+/** Reads the field lines of `text`, each with CRLF, from `from` to `end`. */
+export function collect(
+  text: string,
+  {
+    from,
+    end,
+    fieldsMax,
+  }: { readonly from: number; readonly end: number; readonly fieldsMax: number },
+): RequestFields | Refusal {
+  const fields = new RequestFields();
+  let count = 0;
+  lines.begin(text, from, end);
+  kept.begin(text, from, from);
+  while (lines.next()) {
+    count += 1;
+    if (count > fieldsMax) return new Refusal(431, 'too many header fields');
+    fields.take(lines, kept);
+  }
+  if (lines.malformed) return new Refusal(400, 'a header line is malformed');
+  fields.kept = kept.take();
+  if (fields.connection.some((name) => !ofConnection.has(name))) {
+    fields.kept = without(fields.connection, fields.kept);
   }
   return fields;
+}
+
+export const ofConnection: ReadonlySet<string> = new Set(['close', ...hopByHop]);
+
+/** Connection may name further fields of this hop; ours are added later, beyond its reach. */
+export function without(names: readonly string[], text: string): string {
+  lines.begin(text, 0, text.length);
+  kept.begin(text, 0, 0);
+  while (lines.next()) if (!names.includes(lines.anyName)) kept.keep(lines);
+  return kept.take();
 }

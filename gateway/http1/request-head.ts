@@ -1,7 +1,7 @@
 import type { Limits } from '../limits.ts';
-import { authority, hasForbiddenBytes, isToken, parseLength, Refusal } from './fields.ts';
-import type { Collected, ForwardedFields } from './request-fields.ts';
-import { collect, keptFields } from './request-fields.ts';
+import { authority, isToken, parseLength, Refusal } from './fields.ts';
+import type { ForwardedFields, RequestFields } from './request-fields.ts';
+import { collect } from './request-fields.ts';
 
 /** How long a message's body is: nothing, `length` bytes, chunks, or until the connection ends. */
 export type Framing = 'none' | 'length' | 'chunked' | 'close';
@@ -43,45 +43,47 @@ export interface RequestHead {
 // RFC 9112, 3.2: visible ASCII; a fragment is never sent, and a backslash means `/` to some.
 const target = /^[\u0021\u0022\u0024-\u005b\u005d-\u007e]+$/;
 
-/** Parses a head (without the empty line) received from a client. */
-export function parseRequestHead(head: string, limits: Limits): RequestHead | Refusal {
-  if (hasForbiddenBytes(head)) return new Refusal(400, 'a control character in the head');
-  const lines = head.split('\r\n');
-  const start = parseRequestLine(lines[0] ?? '', limits);
+/**
+ * Parses a head received from a client: the start line and the field lines, each with CRLF, that
+ * stand in `text` up to `end`.
+ */
+export function parseRequestHead(
+  text: string,
+  limits: Limits,
+  end = text.length,
+): RequestHead | Refusal {
+  const start = parseRequestLine(text, limits);
   if (start instanceof Refusal) return start;
-  if (lines.length - 1 > limits.headersMax) return new Refusal(431, 'too many header fields');
-  const collected = collect(lines);
-  if (collected instanceof Refusal) return collected;
-  const host = judgeHost(start, collected.hosts);
+  const fields = collect(text, { from: start.end, end, fieldsMax: limits.headersMax });
+  if (fields instanceof Refusal) return fields;
+  const host = judgeHost(start, fields);
   if (host instanceof Refusal) return host;
-  const body = judgeBody(start, collected);
-  if (body instanceof Refusal) return body;
-  const { connection, upgrade } = collected;
-  const websocket =
-    start.minor === 1 &&
-    start.method === 'GET' &&
-    body.framing === 'none' &&
-    connection.includes('upgrade') &&
-    upgrade.toLowerCase() === 'websocket';
+  const framing = judgeFraming(start, fields);
+  if (framing instanceof Refusal) return framing;
+  const length = framing === 'length' ? parseLength(fields.length) : 0;
+  if (length === undefined) return new Refusal(400, 'Content-Length is no length');
+  const { connection } = fields;
   return {
     method: start.method,
     target: start.target,
+    host,
+    authority: fields.host,
     minor: start.minor,
-    ...host,
-    ...body,
-    websocket,
     keepAlive:
       start.minor === 1 ? !connection.includes('close') : connection.includes('keep-alive'),
-    accept: collected.accept.join(','),
-    acceptEncoding: collected.acceptEncoding.join(','),
-    noTransform: collected.noTransform,
-    bindsConnection: collected.bindsConnection,
-    requestId: collected.requestId,
-    origin: collected.origin,
-    preflight: preflightOf(start, collected),
-    grpc: collected.grpc,
-    forwarded: collected.forwarded,
-    fields: keptFields(collected),
+    framing,
+    length,
+    websocket: framing === 'none' && asksForWebSocket(start, fields),
+    accept: fields.accept,
+    acceptEncoding: fields.acceptEncoding,
+    noTransform: fields.noTransform,
+    bindsConnection: fields.bindsConnection,
+    requestId: fields.requestId,
+    origin: fields.origin,
+    preflight: preflightOf(start, fields),
+    grpc: fields.grpc,
+    forwarded: fields.forwarded,
+    fields: fields.kept,
   };
 }
 
@@ -91,48 +93,60 @@ interface RequestLine {
   /** The authority of an absolute-form target. */
   readonly absolute: string | undefined;
   readonly minor: 0 | 1;
+  /** Where the next line begins. */
+  readonly end: number;
 }
 
-function parseRequestLine(line: string, limits: Limits): RequestLine | Refusal {
-  const [method = '', written = '', version = '', ...more] = line.split(' ');
-  if (more.length > 0 || !isToken(method)) return new Refusal(400, 'the request line is malformed');
+const malformedLine = new Refusal(400, 'the request line is malformed');
+
+function parseRequestLine(text: string, limits: Limits): RequestLine | Refusal {
+  const lineEnd = text.indexOf('\r\n');
+  const methodEnd = text.indexOf(' ');
+  const targetEnd = text.indexOf(' ', methodEnd + 1);
+  if (methodEnd < 1 || targetEnd < 0 || lineEnd < targetEnd) return malformedLine;
+  const method = text.slice(0, methodEnd);
+  if (!isToken(method)) return malformedLine;
+  const version = text.slice(targetEnd + 1, lineEnd);
   if (version !== 'HTTP/1.1' && version !== 'HTTP/1.0') {
     return /^HTTP\/\d\.\d$/.test(version)
       ? new Refusal(505, 'only HTTP/1.1 and HTTP/1.0 are spoken here')
-      : new Refusal(400, 'the request line is malformed');
+      : malformedLine;
   }
   if (method === 'CONNECT') return new Refusal(405, 'this is no forward proxy');
   if (method === 'TRACE') return new Refusal(405, 'TRACE is not passed on');
+  const written = text.slice(methodEnd + 1, targetEnd);
   if (written.length > limits.targetBytesMax) return new Refusal(414, 'the target is too long');
   if (!target.test(written)) return new Refusal(400, 'the target holds a character it must not');
-  return parseTarget(method, written, version === 'HTTP/1.1' ? 1 : 0);
+  const minor = version === 'HTTP/1.1' ? 1 : 0;
+  return parseTarget(method, written, { minor, end: lineEnd + 2 });
 }
 
 /** Origin form, `*`, or absolute form (RFC 9112, 3.2). */
-function parseTarget(method: string, written: string, minor: 0 | 1): RequestLine | Refusal {
+function parseTarget(
+  method: string,
+  written: string,
+  { minor, end }: Pick<RequestLine, 'minor' | 'end'>,
+): RequestLine | Refusal {
   if (written.startsWith('/') || (written === '*' && method === 'OPTIONS')) {
-    return { method, target: written, absolute: undefined, minor };
+    return { method, target: written, absolute: undefined, minor, end };
   }
   const absolute = /^https?:\/\/([^/?]+)(.*)$/i.exec(written);
   if (!absolute) return new Refusal(400, 'the target is neither a path nor a URL');
   const [, authorityPart = '', rest = ''] = absolute;
   const path = rest.startsWith('/') ? rest : `/${rest}`;
-  return { method, target: path, absolute: authorityPart, minor };
+  return { method, target: path, absolute: authorityPart, minor, end };
 }
 
-function judgeHost(
-  start: RequestLine,
-  hosts: readonly string[],
-): { host: string; authority: string } | Refusal {
-  if (hosts.length > 1) return new Refusal(400, 'more than one Host');
-  const [written] = hosts;
-  if (written === undefined) return new Refusal(400, 'no Host');
-  const name = hostOf(written);
+/** The host in lower case and without a port. */
+function judgeHost(start: RequestLine, { hosts, host }: RequestFields): string | Refusal {
+  if (hosts > 1) return new Refusal(400, 'more than one Host');
+  if (hosts === 0) return new Refusal(400, 'no Host');
+  const name = hostOf(host);
   if (name === undefined) return new Refusal(400, 'Host is no host name');
-  if (start.absolute !== undefined && start.absolute.toLowerCase() !== written.toLowerCase()) {
+  if (start.absolute !== undefined && start.absolute.toLowerCase() !== host.toLowerCase()) {
     return new Refusal(400, 'the target names another host than Host');
   }
-  return { host: name, authority: written };
+  return name;
 }
 
 function hostOf(written: string): string | undefined {
@@ -140,30 +154,35 @@ function hostOf(written: string): string | undefined {
   return match ? (match[1] ?? match[2] ?? '').toLowerCase() : undefined;
 }
 
-function judgeBody(
+function judgeFraming(
   { minor }: RequestLine,
-  { codings, lengths }: Collected,
-): { framing: 'none' | 'length' | 'chunked'; length: number } | Refusal {
-  if (codings.length > 0) {
+  { codings, coding, lengths }: RequestFields,
+): 'none' | 'length' | 'chunked' | Refusal {
+  if (codings > 0) {
     if (minor === 0) return new Refusal(400, 'Transfer-Encoding in HTTP/1.0');
-    if (lengths.length > 0) return new Refusal(400, 'both Content-Length and Transfer-Encoding');
+    if (lengths > 0) return new Refusal(400, 'both Content-Length and Transfer-Encoding');
     // With spaces around it at most: a TAB is white space to some, part of an unknown coding to others.
-    if (codings.length > 1 || !/^ *chunked *$/i.test(codings[0] ?? '')) {
+    if (codings > 1 || !/^ *chunked *$/i.test(coding)) {
       return new Refusal(501, 'a transfer coding other than chunked');
     }
-    return { framing: 'chunked', length: 0 };
+    return 'chunked';
   }
-  if (lengths.length > 1) return new Refusal(400, 'more than one Content-Length');
-  const [written] = lengths;
-  if (written === undefined) return { framing: 'none', length: 0 };
-  const length = parseLength(written);
-  if (length === undefined) return new Refusal(400, 'Content-Length is no length');
-  return { framing: 'length', length };
+  if (lengths > 1) return new Refusal(400, 'more than one Content-Length');
+  return lengths === 0 ? 'none' : 'length';
 }
+
+const asksForWebSocket = (
+  { method, minor }: RequestLine,
+  { connection, upgrade }: RequestFields,
+): boolean =>
+  minor === 1 &&
+  method === 'GET' &&
+  upgrade.toLowerCase() === 'websocket' &&
+  connection.includes('upgrade');
 
 function preflightOf(
   { method }: RequestLine,
-  { origin, preflightMethod, preflightHeaders }: Collected,
+  { origin, preflightMethod, preflightHeaders }: RequestFields,
 ): RequestHead['preflight'] {
   if (method !== 'OPTIONS' || origin === '' || preflightMethod === '') return undefined;
   return { method: preflightMethod, headers: preflightHeaders };

@@ -4,8 +4,11 @@ import { parseResponseHead } from './response-head.ts';
 
 const ok = (...fields: string[]): string => ['HTTP/1.1 200 OK', ...fields].join('\r\n');
 
+const parse = (lines: string, method: string): ResponseHead | undefined =>
+  parseResponseHead(`${lines}\r\n`, method);
+
 function accepted(head: string, method = 'GET'): ResponseHead {
-  const parsed = parseResponseHead(head, method);
+  const parsed = parse(head, method);
   if (!parsed) throw new Error('refused');
   return parsed;
 }
@@ -48,7 +51,7 @@ describe('an answer that could be read in two ways is not passed on', () => {
     '',
     'SSH-2.0-OpenSSH_9.6',
   ])('%j', (head) => {
-    expect(parseResponseHead(head, 'GET')).toBeUndefined();
+    expect(parse(head, 'GET')).toBeUndefined();
   });
 });
 

@@ -1,4 +1,6 @@
-import { hasForbiddenBytes, hopByHop, listOf, parseLength, splitField } from './fields.ts';
+import { FieldLines, KeptLines } from './field-lines.ts';
+import { hopByHop, parseLength } from './fields.ts';
+import { moreOptions, ofConnection, without } from './request-fields.ts';
 import type { Framing } from './request-head.ts';
 
 export interface ResponseHead {
@@ -12,88 +14,144 @@ export interface ResponseHead {
   readonly text: string;
 }
 
-interface Collected {
-  kept: { name: string; line: string }[];
-  lengths: string[];
-  codings: string[];
-  connection: string[];
+/** What the fields said, before it is judged together. */
+interface Found {
+  lengths: number;
+  length: string;
+  codings: number;
+  coding: string;
+  connection: readonly string[];
   upgrade: string;
 }
 
+// Heads are read in one go, so one of each serves all of a worker's connections.
+const lines = new FieldLines();
+const kept = new KeptLines();
+
 /**
- * Parses a head (without the empty line) from an upstream. Undefined when it cannot be passed on
- * without guessing (RFC 9112, 6.3): the caller answers 502 and never uses the connection again.
+ * Parses a head from an upstream: the status line and the field lines, each with CRLF, that stand in
+ * `text` up to `end`. Undefined when it cannot be passed on without guessing (RFC 9112, 6.3): the
+ * caller answers 502 and never uses the connection again.
  */
-export function parseResponseHead(head: string, requestMethod: string): ResponseHead | undefined {
-  if (hasForbiddenBytes(head)) return undefined;
-  const lines = head.split('\r\n');
-  const start = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: (.*))?$/.exec(lines[0] ?? '');
-  if (!start) return undefined;
-  const [, minor, code, reason = ''] = start;
-  const status = Number(code);
-  const collected = collect(lines);
-  if (!collected) return undefined;
-  // RFC 9112, 6.1: faulty, whatever else it says.
-  if (minor === '0' && collected.codings.length > 0) return undefined;
-  const body = judgeBody(status, requestMethod, collected);
-  if (!body) return undefined;
-  const { connection } = collected;
+export function parseResponseHead(
+  text: string,
+  requestMethod: string,
+  end = text.length,
+): ResponseHead | undefined {
+  const startEnd = text.indexOf('\r\n') + 2;
+  const start = text.slice(0, startEnd);
+  if (start !== usualStart && !startLine.test(start)) return undefined;
+  const minor = start.charCodeAt('HTTP/1.'.length) - zero;
+  const code = start.slice(codeAt, codeAt + 3);
+  const status = statusOf(code);
+  const found = collect(text, { from: startEnd, end, bodiless: neverHasBody(status) });
+  // RFC 9112, 6.1: a coding in HTTP/1.0 is faulty, whatever else it says.
+  if (!found || (minor === 0 && found.codings > 0)) return undefined;
+  const length = judgeLength(found);
+  if (length === undefined) return undefined;
+  const bodiless = requestMethod === 'HEAD' || status === 304 || neverHasBody(status);
+  const framing = bodiless ? 'none' : framingOf(found, length);
+  const { connection } = found;
+  const reason = start.slice(codeAt + 4, startEnd - 2);
   return {
     status,
-    ...body,
+    framing,
+    length: framing === 'length' ? length : 0,
     keepAlive:
-      body.framing !== 'close' &&
-      (minor === '1' ? !connection.includes('close') : connection.includes('keep-alive')),
-    websocket: collected.upgrade.toLowerCase() === 'websocket',
-    text: `HTTP/1.1 ${code} ${reason}\r\n${keptFields(collected, neverHasBody(status))}`,
+      framing !== 'close' &&
+      (minor === 1 ? !connection.includes('close') : connection.includes('keep-alive')),
+    websocket: found.upgrade !== '' && found.upgrade.toLowerCase() === 'websocket',
+    text:
+      start === usualStart
+        ? `${usualStart}${found.kept}`
+        : `HTTP/1.1 ${code} ${reason}\r\n${found.kept}`,
   };
 }
 
-function collect(lines: readonly string[]): Collected | undefined {
-  const found: Collected = { kept: [], lengths: [], codings: [], connection: [], upgrade: '' };
-  for (let index = 1; index < lines.length; index += 1) {
-    const line = lines[index] ?? '';
-    const field = splitField(line);
-    if (!field) return undefined;
-    const { name, value } = field;
-    if (name === 'content-length') found.lengths.push(value);
-    if (name === 'transfer-encoding') found.codings.push(line.slice(name.length + 1));
-    if (name === 'connection') found.connection.push(...listOf(value));
-    if (name === 'upgrade') found.upgrade = value;
-    if (name === 'transfer-encoding' || !hopByHop.has(name)) found.kept.push({ name, line });
+const usualStart = 'HTTP/1.1 200 OK\r\n';
+const startLine = /^HTTP\/1\.[01] [1-5]\d\d(?: [\t\u0020-\u007e\u0080-\u00ff]*)?\r\n$/;
+const codeAt = 'HTTP/1.1 '.length;
+const zero = 0x30;
+
+function statusOf(code: string): number {
+  const [hundreds, tens, ones] = [code.charCodeAt(0), code.charCodeAt(1), code.charCodeAt(2)];
+  return (hundreds - zero) * 100 + (tens - zero) * 10 + (ones - zero);
+}
+
+interface Collected extends Found {
+  kept: string;
+}
+
+function collect(
+  text: string,
+  { from, end, bodiless }: { from: number; end: number; bodiless: boolean },
+): Collected | undefined {
+  const found: Collected = {
+    lengths: 0,
+    length: '',
+    codings: 0,
+    coding: '',
+    connection: none,
+    upgrade: '',
+    kept: '',
+  };
+  lines.begin(text, from, end);
+  kept.begin(text, from, from);
+  while (lines.next()) {
+    const { name } = lines;
+    if (name === '' || passes(name, found, bodiless)) kept.keep(lines);
+  }
+  if (lines.malformed) return undefined;
+  found.kept = kept.take();
+  if (found.connection.some((name) => !ofConnection.has(name))) {
+    found.kept = without(
+      found.connection.filter((name) => !framingNames.has(name)),
+      found.kept,
+    );
   }
   return found;
 }
 
+/** Notes what a field says; whether it is for the client too. */
+function passes(name: string, found: Found, bodiless: boolean): boolean {
+  switch (name) {
+    case 'content-length':
+      found.lengths += 1;
+      found.length = lines.value;
+      return !bodiless;
+    case 'transfer-encoding':
+      found.codings += 1;
+      found.coding = lines.rawValue;
+      return !bodiless;
+    case 'connection':
+      found.connection = moreOptions(found.connection, lines.value);
+      return false;
+    case 'upgrade':
+      found.upgrade = lines.value;
+      return false;
+    default:
+      return !hopByHop.has(name);
+  }
+}
+
+const none: readonly string[] = [];
+
+// Connection may name further fields of the pod's hop; not those that tell where the body ends.
+const framingNames: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding']);
+
 /** RFC 9110, 8.6 and RFC 9112, 6.1: with a framing field, sloppy clients would wait for a body. */
 const neverHasBody = (status: number): boolean => status < 200 || status === 204;
 
-/** Connection may name further fields of the pod's hop; not those that tell where the body ends. */
-function keptFields({ kept, connection }: Collected, bodiless: boolean): string {
-  let fields = '';
-  for (const { name, line } of kept) {
-    const framing = name === 'content-length' || name === 'transfer-encoding';
-    if (framing ? !bodiless : !connection.includes(name)) fields += `${line}\r\n`;
-  }
-  return fields;
+/** What Content-Length says, 0 without it; undefined when the fields contradict each other. */
+function judgeLength({ codings, coding, lengths, length }: Found): number | undefined {
+  if (codings + lengths > 1) return undefined;
+  // Passed on verbatim, so with spaces at most: `chunked<TAB>` is read in two ways by two parsers.
+  if (codings === 1 && !/^ *chunked *$/i.test(coding)) return undefined;
+  return lengths === 0 ? 0 : parseLength(length);
 }
 
-function judgeBody(
-  status: number,
-  requestMethod: string,
-  { codings, lengths }: Collected,
-): { framing: Framing; length: number } | undefined {
-  if (codings.length + lengths.length > 1) return undefined;
-  const [coding] = codings;
-  const [written] = lengths;
-  // Passed on verbatim, so with spaces at most: `chunked<TAB>` is read in two ways by two parsers.
-  if (coding !== undefined && !/^ *chunked *$/i.test(coding)) return undefined;
-  const length = written === undefined ? 0 : parseLength(written);
-  if (length === undefined) return undefined;
-  if (requestMethod === 'HEAD' || status === 304 || neverHasBody(status)) {
-    return { framing: 'none', length: 0 };
-  }
-  if (coding !== undefined) return { framing: 'chunked', length: 0 };
-  if (written === undefined) return { framing: 'close', length: 0 };
-  return length === 0 ? { framing: 'none', length } : { framing: 'length', length };
+function framingOf({ codings, lengths }: Found, length: number): Framing {
+  if (codings === 1) return 'chunked';
+  if (lengths === 0) return 'close';
+  return length === 0 ? 'none' : 'length';
 }

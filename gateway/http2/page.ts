@@ -16,7 +16,7 @@ export function pageAnswer(
     return { head: { ...parsed(grpcHead(page), page), framing: 'none' }, body: Buffer.alloc(0) };
   const bytes = renderPage(page, request, true);
   const end = bytes.indexOf(endOfHead);
-  const head = parsed(bytes.toString('latin1', 0, end), page, request?.method);
+  const head = parsed(bytes.toString('latin1', 0, end + 2), page, request?.method);
   return { head, body: bytes.subarray(end + endOfHead.length) };
 }
 

@@ -40,8 +40,7 @@ export function requestHead(request: Http2Request, limits: Limits): RequestHead 
   if (start instanceof Refusal) return start;
   const text = `${start}${collected.lines}${connectionLines(collected, request)}`;
   if (text.length > limits.headBytesMax) return new Refusal(431, 'the head is too large');
-  // Without the last CRLF, as the parser has it.
-  return parseRequestHead(text.slice(0, -2), limits);
+  return parseRequestHead(text, limits);
 }
 
 function collect(raw: readonly string[]): Collected | Refusal {

@@ -26,12 +26,12 @@ const byStatus: Readonly<Record<number, number>> = {
   504: codes.deadlineExceeded,
 };
 
-/** A page as gRPC has errors: 200 with nothing but trailers, as a head without its empty line. */
+/** A page as gRPC has errors: 200 with nothing but trailers, as a head's lines, each with CRLF. */
 export function grpcHead({ status, code, message }: Page): string {
   const number = byStatus[status] ?? codes.internal;
   return (
     'HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\n' +
-    `grpc-status: ${number}\r\ngrpc-message: ${escaped(`${code}: ${message}`)}`
+    `grpc-status: ${number}\r\ngrpc-message: ${escaped(`${code}: ${message}`)}\r\n`
   );
 }
 

@@ -195,7 +195,7 @@ function responseHead(raw: readonly string[], method: string, ended: boolean) {
   const [pseudo, status = '', ...pairs] = raw;
   const lines = pseudo === ':status' ? linesOf(pairs) : undefined;
   if (lines === undefined) return undefined;
-  const head = parseResponseHead(`HTTP/1.1 ${status} \r\n${lines}`.slice(0, -2), method);
+  const head = parseResponseHead(`HTTP/1.1 ${status} \r\n${lines}`, method);
   if (!head) return undefined;
   return ended ? { ...head, framing: 'none' as const, length: 0 } : head;
 }
