@@ -29,8 +29,9 @@ export class Deadlines {
     this.#members.add(member);
   }
 
-  delete(member: Mortal): void {
-    this.#members.delete(member);
+  /** Whether it was one of them. */
+  delete(member: Mortal): boolean {
+    return this.#members.delete(member);
   }
 
   stop(): void {

@@ -35,7 +35,7 @@ function readHeader(
     deadlineMs: deadlines.nowMs + limits.proxyHeaderMs,
     expire: (): void => void socket.destroy(),
   };
-  const forget = (): void => deadlines.delete(deadline);
+  const forget = (): boolean => deadlines.delete(deadline);
   const ended = (): void => void socket.destroy();
   const read = (bytes: Buffer): void => {
     received = received.length === 0 ? bytes : Buffer.concat([received, bytes]);

@@ -136,9 +136,13 @@ export class Http1Answer implements ContentSink {
     this.#socket.write(renderPage(dressedPage, request, keepAlive));
   }
 
-  framed(bytes: Buffer): void {
+  framed(bytes: Buffer | string): void {
     const head = this.#head;
     this.#head = '';
+    if (typeof bytes === 'string') {
+      this.#socket.write(head + bytes, 'latin1');
+      return;
+    }
     if (head !== '' && bytes.length <= joinedBytesMax) {
       this.#socket.write(head + bytes.toString('latin1'), 'latin1');
       return;

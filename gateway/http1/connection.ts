@@ -126,7 +126,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     return this.#answer.begin(head, { request, body, mayGoOn, policy: this.#policy });
   }
 
-  framed(bytes: Buffer): void {
+  framed(bytes: Buffer | string): void {
     this.#answer.framed(bytes);
   }
 
@@ -215,7 +215,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     const head =
       text === null
         ? new Refusal(431, 'the head is too large')
-        : parseRequestHead(text, this.#context.limits);
+        : parseRequestHead(text, this.#context.limits, this.#received.headEnd);
     if (head instanceof Refusal) this.failed(pages.refused(head.status, head.reason));
     else this.#begin(head);
     return true;

@@ -2,7 +2,7 @@ import type { Page } from '../pages/pages.ts';
 import { noAnswerPage, pages } from '../pages/pages.ts';
 import { UploadPace } from '../upload-pace.ts';
 import type { ContentSink, Exchange, ExchangeClient, Outgoing } from '../upstream/exchange.ts';
-import type { Upstream, UpstreamUser } from '../upstream/pool.ts';
+import type { Upstream, UpstreamUser, Wanted } from '../upstream/pool.ts';
 import { BodyMeter } from './body.ts';
 import { malformed, needsMore } from './chunked.ts';
 import type { Http1Context } from './context.ts';
@@ -43,7 +43,7 @@ export class Http1Exchange implements Exchange, UpstreamUser {
     this.#sentHead = forwardedHead(outgoing, this.#context.forwardedHeader);
     this.#informational = 0;
     this.#pace.begin(outgoing.request.grpc, this.#context.deadlines.nowMs);
-    this.#send(outgoing, false);
+    this.#send(outgoing, outgoing.request.websocket ? 'tunnel' : 'pooled');
     awaitAnswer(this.#client, this.#context, this.#pace);
   }
 
@@ -82,18 +82,20 @@ export class Http1Exchange implements Exchange, UpstreamUser {
     this.#answered.rest();
   }
 
-  upstreamData(bytes: Buffer): void {
+  upstreamData(bytes: Buffer, length: number): void {
     if (this.#response) {
-      this.#passBody(bytes);
+      this.#passBody(Buffer.from(bytes.subarray(0, length)));
       return;
     }
-    this.#answered.push(bytes);
+    const answered = this.#answered;
+    answered.push(bytes, length);
     while (!this.#response && this.#upstream) {
-      const text = this.#answered.head();
-      if (text === undefined) return;
+      const text = answered.head();
+      if (text === undefined) break;
       if (text === null) this.#failed(pages.badGateway);
       else this.#responseHead(text);
     }
+    if (answered.length > 0) answered.keep();
   }
 
   upstreamDrain(): void {
@@ -115,18 +117,18 @@ export class Http1Exchange implements Exchange, UpstreamUser {
     const unanswered = this.#answered.length === 0 && this.#informational === 0;
     const outgoing = this.#outgoing;
     if (upstream?.reused && unanswered && outgoing && mayRetry(outgoing.request)) {
-      this.#send(outgoing, true);
+      this.#send(outgoing, 'fresh');
     } else this.#failed(noAnswerPage(upstream?.unreached));
   }
 
-  #send({ route, upstream }: Outgoing, fresh: boolean): void {
-    this.#upstream = this.#context.upstreams.take(route, upstream, this, fresh);
+  #send({ route, upstream }: Outgoing, wanted: Wanted): void {
+    this.#upstream = this.#context.upstreams.take(route, upstream, this, wanted);
     this.#upstream.socket.write(this.#sentHead, 'latin1');
   }
 
   #responseHead(text: string): void {
     const request = this.#outgoing?.request;
-    const head = request && parseResponseHead(text, request.method);
+    const head = request && parseResponseHead(text, request.method, this.#answered.headEnd);
     if (!head || (request.minor === 0 && head.framing === 'chunked')) {
       this.#failed(pages.badGateway);
     } else if (head.status === 101) {
@@ -140,6 +142,13 @@ export class Http1Exchange implements Exchange, UpstreamUser {
   }
 
   #answer(head: ResponseHead): void {
+    if (head.framing === 'length' && this.#answered.length === head.length) {
+      const whole = this.#answered.restText();
+      if (whole !== undefined) {
+        this.#answerWhole(head, whole);
+        return;
+      }
+    }
     const first = this.#answered.rest();
     const body = this.#responseBody;
     body.begin(head.framing, head.length);
@@ -153,6 +162,17 @@ export class Http1Exchange implements Exchange, UpstreamUser {
     this.#sink = this.#client.answer(head, 'framed');
     body.begin(head.framing, head.length, this.#sink);
     this.#passBody(first);
+  }
+
+  /** The usual small answer: it came in one piece, so it leaves in one. */
+  #answerWhole(head: ResponseHead, body: string): void {
+    this.#responseBody.begin('none', 0);
+    this.#response = head;
+    this.#inOrder = this.#client.requestDone;
+    this.#sink = this.#client.answer(head, 'framed');
+    if (this.#sink) this.#sink.content(Buffer.from(body, 'latin1'));
+    else this.#client.framed(body);
+    this.#responseDone(true);
   }
 
   #passBody(bytes: Buffer): void {

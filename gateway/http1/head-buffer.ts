@@ -1,51 +1,104 @@
 import type { Limits } from '../limits.ts';
 
 const endOfHead = '\r\n\r\n';
-// A view of what was received, empty or not, would keep all of it in memory.
 const nothing = Buffer.alloc(0);
 
 /** Gathers the bytes of a head until it is whole; what follows it stays. One per direction. */
 export class HeadBuffer {
+  /** Where the lines of the head that was last found end in its text. */
+  headEnd = 0;
   readonly #limits: Limits;
   #bytes: Buffer = nothing;
+  #from = 0;
+  #to = 0;
+  /** The beginning of what is there, or nothing while nobody asked. */
+  #text = '';
 
   constructor(limits: Limits) {
     this.#limits = limits;
   }
 
   get length(): number {
-    return this.#bytes.length;
+    return this.#to - this.#from;
   }
 
-  push(bytes: Buffer): void {
-    this.#bytes = this.#bytes.length === 0 ? bytes : Buffer.concat([this.#bytes, bytes]);
+  /** The first `length` of these bytes, which stay the caller's: `keep` what is left of them. */
+  push(bytes: Buffer, length = bytes.length): void {
+    if (this.length === 0) {
+      this.#set(bytes, length);
+    } else {
+      const joined = Buffer.concat([this.#there(), bytes.subarray(0, length)]);
+      this.#set(joined, joined.length);
+    }
+  }
+
+  /** From here on whoever gave the bytes may use their memory again. */
+  keep(): void {
+    const own = Buffer.from(this.#there());
+    this.#set(own, own.length);
   }
 
   /** All that is there, which is then gone. */
   rest(): Buffer {
-    const bytes = this.#bytes;
-    this.#bytes = nothing;
+    if (this.length === 0) return nothing;
+    const bytes = Buffer.from(this.#there());
+    this.#set(nothing, 0);
     return bytes;
+  }
+
+  /** The same as text, where the head that was last found brought all of it along. */
+  restText(): string | undefined {
+    if (this.#text.length !== this.length) return undefined;
+    const text = this.#text;
+    this.#set(nothing, 0);
+    return text;
   }
 
   /** RFC 9112, 2.2: empty lines before a request are left over from a sloppy client's body. */
   skipEmptyLines(): void {
-    let from = 0;
-    while (this.#bytes[from] === 0x0d && this.#bytes[from + 1] === 0x0a) from += 2;
-    if (from > 0) this.#skip(from);
+    let from = this.#from;
+    while (from + 1 < this.#to && this.#bytes[from] === 0x0d && this.#bytes[from + 1] === 0x0a) {
+      from += 2;
+    }
+    this.#skip(from - this.#from);
   }
 
-  /** The lines of the head, each with CRLF, without the empty one; they are then gone. Undefined: not whole; null: too large. */
+  /**
+   * A text that begins with the lines of the head, each with CRLF, up to `headEnd`; the head is then
+   * gone. Undefined: it is not whole; null: it is too large.
+   */
   head(): string | null | undefined {
-    const end = this.#bytes.indexOf(endOfHead);
-    if ((end < 0 ? this.#bytes.length : end) > this.#limits.headBytesMax) return null;
+    const { headBytesMax } = this.#limits;
+    let end = this.#text.indexOf(endOfHead);
+    if (end < 0) {
+      const to = Math.min(this.#to, this.#from + headBytesMax + endOfHead.length);
+      this.#text = this.#bytes.toString('latin1', this.#from, to);
+      end = this.#text.indexOf(endOfHead);
+    }
+    const text = this.#text;
+    if ((end < 0 ? this.length : end) > headBytesMax) return null;
     if (end < 0) return undefined;
-    const head = this.#bytes.toString('latin1', 0, end + 2);
+    this.headEnd = end + 2;
     this.#skip(end + endOfHead.length);
-    return head;
+    return text;
   }
 
-  #skip(to: number): void {
-    this.#bytes = to === this.#bytes.length ? nothing : this.#bytes.subarray(to);
+  #there(): Buffer {
+    return this.#bytes.subarray(this.#from, this.#to);
+  }
+
+  #set(bytes: Buffer, length: number): void {
+    this.#bytes = bytes;
+    this.#from = 0;
+    this.#to = length;
+    this.#text = '';
+  }
+
+  #skip(count: number): void {
+    if (count === 0) return;
+    this.#from += count;
+    this.#text = this.#text.slice(count);
+    // A view of what was received, empty or not, would keep all of it in memory.
+    if (this.#from === this.#to) this.#set(nothing, 0);
   }
 }

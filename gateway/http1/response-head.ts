@@ -39,11 +39,9 @@ export function parseResponseHead(
   end = text.length,
 ): ResponseHead | undefined {
   const startEnd = text.indexOf('\r\n') + 2;
-  const start = text.slice(0, startEnd);
-  if (start !== usualStart && !startLine.test(start)) return undefined;
-  const minor = start.charCodeAt('HTTP/1.'.length) - zero;
-  const code = start.slice(codeAt, codeAt + 3);
-  const status = statusOf(code);
+  const start = startOf(text.slice(0, startEnd));
+  if (!start) return undefined;
+  const { status, minor } = start;
   const found = collect(text, { from: startEnd, end, bodiless: neverHasBody(status) });
   // RFC 9112, 6.1: a coding in HTTP/1.0 is faulty, whatever else it says.
   if (!found || (minor === 0 && found.codings > 0)) return undefined;
@@ -52,7 +50,6 @@ export function parseResponseHead(
   const bodiless = requestMethod === 'HEAD' || status === 304 || neverHasBody(status);
   const framing = bodiless ? 'none' : framingOf(found, length);
   const { connection } = found;
-  const reason = start.slice(codeAt + 4, startEnd - 2);
   return {
     status,
     framing,
@@ -61,21 +58,32 @@ export function parseResponseHead(
       framing !== 'close' &&
       (minor === 1 ? !connection.includes('close') : connection.includes('keep-alive')),
     websocket: found.upgrade !== '' && found.upgrade.toLowerCase() === 'websocket',
-    text:
-      start === usualStart
-        ? `${usualStart}${found.kept}`
-        : `HTTP/1.1 ${code} ${reason}\r\n${found.kept}`,
+    text: `${start.text}${found.kept}`,
   };
 }
 
-const usualStart = 'HTTP/1.1 200 OK\r\n';
+interface Start {
+  readonly status: number;
+  readonly minor: number;
+  /** As the client gets it. */
+  readonly text: string;
+}
+
+const usual: Start = { status: 200, minor: 1, text: 'HTTP/1.1 200 OK\r\n' };
 const startLine = /^HTTP\/1\.[01] [1-5]\d\d(?: [\t\u0020-\u007e\u0080-\u00ff]*)?\r\n$/;
 const codeAt = 'HTTP/1.1 '.length;
 const zero = 0x30;
 
-function statusOf(code: string): number {
-  const [hundreds, tens, ones] = [code.charCodeAt(0), code.charCodeAt(1), code.charCodeAt(2)];
-  return (hundreds - zero) * 100 + (tens - zero) * 10 + (ones - zero);
+function startOf(line: string): Start | undefined {
+  if (line === usual.text) return usual;
+  if (!startLine.test(line)) return undefined;
+  const code = line.slice(codeAt, codeAt + 3);
+  const reason = line.slice(codeAt + 4, -2);
+  return {
+    status: Number(code),
+    minor: line.charCodeAt('HTTP/1.'.length) - zero,
+    text: `HTTP/1.1 ${code} ${reason}\r\n`,
+  };
 }
 
 interface Collected extends Found {

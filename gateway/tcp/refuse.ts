@@ -38,17 +38,18 @@ export function refuseTcp(socket: net.Socket, context: TcpContext, page: Page): 
     first += bytes.toString('latin1', 0, httpStartBytes - first.length);
     if (!httpRequest.test(first)) return nothing;
     received.push(bytes);
-    const head = received.head();
-    return head === undefined ? undefined : pageFor(head, page, limits);
+    const text = received.head();
+    if (text === undefined) return undefined;
+    return pageFor(text?.slice(0, received.headEnd), page, limits);
   });
 }
 
 const httpStartBytes = 24;
 const nothing = Buffer.alloc(0);
 
-function pageFor(text: string | null, page: Page, limits: Limits): Buffer {
+function pageFor(head: string | undefined, page: Page, limits: Limits): Buffer {
   const request =
-    text === null ? new Refusal(431, 'the head is too large') : parseRequestHead(text, limits);
+    head === undefined ? new Refusal(431, 'the head is too large') : parseRequestHead(head, limits);
   if (request instanceof Refusal) {
     return renderPage(pages.refused(request.status, request.reason), undefined, false);
   }

@@ -29,7 +29,8 @@ export interface ExchangeClient extends Mortal {
    * `framed` as HTTP/1.1 has it; a pod that does not speak that has only content to give.
    */
   answer(head: ResponseHead, body: 'framed' | 'content'): ContentSink | undefined;
-  framed(bytes: Buffer): void;
+  /** A short piece may come as text, a character for a byte. */
+  framed(bytes: Buffer | string): void;
   framedEnd(): void;
   /** Nothing of an answer is out: this page goes in its place. */
   failed(page: Page): void;

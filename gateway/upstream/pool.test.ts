@@ -5,7 +5,7 @@ import type { Address, Route } from '#contracts/route.ts';
 import { ManualClock } from '#adapters/memory/clock.ts';
 import { Deadlines } from '../deadlines.ts';
 import { limits } from '../limits.ts';
-import type { Upstream, UpstreamUser } from './pool.ts';
+import type { Upstream, UpstreamUser, Wanted } from './pool.ts';
 import { UpstreamPool } from './pool.ts';
 import { exampleRoute } from '../../test/gateway-examples.ts';
 
@@ -22,8 +22,8 @@ const route = exampleRoute({ upstream: null });
 class User implements UpstreamUser {
   received = '';
   gone: Error | true | undefined;
-  upstreamData(bytes: Buffer): void {
-    this.received += bytes.toString();
+  upstreamData(bytes: Buffer, length: number): void {
+    this.received += bytes.toString('latin1', 0, length);
   }
   upstreamDrain(): void {
     // Nothing waits here.
@@ -59,8 +59,12 @@ afterEach(() => {
   server.close();
 });
 
-async function take(of: Partial<Route> = {}, user = new User(), fresh = false): Promise<Upstream> {
-  const upstream = pool.take({ ...route, ...of }, address, user, fresh);
+async function take(
+  of: Partial<Route> = {},
+  user = new User(),
+  wanted: Wanted = 'pooled',
+): Promise<Upstream> {
+  const upstream = pool.take({ ...route, ...of }, address, user, wanted);
   taken.push(upstream);
   if (upstream.socket.connecting) await once(upstream.socket, 'connect');
   await until(() => accepted.length >= new Set(taken).size);
@@ -91,7 +95,7 @@ test.each([{ tenant: 'other' }, { pod: 'b' }, { network: 'second' }])(
 test('who needs a fresh connection gets one', async () => {
   const first = await take();
   pool.release(first);
-  expect(await take({}, new User(), true)).not.toBe(first);
+  expect(await take({}, new User(), 'fresh')).not.toBe(first);
 });
 
 test('a connection in use is not given to a second user', async () => {

@@ -6,43 +6,49 @@ import type { Unreached } from '../pages/pages.ts';
 
 /** Who uses an upstream connection at the moment; told by method, so that a request costs no closure. */
 export interface UpstreamUser {
-  upstreamData(bytes: Buffer): void;
+  /** `bytes` are good for this call only: the next read of any connection overwrites them. */
+  upstreamData(bytes: Buffer, length: number): void;
   upstreamDrain(): void;
   /** Nothing more will come; `error` when it did not end in order. */
   upstreamGone(error: Error | undefined): void;
 }
 
+/** How a connection is wanted: one used before, a new one, or a new one that is to become a tunnel. */
+export type Wanted = 'pooled' | 'fresh' | 'tunnel';
+
+// What is read is used up before anything else is read: no connection needs memory of its own for it.
+const received = Buffer.allocUnsafeSlow(65_536);
+
 /** One connection to a pod. It serves one exchange at a time. */
 export class Upstream implements Mortal {
-  readonly key: string;
+  readonly lane: Lane;
   readonly socket: net.Socket;
   /** It has served an exchange before, so it may be closing under the next. */
   reused = false;
   user: UpstreamUser | undefined;
   deadlineMs: number;
-  readonly #pool: UpstreamPool;
   #connected = false;
   #expired = false;
   #failure: Error | undefined;
 
-  constructor(key: string, address: Address, terms: { pool: UpstreamPool; deadlineMs: number }) {
-    this.key = key;
-    this.#pool = terms.pool;
-    this.deadlineMs = terms.deadlineMs;
+  constructor(lane: Lane, { wanted, deadlineMs }: { wanted: Wanted; deadlineMs: number }) {
+    const { host, port } = lane.address;
+    const tunnel = wanted === 'tunnel';
+    this.lane = lane;
+    this.deadlineMs = deadlineMs;
     this.socket = net.connect({
-      host: address.host,
-      port: address.port,
+      host,
+      port,
       noDelay: true,
       allowHalfOpen: true,
+      ...(tunnel
+        ? {}
+        : { onread: { buffer: received, callback: (length) => this.#data(received, length) } }),
     });
+    if (tunnel) this.socket.on('data', (bytes: Buffer) => this.#data(bytes, bytes.length));
     this.socket.on('connect', () => {
       this.#connected = true;
       this.deadlineMs = Infinity;
-    });
-    this.socket.on('data', (bytes: Buffer) => {
-      // Bytes that nobody asked for would be the answer to somebody else's next request.
-      if (this.user) this.user.upstreamData(bytes);
-      else this.socket.destroy();
     });
     this.socket.on('drain', () => this.user?.upstreamDrain());
     this.socket.on('error', (error) => {
@@ -50,7 +56,7 @@ export class Upstream implements Mortal {
     });
     this.socket.on('end', () => this.#gone());
     this.socket.on('close', () => {
-      this.#pool.forget(this);
+      this.lane.pool.forget(this);
       this.#gone();
     });
   }
@@ -68,12 +74,12 @@ export class Upstream implements Mortal {
     this.socket.destroy();
   }
 
-  /** Hands the bare socket over to a tunnel. */
+  /** Hands the bare socket, wanted as 'tunnel', over to one. */
   release(): net.Socket {
     this.user = undefined;
     this.deadlineMs = Infinity;
     for (const event of ['data', 'drain', 'end', 'close']) this.socket.removeAllListeners(event);
-    this.#pool.forget(this);
+    this.lane.pool.forget(this);
     return this.socket;
   }
 
@@ -81,6 +87,14 @@ export class Upstream implements Mortal {
   destroy(): void {
     this.user = undefined;
     this.socket.destroy();
+  }
+
+  /** Goes on reading: pausing is its user's business. */
+  #data(bytes: Buffer, length: number): true {
+    // Bytes that nobody asked for would be the answer to somebody else's next request.
+    if (this.user) this.user.upstreamData(bytes, length);
+    else this.socket.destroy();
+    return true;
   }
 
   #gone(): void {
@@ -97,6 +111,15 @@ export const podConnectionKey = (
   { host, port }: Address,
 ): string => `${tenant}/${pod}/${network} ${host}:${port}`;
 
+/** The connections of one pod at one address. */
+interface Lane {
+  readonly key: string;
+  readonly address: Address;
+  readonly pool: UpstreamPool;
+  readonly idle: Upstream[];
+  open: number;
+}
+
 /**
  * Idle connections per pod and address. A connection never serves two pods, and is kept only when
  * its last exchange left it clean.
@@ -104,7 +127,10 @@ export const podConnectionKey = (
 export class UpstreamPool {
   readonly #limits: Limits;
   readonly #deadlines: Deadlines;
-  readonly #idle = new Map<string, Upstream[]>();
+  /** Those with connections. */
+  readonly #lanes = new Map<string, Lane>();
+  /** So that a request makes no key. */
+  readonly #laneOf = new WeakMap<Route, Lane>();
   #idleCount = 0;
 
   constructor(deadlines: Deadlines, limits: Limits) {
@@ -112,10 +138,10 @@ export class UpstreamPool {
     this.#limits = limits;
   }
 
-  /** A connection for one exchange: the idle one used last, or, with `fresh`, always a new one. */
-  take(route: Route, address: Address, user: UpstreamUser, fresh = false): Upstream {
-    const key = podConnectionKey(route, address);
-    const idle = fresh ? undefined : this.#takeIdle(key);
+  /** A connection for one exchange: 'pooled' is the idle one used last, if there is one. */
+  take(route: Route, address: Address, user: UpstreamUser, wanted: Wanted = 'pooled'): Upstream {
+    const lane = this.#lane(route, address);
+    const idle = wanted === 'pooled' ? this.#takeIdle(lane) : undefined;
     if (idle) {
       idle.reused = true;
       idle.deadlineMs = Infinity;
@@ -123,8 +149,10 @@ export class UpstreamPool {
       return idle;
     }
     const deadlineMs = this.#deadlines.nowMs + this.#limits.upstreamConnectMs;
-    const upstream = new Upstream(key, address, { pool: this, deadlineMs });
+    const upstream = new Upstream(lane, { wanted, deadlineMs });
     upstream.user = user;
+    lane.open += 1;
+    this.#lanes.set(lane.key, lane);
     this.#deadlines.add(upstream);
     return upstream;
   }
@@ -132,8 +160,8 @@ export class UpstreamPool {
   /** Gives back a connection whose exchange is complete and left nothing behind. */
   release(upstream: Upstream): void {
     upstream.user = undefined;
-    const idle = this.#idle.get(upstream.key) ?? [];
     const { socket } = upstream;
+    const { idle } = upstream.lane;
     // What was not sent yet belongs to the exchange before; what ended ends the next.
     const spent = socket.destroyed || socket.readableEnded || socket.writableLength > 0;
     const full =
@@ -144,33 +172,39 @@ export class UpstreamPool {
       return;
     }
     upstream.deadlineMs = this.#deadlines.nowMs + this.#limits.upstreamIdleMs;
-    socket.resume();
+    if (socket.isPaused()) socket.resume();
     idle.push(upstream);
-    this.#idle.set(upstream.key, idle);
     this.#idleCount += 1;
-  }
-
-  /** The idle connection used last; one on its way out, whose end is not reported yet, is passed over. */
-  #takeIdle(key: string): Upstream | undefined {
-    const idle = this.#idle.get(key);
-    if (!idle) return undefined;
-    for (;;) {
-      const upstream = idle.pop();
-      if (idle.length === 0) this.#idle.delete(key);
-      if (!upstream) return undefined;
-      this.#idleCount -= 1;
-      if (!upstream.socket.destroyed) return upstream;
-    }
   }
 
   /** A connection is gone for good. */
   forget(upstream: Upstream): void {
-    this.#deadlines.delete(upstream);
-    const idle = this.#idle.get(upstream.key);
-    const at = idle?.indexOf(upstream) ?? -1;
-    if (!idle || at < 0) return;
-    idle.splice(at, 1);
+    const { lane } = upstream;
+    if (!this.#deadlines.delete(upstream)) return;
+    lane.open -= 1;
+    if (lane.open === 0 && this.#lanes.get(lane.key) === lane) this.#lanes.delete(lane.key);
+    const at = lane.idle.indexOf(upstream);
+    if (at < 0) return;
+    lane.idle.splice(at, 1);
     this.#idleCount -= 1;
-    if (idle.length === 0) this.#idle.delete(upstream.key);
+  }
+
+  #lane(route: Route, address: Address): Lane {
+    const known = this.#laneOf.get(route);
+    if (known?.address === address) return known;
+    const key = podConnectionKey(route, address);
+    const lane = this.#lanes.get(key) ?? { key, address, pool: this, idle: [], open: 0 };
+    this.#laneOf.set(route, lane);
+    return lane;
+  }
+
+  /** The idle connection used last; one on its way out, whose end is not reported yet, is passed over. */
+  #takeIdle({ idle }: Lane): Upstream | undefined {
+    for (;;) {
+      const upstream = idle.pop();
+      if (!upstream) return undefined;
+      this.#idleCount -= 1;
+      if (!upstream.socket.destroyed) return upstream;
+    }
   }
 }

@@ -29,7 +29,7 @@ export function readRequests(bytes: Buffer): Reading {
     received.skipEmptyLines();
     const text = received.head();
     if (text === undefined) return { messages, refused: false };
-    const head = text === null ? undefined : parseRequestHead(text, limits);
+    const head = text === null ? undefined : parseRequestHead(text, limits, received.headEnd);
     if (!head || head instanceof Refusal) return { messages, refused: true };
     const message: Message = { start: head.method, body: '', whole: false };
     messages.push(message);
@@ -50,7 +50,7 @@ export function readResponse(bytes: Buffer, method: string): Reading {
   received.push(bytes);
   for (let interim = 0; ; interim += 1) {
     const text = received.head();
-    const head = text ? parseResponseHead(text, method) : undefined;
+    const head = text ? parseResponseHead(text, method, received.headEnd) : undefined;
     if (!head || head.status === 101 || interim > limits.informationalMax) {
       return { messages: [], refused: true };
     }
