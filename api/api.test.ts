@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { ManualClock } from '#adapters/memory/clock.ts';
 import { MemoryLogExchange } from '#adapters/memory/log-exchange.ts';
+import { MemoryTrafficExchange } from '#adapters/memory/traffic-exchange.ts';
 import { MemoryStore } from '#adapters/memory/store.ts';
 import { systemRandom } from '#adapters/system/random.ts';
 import { openSealer } from '#adapters/system/sealer.ts';
@@ -25,6 +26,7 @@ async function start(port: number): Promise<Api> {
     clock: new ManualClock(Date.UTC(2026, 0, 1)),
     random: systemRandom,
     logs: new MemoryLogExchange(),
+    traffic: new MemoryTrafficExchange(),
     log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
   };
   const api = await startApi(ports, {

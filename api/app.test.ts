@@ -411,6 +411,7 @@ describe('the description of the API', () => {
         'stop_pod',
         'restart_pod',
         'get_pod_logs',
+        'get_pod_traffic',
         'get_pod_credentials',
         'get_pod_permissions',
         'set_pod_permission',

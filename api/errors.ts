@@ -1,6 +1,7 @@
 import { LogsUnavailable } from '#contracts/logs.ts';
 import { SealBroken } from '#contracts/sealer.ts';
 import { BrokenDocument, WriteConflict } from '#contracts/store.ts';
+import { TrafficUnavailable } from '#contracts/traffic.ts';
 
 /** What a caller did that cannot be done; the message is for the caller. */
 export class Refused extends Error {
@@ -50,6 +51,9 @@ export function errorReply(error: unknown): ErrorReply | undefined {
   if (error instanceof Refused) return { status: error.status, message: error.message };
   if (error instanceof LogsUnavailable) {
     return { status: 503, message: 'Logs cannot be read at the moment: no controller answers.' };
+  }
+  if (error instanceof TrafficUnavailable) {
+    return { status: 503, message: 'Traffic cannot be read at the moment: no gateway answers.' };
   }
   if (error instanceof WriteConflict) {
     return { status: 409, message: 'Others keep changing it at the same time: try again.' };

@@ -4,6 +4,7 @@ import type { PodLogs } from '#contracts/logs.ts';
 import type { Random } from '#contracts/random.ts';
 import type { Sealer } from '#contracts/sealer.ts';
 import type { Store } from '#contracts/store.ts';
+import type { TrafficReader } from '#contracts/traffic.ts';
 
 export interface ApiPorts {
   readonly store: Store;
@@ -11,6 +12,7 @@ export interface ApiPorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly logs: PodLogs;
+  readonly traffic: TrafficReader;
   readonly log: Log;
 }
 

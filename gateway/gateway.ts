@@ -1,6 +1,4 @@
 import { join } from 'node:path';
-import type { Registry } from 'prom-client';
-import type { AdminEndpoint } from '#contracts/admin.ts';
 import type { Certificate } from '#contracts/certificate.ts';
 import type { Clock } from '#contracts/clock.ts';
 import { podsDomain } from '#contracts/hosts.ts';
@@ -9,9 +7,7 @@ import type { Random } from '#contracts/random.ts';
 import type { Route, RouteBus, RouteEvent } from '#contracts/route.ts';
 import type { Sealer } from '#contracts/sealer.ts';
 import type { Collection } from '#contracts/store.ts';
-import { explain } from './admin/explain.ts';
-import { observeTables } from './admin/table-metrics.ts';
-import { observeWorkers } from './admin/worker-metrics.ts';
+import { OperatorView } from './admin/operator.ts';
 import { CancelDesk } from './cancel-desk.ts';
 import { CertificateFeed } from './certificate-feed.ts';
 import { keepFollowing } from './follow.ts';
@@ -47,12 +43,8 @@ export interface Gateway {
   /** Process ids of the workers that run now. */
   readonly workerPids: () => readonly number[];
   ready(): boolean;
-  /** Why it does not serve as it should, in a sentence for operators; undefined: it does. */
-  problem(): string | undefined;
-  /** What the operator may ask on the admin port. */
-  readonly endpoints: readonly AdminEndpoint[];
-  /** Adds the gateway's metrics to those of this process. */
-  observe(registry: Registry): void;
+  /** What it shows on the admin port, and tells the api. */
+  readonly operator: Pick<OperatorView, 'problem' | 'endpoints' | 'observe' | 'traffic'>;
   stop(): Promise<void>;
 }
 
@@ -78,10 +70,8 @@ export async function startGateway(
     httpsPort,
     httpPort,
     workerPids: () => workers.pids,
-    ready: () => parent.problem() === undefined,
-    problem: () => parent.problem(),
-    endpoints: parent.endpoints,
-    observe: (registry) => parent.observe(registry),
+    ready: () => parent.operator.problem() === undefined,
+    operator: parent.operator,
     stop: async () => {
       abort.abort();
       await workers.stop();
@@ -94,7 +84,7 @@ export async function startGateway(
 
 /** Keeps the tables, tells the workers of every change, and remembers them on disk. */
 class Parent {
-  readonly endpoints: readonly AdminEndpoint[];
+  readonly operator: OperatorView;
   readonly #ports: GatewayPorts;
   readonly #settings: GatewaySettings;
   readonly #file: TableFile;
@@ -126,21 +116,13 @@ class Parent {
       routes: [...this.#routes.routes.values()],
       certificates: Object.fromEntries(this.#certificates.entries()),
     }));
-    const sources = { ...settings, routes: this.#routes, certificates: this.#certificates };
-    const answer = (query: URLSearchParams) => explain(query, sources);
-    this.endpoints = [{ path: '/explain', confidential: true, answer }];
-  }
-
-  observe(registry: Registry): void {
-    const [routes, certificates] = [this.#routes, this.#certificates];
-    const applied = (): number => this.#workers?.revision ?? -1;
-    observeTables(registry, { routes, certificates, applied });
-    observeWorkers(registry, () => this.#workers?.states ?? []);
-  }
-
-  problem(): string | undefined {
-    if (!this.#routes.hasTables) return 'no controller has told any routes yet';
-    return this.#workers?.problem ?? undefined;
+    this.operator = new OperatorView({
+      ...settings,
+      clock: ports.clock,
+      routes: this.#routes,
+      certificates: this.#certificates,
+      workers: () => this.#workers,
+    });
   }
 
   startWorkers(handles: ConstructorParameters<typeof Workers>[0]): Workers {
@@ -160,6 +142,8 @@ class Parent {
         log.error({ host, reason }, 'a certificate cannot be used');
         this.#certificates.unusable(host === '*' ? this.#wildcardName : host, reason);
       },
+      reported: (worker, report) => this.operator.reported(worker, report),
+      left: (worker) => this.operator.left(worker),
       changed: () => {
         this.#acknowledge();
         if (this.#workers?.ready) this.#allListen.resolve();
@@ -214,6 +198,7 @@ class Parent {
       return;
     }
     for (const bad of change.quarantined) log.error(bad, 'a route is quarantined');
+    this.operator.dropped(change.drops);
     this.#tell(change.puts, change.drops);
   }
 

@@ -1,4 +1,5 @@
 import type { Address, Route } from '#contracts/route.ts';
+import type { Report } from './observe/report.ts';
 import type { CancelOwner } from './tcp/sessions.ts';
 import type { Identity } from './tls.ts';
 
@@ -67,6 +68,7 @@ export type FromWorker =
   /** It was asked to end, and waits to be replaced and told to drain. */
   | { readonly kind: 'leaving' }
   | { readonly kind: 'applied'; readonly revision: number }
+  | { readonly kind: 'report'; readonly report: Report }
   | { readonly kind: 'certificate-wanted'; readonly host: string }
   /** A client cancels a query of a session that may be at any worker. */
   | ({ readonly kind: 'cancel-wanted' } & CancelQuestion)

@@ -57,6 +57,8 @@ const start = (): Workers =>
     unusable: () => undefined,
     cancelWanted: () => undefined,
     cancelOwners: () => undefined,
+    reported: () => undefined,
+    left: () => undefined,
     changed: () => changes.resolve(),
   });
 

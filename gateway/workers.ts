@@ -3,7 +3,9 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import type { Clock } from '#contracts/clock.ts';
 import type { Log } from '#contracts/log.ts';
+import type { WorkerId } from './admin/totals.ts';
 import type { WorkerState } from './admin/worker-metrics.ts';
+import type { Report } from './observe/report.ts';
 import { limits } from './limits.ts';
 import type { Handle } from './listeners.ts';
 import type { CancelQuestion, FromWorker, ToWorker } from './messages.ts';
@@ -41,6 +43,10 @@ export interface WorkersPorts {
   cancelWanted(question: CancelQuestion, answer: (message: ToWorker) => void): void;
   /** What a worker knows of a key that was asked for. */
   cancelOwners(question: number, owners: readonly CancelOwner[]): void;
+  /** What a worker has counted since its report before. */
+  reported(worker: WorkerId, report: Report): void;
+  /** A worker process ended. */
+  left(worker: WorkerId): void;
   /** A worker became ready, applied a revision, or went. */
   changed(): void;
 }
@@ -165,6 +171,7 @@ export class Workers {
 
   #ended(slot: Slot, child: ChildProcess, startedMs: number): void {
     slot.leaving.delete(child);
+    this.#ports.left(idOf(slot, child));
     if (slot.child === child) this.#startAgain(slot, startedMs);
   }
 
@@ -185,6 +192,9 @@ export class Workers {
         return;
       case 'certificate-unusable':
         this.#ports.unusable(message.host, message.reason);
+        return;
+      case 'report':
+        this.#ports.reported(idOf(slot, child), message.report);
         return;
       case 'cancel-wanted':
         this.#ports.cancelWanted(message, (answer) => send(child, answer));
@@ -208,6 +218,8 @@ export class Workers {
     this.#ports.changed();
   }
 }
+
+const idOf = ({ number }: Slot, { pid = 0 }: ChildProcess): WorkerId => ({ number, pid });
 
 const childrenOf = ({ child, leaving }: Slot): ChildProcess[] =>
   child ? [child, ...leaving] : [...leaving];

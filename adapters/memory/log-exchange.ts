@@ -1,22 +1,18 @@
 import type { LogExchange, PodLogs } from '#contracts/logs.ts';
 import { LogsUnavailable } from '#contracts/logs.ts';
+import { Newest } from './newest.ts';
 
 /** Hands questions for logs to the one that answers them in this process: whoever came last. */
 export class MemoryLogExchange implements LogExchange {
-  readonly #serving: { readonly logs: PodLogs }[] = [];
+  readonly #serving = new Newest<PodLogs>();
 
   serve(logs: PodLogs): () => void {
-    const entry = { logs };
-    this.#serving.push(entry);
-    return () => {
-      const index = this.#serving.indexOf(entry);
-      if (index !== -1) this.#serving.splice(index, 1);
-    };
+    return this.#serving.add(logs);
   }
 
   async read(key: string): Promise<string> {
-    const newest = this.#serving.at(-1);
+    const newest = this.#serving.current;
     if (!newest) throw new LogsUnavailable('no controller serves logs');
-    return newest.logs.read(key);
+    return newest.read(key);
   }
 }

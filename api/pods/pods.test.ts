@@ -237,6 +237,7 @@ describe('permissions', () => {
     ['GET', '', 1],
     ['PUT', '', 2],
     ['GET', '/logs', 1],
+    ['GET', '/traffic', 1],
     ['GET', '/credentials', 2],
     ['GET', '/permissions', 2],
     ['POST', '/permissions', 3],
@@ -259,14 +260,17 @@ describe('permissions', () => {
     await create(pod, { status_requested: 'OFF' });
     for (const [user, level] of Object.entries({ reader: 'READ', user: 'USER', manager: 'ADMIN' }))
       await ada('POST', `/v3/pods/${pod}/permissions`, { body: { user, level } });
-    const end = bench.logs.serve({ read: async () => '' });
+    const ends = [
+      bench.logs.serve({ read: async () => '' }),
+      bench.traffic.serve({ read: async () => ({ sinceMs: 0, networks: new Map() }) }),
+    ];
     for (const [method, path, needed] of operations) {
       const body = bodies[method];
       const call = body ? { body } : {};
       const { status } = await bench.as(who)(method, `/v3/pods/${pod}${path}`, call);
       expect.soft(status, `${method} ${path}`).toBe(rank >= needed ? 200 : 403);
     }
-    end();
+    for (const end of ends) end();
   });
 
   test('switching a pod by PUT needs the level that start and stop need', async () => {

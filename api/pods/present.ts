@@ -79,7 +79,7 @@ function presentContainer(status: PodStatus | undefined): WirePod['status_contai
 }
 
 /** ISO 8601 in UTC without a zone, with microseconds. */
-function timestamp(ms: number | null | undefined): string | null {
+export function timestamp(ms: number | null | undefined): string | null {
   return ms === null || ms === undefined ? null : new Date(ms).toISOString().replace('Z', '000');
 }
 

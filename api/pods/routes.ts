@@ -16,6 +16,7 @@ import {
   zUpdatePod,
 } from './schemas.ts';
 import { PodService } from './service.ts';
+import { zTraffic } from './traffic.ts';
 
 const params = z.object({ pod_id: z.string() });
 const tags = ['pods'];
@@ -188,6 +189,23 @@ function insightRoutes(app: App, { pods, caller }: Routing): void {
       success(
         await pods.logs(request.params.pod_id, await caller(request)),
         'Pod logs retrieved successfully.',
+      ),
+  );
+  app.get(
+    '/v3/pods/:pod_id/traffic',
+    {
+      schema: {
+        operationId: 'get_pod_traffic',
+        tags,
+        summary: 'What went through the gateway',
+        params,
+        response: answers(zTraffic),
+      },
+    },
+    async (request) =>
+      success(
+        await pods.traffic(request.params.pod_id, await caller(request)),
+        'Pod traffic retrieved successfully.',
       ),
   );
   app.get(

@@ -132,7 +132,7 @@ export const zSetPermission = z.strictObject({
     .pipe(z.enum(['READ', 'USER', 'ADMIN'], 'must be READ, USER or ADMIN')),
 });
 
-const zTime = z.string().nullable().describe('UTC without a zone, with microseconds.');
+export const zTime = z.string().nullable().describe('UTC without a zone, with microseconds.');
 
 /** A pod as it is answered: all fields, always. */
 export const zPod = z

@@ -12,6 +12,8 @@ import { imageRefusal } from './images.ts';
 import { actionLines, ownStatus, podState, presentPod } from './present.ts';
 import type { NewPod, UpdatePod, WirePod, zCredentials, zLogs, zPermissions } from './schemas.ts';
 import { networkingProblem } from './schemas.ts';
+import type { zTraffic } from './traffic.ts';
+import { presentTraffic } from './traffic.ts';
 
 const conflictRetriesMax = 5;
 
@@ -129,6 +131,11 @@ export class PodService {
     const { pod, status } = await this.#find(podId, caller, 'READ');
     const logs = await this.#ports.logs.read(podKey(caller.tenant, podId));
     return { logs, action_logs: actionLines(pod.actions, status?.actions ?? []) };
+  }
+
+  async traffic(podId: string, caller: Caller): Promise<z.infer<typeof zTraffic>> {
+    const { pod } = await this.#find(podId, caller, 'READ');
+    return presentTraffic(pod, await this.#ports.traffic.read(podKey(caller.tenant, podId)));
   }
 
   async credentials(podId: string, caller: Caller): Promise<z.infer<typeof zCredentials>> {

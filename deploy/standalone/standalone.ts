@@ -7,6 +7,7 @@ import { certificates } from '#contracts/certificate.ts';
 import { MemoryLeases } from '#adapters/memory/leases.ts';
 import { MemoryLogExchange } from '#adapters/memory/log-exchange.ts';
 import { MemoryRouteBus } from '#adapters/memory/route-bus.ts';
+import { MemoryTrafficExchange } from '#adapters/memory/traffic-exchange.ts';
 import { openSqliteStore } from '#adapters/sqlite/store.ts';
 import { startAdminServer } from '#adapters/system/admin-server.ts';
 import { systemClock } from '#adapters/system/clock.ts';
@@ -58,18 +59,19 @@ export async function startStandalone(
   stack.defer(() => api.stop());
   const gateway = await serveGateway(ports, settings, { holder, api });
   stack.defer(() => gateway.stop());
+  stack.defer(ports.traffic.serve(gateway.operator.traffic));
   const parts: Part[] = [
     { name: 'api', problem: () => api.problem() },
     { name: 'certs', problem: () => certs.problem() },
-    { name: 'gateway', problem: () => gateway.problem() },
+    { name: 'gateway', problem: () => gateway.operator.problem() },
   ];
   const registry = new Registry();
   observeProcess(registry, manifest.version);
-  gateway.observe(registry);
+  gateway.operator.observe(registry);
   const { adminHost, adminPort, adminToken: token } = settings;
   const admin = await startAdminServer(
     { host: adminHost, port: adminPort, token },
-    { registry, parts, endpoints: gateway.endpoints },
+    { registry, parts, endpoints: gateway.operator.endpoints },
   );
   stack.defer(() => admin.stop());
 
@@ -100,6 +102,7 @@ function openPorts(settings: Settings, stack: AsyncDisposableStack) {
     leases: new MemoryLeases(clock, store.newestToken()),
     routes: new MemoryRouteBus(),
     logs: new MemoryLogExchange(),
+    traffic: new MemoryTrafficExchange(),
     log: createLog({ level: settings.logLevel, destination: 2 }),
   };
 }

@@ -8,10 +8,13 @@ import type { Route } from '#contracts/route.ts';
 import { zSealed } from '#contracts/sealer.ts';
 import { ManualClock } from '#adapters/memory/clock.ts';
 import { exampleRoute } from '../../test/gateway-examples.ts';
+import { exampleTraffic } from '../../test/traffic-examples.ts';
 import type { KnownCertificate } from '../certificate-feed.ts';
 import { RouteRegister } from '../route-register.ts';
 import { apiRoute, RouteTable } from '../route-table.ts';
+import { ErrorBook } from './error-book.ts';
 import { explain } from './explain.ts';
+import { TrafficBook } from './traffic-book.ts';
 
 const domain = 'example.test';
 const folder = mkdtempSync(join(tmpdir(), 'podgate-explain-'));
@@ -20,6 +23,8 @@ const upstream = { host: '127.0.0.1', port: 20_001 };
 const sealedKey = 'v1.key.nonce.text';
 let known: Map<string, KnownCertificate>;
 let routes: RouteRegister;
+let book: TrafficBook;
+let errors: ErrorBook;
 const clock = new ManualClock();
 
 beforeAll(() => {
@@ -38,6 +43,8 @@ beforeEach(() => {
   const api = apiRoute(domain, { host: '127.0.0.1', port: 3000 });
   routes = new RouteRegister(clock, new RouteTable([api], `pods.${domain}`));
   routes.followed(true);
+  book = new TrafficBook(clock.nowMs());
+  errors = new ErrorBook();
 });
 
 function certificateFor(id: string, host: string, problem?: string) {
@@ -66,7 +73,7 @@ function publish(...all: readonly Partial<Route>[]): void {
 /** The answer's JSON, as an operator gets it. */
 function ask(query: string) {
   const certificates = { known: (name: string) => known.get(name) };
-  const sources = { domain, publicHttpsPort: 443, routes, certificates };
+  const sources = { domain, publicHttpsPort: 443, routes, certificates, book, errors };
   const { status, body } = explain(new URLSearchParams(query), sources);
   return { status, body: JSON.parse(JSON.stringify(body)), text: JSON.stringify(body) };
 }
@@ -215,6 +222,49 @@ test('an allow list counts when a client is named', () => {
     status: 403,
     code: 'EDGE_NOT_ALLOWED',
   });
+});
+
+test('what went through and what went wrong lately stand beside the decision', () => {
+  publish({ host: 'own.pods.example.test' });
+  const none = ask('host=own.pods.example.test').body;
+  expect(none).toMatchObject({ limits_hit: [], last_errors: [] });
+  expect(none.traffic).toEqual({
+    requests: 0,
+    statuses: { '1xx': 0, '2xx': 0, '3xx': 0, '4xx': 0, '5xx': 0 },
+    bytes_in: 0,
+    bytes_out: 0,
+    open: 0,
+    last_activity: null,
+  });
+
+  const host = 'own.pods.example.test';
+  const route = routes.find(host) ?? exampleRoute();
+  const more = { requests: 3, statuses: [0, 2, 0, 0, 1], bytesIn: 10, bytesOut: 20 } as const;
+  book.add(
+    { number: 0, pid: 7 },
+    { ...exampleTraffic({ ...more, open: 1, lastActivityMs: 5_000 }), host },
+    route,
+  );
+  const at = (atMs: number) => ({ host, atMs, message: 'it failed' });
+  errors.add({ kind: 'upstream', code: 'EDGE_UPSTREAM_REFUSED', ...at(1_000) });
+  errors.add({ kind: 'limit', code: 'codersMax', ...at(2_000) });
+  errors.add({ kind: 'upstream', code: 'EDGE_UPSTREAM_TIMEOUT', ...at(3_000) });
+  const { body } = ask('host=own.pods.example.test');
+  expect(body.traffic).toMatchObject({
+    requests: 3,
+    statuses: { '2xx': 2, '5xx': 1 },
+    bytes_in: 10,
+    bytes_out: 20,
+    open: 1,
+    last_activity: '1970-01-01T00:00:05.000Z',
+  });
+  expect(body.limits_hit).toEqual([
+    { at: '1970-01-01T00:00:02.000Z', code: 'codersMax', message: 'it failed' },
+  ]);
+  expect(body.last_errors.map(({ code }: { code: string }) => code)).toEqual([
+    'EDGE_UPSTREAM_TIMEOUT',
+    'EDGE_UPSTREAM_REFUSED',
+  ]);
 });
 
 test('each protocol has its clients', () => {

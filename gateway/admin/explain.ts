@@ -3,11 +3,15 @@ import type { AdminAnswer } from '#contracts/admin.ts';
 import { podsDomain } from '#contracts/hosts.ts';
 import type { Route } from '#contracts/route.ts';
 import { zRoute } from '#contracts/route.ts';
+import type { NetworkTraffic } from '#contracts/traffic.ts';
+import type { RecentError } from '../observe/report.ts';
 import type { RouteRegister, RouteStory } from '../route-register.ts';
 import type { CertificateLookup, Shown } from './certificate-view.ts';
 import { isoTime, shownFor } from './certificate-view.ts';
+import type { ErrorBook } from './error-book.ts';
 import type { Replayed } from './replay.ts';
 import { replay } from './replay.ts';
+import type { TrafficBook } from './traffic-book.ts';
 import { summarize } from './summary.ts';
 
 export interface ExplainSources {
@@ -15,6 +19,8 @@ export interface ExplainSources {
   readonly publicHttpsPort: number;
   readonly routes: RouteRegister;
   readonly certificates: CertificateLookup;
+  readonly book: Pick<TrafficBook, 'ofHost'>;
+  readonly errors: Pick<ErrorBook, 'of'>;
 }
 
 const example = (domain: string): string => `/explain?host=hello.${podsDomain(domain)}`;
@@ -58,7 +64,30 @@ function explanation(host: string, client: string | undefined, sources: ExplainS
     route: routeView(route, story, domain),
     tls,
     clients: answered,
+    traffic: trafficView(sources.book.ofHost(host)),
+    ...trouble(sources.errors.of(host)),
   };
+}
+
+function trafficView({ latencyCounts: _counts, ...traffic }: NetworkTraffic): object {
+  const { requests, statuses, bytesIn, bytesOut, open, lastActivityMs } = traffic;
+  return {
+    requests,
+    statuses: Object.fromEntries(statuses.map((count, index) => [`${index + 1}xx`, count])),
+    bytes_in: bytesIn,
+    bytes_out: bytesOut,
+    open,
+    last_activity: lastActivityMs === null ? null : isoTime(lastActivityMs),
+  };
+}
+
+/** What went wrong lately, newest first. */
+function trouble(errors: readonly RecentError[]): object {
+  const shown = (wanted: RecentError['kind']): object[] =>
+    errors
+      .filter(({ kind }) => kind === wanted)
+      .map(({ code, message, atMs }) => ({ at: isoTime(atMs), code, message }));
+  return { limits_hit: shown('limit'), last_errors: shown('upstream') };
 }
 
 interface TlsView {

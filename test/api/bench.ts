@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { ManualClock } from '#adapters/memory/clock.ts';
 import { MemoryLogExchange } from '#adapters/memory/log-exchange.ts';
 import { MemoryStore } from '#adapters/memory/store.ts';
+import { MemoryTrafficExchange } from '#adapters/memory/traffic-exchange.ts';
 import { systemRandom } from '#adapters/system/random.ts';
 import { openSealer } from '#adapters/system/sealer.ts';
 import type { Log } from '#contracts/log.ts';
@@ -62,7 +63,8 @@ export async function openBench(changes: Partial<ApiSettings> = {}) {
   const clock = new ManualClock(Date.UTC(2026, 0, 1, 12));
   const sealer = openSealer(join(folder, 'secret.key'));
   const logs = new MemoryLogExchange();
-  const ports = { store, clock, sealer, logs, log, random: systemRandom };
+  const traffic = new MemoryTrafficExchange();
+  const ports = { store, clock, sealer, logs, traffic, log, random: systemRandom };
   const settings: ApiSettings = {
     tenant,
     domain: 'localhost',
@@ -101,6 +103,7 @@ export async function openBench(changes: Partial<ApiSettings> = {}) {
     clock,
     sealer,
     logs,
+    traffic,
     logged,
     tokens,
     call,
