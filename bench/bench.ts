@@ -97,12 +97,24 @@ export class Bench {
     return port;
   }
 
-  /** A program of ours on the load's core; it listens on the port that its last argument names. */
-  async helper(program: string, ...argv: readonly string[]): Promise<number> {
+  /** Something on the load's core that listens on the port it is told. Returns the port. */
+  async beside(name: string, argv: (port: number) => readonly string[]): Promise<number> {
     const port = await freePort();
-    const command = [process.execPath, join(import.meta.dirname, program), ...argv, String(port)];
-    await this.#listening('helper', command, { port, core: cores.rest });
+    await this.#listening(name, argv(port), { port, core: cores.rest });
     return port;
+  }
+
+  /** A program of ours as the pod behind everybody. Returns its port. */
+  async pod(program: string): Promise<number> {
+    const file = join(import.meta.dirname, 'pods', program);
+    return this.beside(program, (port) => [process.execPath, file, String(port)]);
+  }
+
+  /** A client of ours, which prints its findings. */
+  async client(program: string, seconds: number, argv: readonly number[]): Promise<string> {
+    const command = [process.execPath, join(import.meta.dirname, 'clients', program)];
+    const timeoutMs = (seconds + 20) * 1_000;
+    return this.processes.output([...command, ...argv.map(String)], cores.rest, timeoutMs);
   }
 
   /** The gateway, and beside it that of the other checkout when there is one. */

@@ -56,6 +56,32 @@ export const targets: readonly Target[] = [
     max: 1,
     words: 'the goal is HAProxy: 1.00 ×',
   },
+  ...['handshakes-full', 'handshakes-resumed'].flatMap((question) => [
+    {
+      question,
+      table: 'cpu',
+      bestOf: ['caddy'],
+      max: 1,
+      words: 'CPU per handshake at most 1.00 × Caddy',
+    },
+    { question, table: 'cpu', bestOf: ['haproxy'], max: 1, words: 'then 1.00 × HAProxy' },
+  ]),
+  ...['transfer', 'tcp'].flatMap((question) =>
+    ['down', 'up'].map((table) => ({
+      question,
+      table,
+      bestOf: ['haproxy'],
+      max: 1.2,
+      words: `CPU per GiB ${table} at most 1.20 × HAProxy`,
+    })),
+  ),
+  {
+    question: 'tcp',
+    table: 'pgbench',
+    bestOf: ['haproxy'],
+    max: 1.2,
+    words: 'CPU per transaction at most 1.20 × HAProxy',
+  },
 ];
 
 export interface Verdict {

@@ -15,7 +15,7 @@ defaults
   timeout connect 5s
 `;
 
-const http = ({ port, upstreamPort, both, gzip }: PeerSettings): string => `${head}
+const http = ({ port, upstreamPort, both }: PeerSettings): string => `${head}
   mode http
   option http-keep-alive
   http-reuse always
@@ -29,7 +29,7 @@ frontend public
   http-request set-header X-Request-ID %[unique-id]
   default_backend pod
 backend pod
-${gzip ? '  filter compression\n  compression algo gzip\n  compression type text/plain\n' : ''}  server pod 127.0.0.1:${upstreamPort} pool-max-conn 256
+  server pod 127.0.0.1:${upstreamPort} pool-max-conn 256
 `;
 
 const tcp = ({ port, upstreamPort, both }: PeerSettings): string => `${head}

@@ -7,7 +7,7 @@ import { podHost } from '../peers/peer.ts';
 import type { Question } from './question.ts';
 
 /** wrk on 64 connections that are kept. */
-const wrkLoad =
+export const wrkLoad =
   (bench: Bench, path: string, headers: readonly string[] = []) =>
   async ({ port }: Subject, seconds: number): Promise<Load> => {
     const url = `https://${podHost}:${port}${path}`;

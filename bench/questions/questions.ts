@@ -1,6 +1,21 @@
+import { handshakesFull, handshakesResumed } from './handshakes.ts';
 import { http1Large, http1Small } from './http1.ts';
 import { http2 } from './http2.ts';
 import type { Question } from './question.ts';
+import { tcp } from './tcp.ts';
+import { compression } from './compression.ts';
+import { transfer } from './transfer.ts';
+import { webSocket } from './websocket.ts';
 
 /** In the order of the report. */
-export const questions: readonly Question[] = [http1Small, http1Large, http2];
+export const questions: readonly Question[] = [
+  http1Small,
+  http1Large,
+  http2,
+  handshakesFull,
+  handshakesResumed,
+  transfer,
+  webSocket,
+  tcp,
+  compression,
+];
