@@ -1,10 +1,11 @@
 import type net from 'node:net';
-import tls from 'node:tls';
+import type tls from 'node:tls';
 import type { Address } from '#contracts/route.ts';
 import type { Admission, Service } from './admission.ts';
 import { admit } from './admission.ts';
 import { alerts } from './alerts.ts';
 import { ClientHelloReader } from './client-hello.ts';
+import { ClientSocket } from './client-socket.ts';
 import type { Mortal } from './deadlines.ts';
 import type { Peer } from './http1/context.ts';
 import { pages } from './pages/pages.ts';
@@ -185,7 +186,7 @@ export class Accepting implements Mortal {
   }
 
   #handshake(shown: Presented, { alpn, host, service }: Terminated): void {
-    const socket = new tls.TLSSocket(this.#raw, {
+    const socket = new ClientSocket(this.#raw, {
       isServer: true,
       secureContext: shown.context,
       ...(alpn ? { ALPNProtocols: [...alpn] } : {}),

@@ -28,8 +28,10 @@ export type Asked = Pick<RequestHead, 'host' | 'target' | 'forwarded' | 'origin'
 export function decide(asked: Asked, peer: Peer, routing: Routing): Decision {
   const { sni } = peer;
   if (sni === undefined) return decidePlain(asked, routing);
-  const route = routing.table.find(asked.host);
-  if (sni !== asked.host && !coalesces(asked.host, peer, routing)) {
+  const own = sni === asked.host;
+  // The same name; of this one the hash is known already.
+  const route = routing.table.find(own ? sni : asked.host);
+  if (!own && !coalesces(asked.host, peer, routing)) {
     return { kind: 'page', page: pages.misdirected, route: undefined };
   }
   if (!route) return { kind: 'page', page: pages.unknownHost(asked.host), route };

@@ -1,5 +1,6 @@
 import type net from 'node:net';
 import type { Policy } from '#contracts/policy.ts';
+import { readFrom, readNoMore } from '../client-socket.ts';
 import type { Page } from '../pages/pages.ts';
 import { pages } from '../pages/pages.ts';
 import { decide } from '../routing.ts';
@@ -59,7 +60,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     this.#exchange = this.#http1;
     this.deadlineMs = context.deadlines.nowMs + context.limits.headMs;
     context.deadlines.add(this);
-    socket.on('data', (bytes: Buffer) => this.#data(bytes));
+    readFrom(socket, (bytes) => this.#data(bytes));
     socket.on('drain', () => this.#drained());
     socket.on('end', () => this.#end());
     socket.on('finish', () => this.#finished());
@@ -152,7 +153,8 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     this.#phase = 'tunnel';
     this.#context.deadlines.delete(this);
     const socket = this.#socket;
-    socket.removeAllListeners('data').removeAllListeners('end').removeAllListeners('drain');
+    readNoMore(socket);
+    socket.removeAllListeners('end').removeAllListeners('drain');
     this.#answer.switched(head, request);
     pod.write(this.#received.rest());
     new WebSocketTunnel({ client: socket, pod }, this.#context, () => this.cut()).open(first);

@@ -13,7 +13,7 @@ export class Refusal {
 
 // RFC 9110, 5.6.2
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-export const isToken = (text: string): boolean => token.test(text);
+export const isToken = (text: string): boolean => text === 'GET' || token.test(text);
 
 // Control characters other than TAB, and CR or LF outside of a line's end (RFC 9112, 2.2).
 // oxlint-disable-next-line no-control-regex -- these are the characters to find
@@ -48,11 +48,18 @@ export function valueOf(name: string, lines: string): string {
 
 const isSpace = (code: number): boolean => code === 0x20 || code === 0x09;
 
+const lengthDigitsMax = 16; // those of the largest safe integer
+
 /** A length that is safe to count with, or undefined (RFC 9112, 6.3: anything else is an attack). */
 export function parseLength(value: string): number | undefined {
-  if (!/^(0|[1-9]\d{0,15})$/.test(value)) return undefined;
-  const length = Number(value);
-  return Number.isSafeInteger(length) ? length : undefined;
+  let length = 0;
+  for (let at = 0; at < value.length; at += 1) {
+    const digit = value.charCodeAt(at) - 0x30;
+    if (digit < 0 || digit > 9 || at === lengthDigitsMax) return undefined;
+    length = length * 10 + digit;
+  }
+  const written = value.length === 1 || value.charCodeAt(0) !== 0x30;
+  return value !== '' && written && Number.isSafeInteger(length) ? length : undefined;
 }
 
 /** Fields about one connection only (RFC 9110, 7.6.1). */

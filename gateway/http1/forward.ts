@@ -1,16 +1,40 @@
 import type { Outgoing } from '../upstream/exchange.ts';
+import type { Peer } from './context.ts';
 import { forwarding } from './forwarding.ts';
 import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
 
 /** What the pod is told beyond the framing: the client's end-to-end fields, then ours. */
 export function forwardedFields({ request, peer, id }: Outgoing, header: boolean): string {
+  return `${request.fields}${tellOf(request, peer, header)}X-Request-Id: ${id}\r\n`;
+}
+
+interface Told {
+  readonly authority: string;
+  readonly header: boolean;
+  readonly fields: string;
+}
+
+/** What was said last of each client's connection: mostly its next request is for the same host. */
+const toldBefore = new WeakMap<Peer, Told>();
+
+/** What we say of the client, as field lines. */
+function tellOf(request: RequestHead, peer: Peer, header: boolean): string {
+  const { authority } = request;
+  if (request.forwarded) return forwardingFields(request, peer, header);
+  const before = toldBefore.get(peer);
+  if (before?.authority === authority && before.header === header) return before.fields;
+  const fields = forwardingFields(request, peer, header);
+  toldBefore.set(peer, { authority, header, fields });
+  return fields;
+}
+
+function forwardingFields(request: RequestHead, peer: Peer, header: boolean): string {
   const { chain, proto, host, port } = forwarding(request, peer);
   return (
-    `${request.fields}X-Forwarded-For: ${chain}\r\nX-Forwarded-Proto: ${proto}\r\n` +
+    `X-Forwarded-For: ${chain}\r\nX-Forwarded-Proto: ${proto}\r\n` +
     `X-Forwarded-Host: ${host}\r\nX-Forwarded-Port: ${port}\r\n` +
-    (header ? forwardedField(chain, proto, host) : '') +
-    `X-Request-Id: ${id}\r\n`
+    (header ? forwardedField(chain, proto, host) : '')
   );
 }
 

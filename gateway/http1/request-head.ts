@@ -149,7 +149,11 @@ function judgeHost(start: RequestLine, { hosts, host }: RequestFields): string |
   return name;
 }
 
+// What clients write for themselves; everything else a host can be goes the long way.
+const plainHost = /^[a-z0-9][a-z0-9.-]*[a-z0-9]$/;
+
 function hostOf(written: string): string | undefined {
+  if (plainHost.test(written)) return written;
   const match = authority.exec(written);
   return match ? (match[1] ?? match[2] ?? '').toLowerCase() : undefined;
 }
