@@ -42,6 +42,7 @@ export class ClientSocket extends tls.TLSSocket {
 
   #go(): void {
     this.#held = false;
+    // oxlint-disable-next-line no-underscore-dangle -- so Node calls what makes a stream read on
     this._read(0);
   }
 }

@@ -15,9 +15,9 @@ import { malformed, needsMore } from './chunked.ts';
 import type { Http1Context, Peer } from './context.ts';
 import { Http1Exchange } from './exchange.ts';
 import { Refusal } from './fields.ts';
-import { HeadBuffer } from './head-buffer.ts';
+import { Introductions } from './forwarding.ts';
 import type { RequestHead } from './request-head.ts';
-import { parseRequestHead } from './request-head.ts';
+import { RequestReader } from './request-reader.ts';
 import type { ResponseHead } from './response-head.ts';
 
 /**
@@ -34,13 +34,13 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
   readonly #socket: net.Socket;
   readonly #context: Http1Context;
   readonly #peer: Peer;
+  readonly #introductions: Introductions;
   readonly #answer: Http1Answer;
   readonly #http1: Http1Exchange;
   #h2c: H2cExchange | undefined;
   /** The one of the two that the request under way goes to. */
   #exchange: Exchange;
-  /** Received and not yet used: an unfinished head, or requests that wait. */
-  readonly #received: HeadBuffer;
+  readonly #received: RequestReader;
   #phase: 'head' | 'exchange' | 'tunnel' | 'closing' = 'head';
   #advancing = false;
   #clientEnded = false;
@@ -53,8 +53,9 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     this.#socket = socket;
     this.#context = context;
     this.#peer = peer;
+    this.#introductions = new Introductions(peer, context.forwardedHeader);
     this.#requestBody = new BodyMeter(context.limits);
-    this.#received = new HeadBuffer(context.limits);
+    this.#received = new RequestReader(context.limits);
     this.#answer = new Http1Answer(socket, { context, peer }, this);
     this.#http1 = new Http1Exchange(context, this);
     this.#exchange = this.#http1;
@@ -208,16 +209,11 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
 
   /** Whether a whole head was there. */
   #takeRequest(): boolean {
-    this.#received.skipEmptyLines();
-    const text = this.#received.head();
-    if (text === undefined) {
+    const head = this.#received.request();
+    if (head === undefined) {
       this.#awaitHead();
       return false;
     }
-    const head =
-      text === null
-        ? new Refusal(431, 'the head is too large')
-        : parseRequestHead(text, this.#context.limits, this.#received.headEnd);
     if (head instanceof Refusal) this.failed(pages.refused(head.status, head.reason));
     else this.#begin(head);
     return true;
@@ -244,11 +240,12 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     const id = request.requestId ?? this.#context.nextRequestId();
     this.#phase = 'exchange';
     const { route, upstream } = decision;
+    const introduction = this.#introductions.of(request);
     if (route.policy?.h2c) {
       this.#exchange = this.#h2c ??= new H2cExchange(this.#context, this);
       this.#requestBody.begin(request.framing, request.length, this);
     } else this.#exchange = this.#http1;
-    this.#exchange.begin({ request, peer: this.#peer, id, route, upstream });
+    this.#exchange.begin({ request, introduction, id, route, upstream });
     if (!this.requestDone && this.#received.length > 0) this.#passBody(this.#received.rest());
     if (this.#clientEnded) this.#cutUnfinished();
   }

@@ -40,7 +40,7 @@ export class Http1Exchange implements Exchange, UpstreamUser {
 
   begin(outgoing: Outgoing): void {
     this.#outgoing = outgoing;
-    this.#sentHead = forwardedHead(outgoing, this.#context.forwardedHeader);
+    this.#sentHead = forwardedHead(outgoing);
     this.#informational = 0;
     this.#pace.begin(outgoing.request.grpc, this.#context.deadlines.nowMs);
     this.#send(outgoing, outgoing.request.websocket ? 'tunnel' : 'pooled');

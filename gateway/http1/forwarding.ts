@@ -13,6 +13,47 @@ interface Forwarding {
   readonly port: string;
 }
 
+/** Introduces a client to its pods. What was said last is kept: mostly the next request is for the same host. */
+export class Introductions {
+  readonly #peer: Peer;
+  readonly #header: boolean;
+  #authority = '';
+  #fields = '';
+
+  /** `header`: with `Forwarded` (RFC 7239) as well. */
+  constructor(peer: Peer, header: boolean) {
+    this.#peer = peer;
+    this.#header = header;
+  }
+
+  /** The field lines that say where a request came from, each with CRLF. */
+  of(request: Said): string {
+    if (request.forwarded) return this.#write(request);
+    if (request.authority !== this.#authority) {
+      this.#authority = request.authority;
+      this.#fields = this.#write(request);
+    }
+    return this.#fields;
+  }
+
+  #write(request: Said): string {
+    const { chain, proto, host, port } = forwarding(request, this.#peer);
+    return (
+      `X-Forwarded-For: ${chain}\r\nX-Forwarded-Proto: ${proto}\r\n` +
+      `X-Forwarded-Host: ${host}\r\nX-Forwarded-Port: ${port}\r\n` +
+      (this.#header ? forwardedField(chain, proto, host) : '')
+    );
+  }
+}
+
+/** RFC 7239, 4; an IPv6 address stands in brackets and quotes. */
+function forwardedField(chain: string, proto: string, host: string): string {
+  const hops = chain
+    .split(', ')
+    .map((hop) => (hop.includes(':') ? `for="[${hop}]"` : `for=${hop}`));
+  return `Forwarded: ${hops.join(', ')};host="${host}";proto=${proto}\r\n`;
+}
+
 type Said = Pick<RequestHead, 'forwarded' | 'authority'>;
 
 /** The word of a trusted proxy where there is one that makes sense; else what we see ourselves. */

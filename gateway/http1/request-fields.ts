@@ -138,19 +138,12 @@ export function moreOptions(before: readonly string[], value: string): readonly 
 const lines = new FieldLines();
 const kept = new KeptLines();
 
-/** Reads the field lines of `text`, each with CRLF, from `from` to `end`. */
-export function collect(
-  text: string,
-  {
-    from,
-    end,
-    fieldsMax,
-  }: { readonly from: number; readonly end: number; readonly fieldsMax: number },
-): RequestFields | Refusal {
+/** Reads field lines, each with CRLF. */
+export function collect(text: string, fieldsMax: number): RequestFields | Refusal {
   const fields = new RequestFields();
   let count = 0;
-  lines.begin(text, from, end);
-  kept.begin(text, from, from);
+  lines.begin(text, 0, text.length);
+  kept.begin(text, 0, 0);
   while (lines.next()) {
     count += 1;
     if (count > fieldsMax) return new Refusal(431, 'too many header fields');

@@ -1,7 +1,7 @@
 import type { Limits } from '../limits.ts';
 import { authority, isToken, parseLength, Refusal } from './fields.ts';
-import type { ForwardedFields, RequestFields } from './request-fields.ts';
-import { collect } from './request-fields.ts';
+import type { ForwardedFields } from './request-fields.ts';
+import { collect, RequestFields } from './request-fields.ts';
 
 /** How long a message's body is: nothing, `length` bytes, chunks, or until the connection ends. */
 export type Framing = 'none' | 'length' | 'chunked' | 'close';
@@ -43,6 +43,13 @@ export interface RequestHead {
 // RFC 9112, 3.2: visible ASCII; a fragment is never sent, and a backslash means `/` to some.
 const target = /^[\u0021\u0022\u0024-\u005b\u005d-\u007e]+$/;
 
+/** The fields of a connection's last request: clients mostly say the same again, and it is read once. */
+export class LastFields {
+  text = '';
+  fields = new RequestFields();
+  host = '';
+}
+
 /**
  * Parses a head received from a client: the start line and the field lines, each with CRLF, that
  * stand in `text` up to `end`.
@@ -50,14 +57,16 @@ const target = /^[\u0021\u0022\u0024-\u005b\u005d-\u007e]+$/;
 export function parseRequestHead(
   text: string,
   limits: Limits,
-  end = text.length,
+  { end = text.length, last = new LastFields() }: { end?: number; last?: LastFields } = {},
 ): RequestHead | Refusal {
   const start = parseRequestLine(text, limits);
   if (start instanceof Refusal) return start;
-  const fields = collect(text, { from: start.end, end, fieldsMax: limits.headersMax });
-  if (fields instanceof Refusal) return fields;
-  const host = judgeHost(start, fields);
-  if (host instanceof Refusal) return host;
+  const problem = readFields(text.slice(start.end, end), limits, last);
+  if (problem) return problem;
+  const { fields, host } = last;
+  if (start.absolute !== undefined && start.absolute.toLowerCase() !== fields.host.toLowerCase()) {
+    return new Refusal(400, 'the target names another host than Host');
+  }
   const framing = judgeFraming(start, fields);
   if (framing instanceof Refusal) return framing;
   const length = framing === 'length' ? parseLength(fields.length) : 0;
@@ -137,23 +146,23 @@ function parseTarget(
   return { method, target: path, absolute: authorityPart, minor, end };
 }
 
-/** The host in lower case and without a port. */
-function judgeHost(start: RequestLine, { hosts, host }: RequestFields): string | Refusal {
-  if (hosts > 1) return new Refusal(400, 'more than one Host');
-  if (hosts === 0) return new Refusal(400, 'no Host');
-  const name = hostOf(host);
-  if (name === undefined) return new Refusal(400, 'Host is no host name');
-  if (start.absolute !== undefined && start.absolute.toLowerCase() !== host.toLowerCase()) {
-    return new Refusal(400, 'the target names another host than Host');
-  }
-  return name;
+/** Reads them into `last`, unless that is what they are already. */
+function readFields(text: string, limits: Limits, last: LastFields): Refusal | undefined {
+  if (text === last.text && text !== '') return undefined;
+  last.text = '';
+  const fields = collect(text, limits.headersMax);
+  if (fields instanceof Refusal) return fields;
+  if (fields.hosts > 1) return new Refusal(400, 'more than one Host');
+  if (fields.hosts === 0) return new Refusal(400, 'no Host');
+  const host = hostOf(fields.host);
+  if (host === undefined) return new Refusal(400, 'Host is no host name');
+  last.text = text;
+  last.fields = fields;
+  last.host = host;
+  return undefined;
 }
 
-// What clients write for themselves; everything else a host can be goes the long way.
-const plainHost = /^[a-z0-9][a-z0-9.-]*[a-z0-9]$/;
-
 function hostOf(written: string): string | undefined {
-  if (plainHost.test(written)) return written;
   const match = authority.exec(written);
   return match ? (match[1] ?? match[2] ?? '').toLowerCase() : undefined;
 }

@@ -3,6 +3,8 @@ import { constants, performServerHandshake } from 'node:http2';
 import type net from 'node:net';
 import type { Mortal } from '../deadlines.ts';
 import type { Http1Context, Peer } from '../http1/context.ts';
+import { Introductions } from '../http1/forwarding.ts';
+import type { Http2Terms } from './exchange.ts';
 import { Http2Exchange } from './exchange.ts';
 
 const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_FLAG_END_STREAM } = constants;
@@ -42,7 +44,15 @@ export class Http2Connection implements Mortal {
     this.#session = session;
     session.setLocalWindowSize(limits.h2SessionWindowBytes);
     session.on('error', () => undefined);
-    session.on('stream', (stream, _headers, flags, raw) => this.#stream(stream, peer, flags, raw));
+    const terms = {
+      context,
+      peer,
+      introductions: new Introductions(peer, context.forwardedHeader),
+    };
+    session.on('stream', (stream, _headers, flags, raw) => {
+      const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
+      this.#stream(stream, { ...terms, ended }, raw ?? []);
+    });
     session.on('ping', () => this.#controlFrame());
     session.on('remoteSettings', () => this.#controlFrame());
     session.on('close', () => deadlines.delete(this));
@@ -61,12 +71,7 @@ export class Http2Connection implements Mortal {
     if (!this.#session.destroyed) this.#session.close();
   }
 
-  #stream(
-    stream: ServerHttp2Stream,
-    peer: Peer,
-    flags: number,
-    raw: readonly string[] | undefined,
-  ): void {
+  #stream(stream: ServerHttp2Stream, terms: Http2Terms, raw: readonly string[]): void {
     const { deadlines, limits } = this.#context;
     this.#streams += 1;
     this.deadlineMs = Infinity;
@@ -74,8 +79,7 @@ export class Http2Connection implements Mortal {
       this.#streams -= 1;
       if (this.#streams === 0) this.deadlineMs = deadlines.nowMs + limits.keepAliveMs;
     });
-    const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
-    new Http2Exchange(stream, { context: this.#context, peer, ended }).begin(raw ?? []);
+    new Http2Exchange(stream, terms).begin(raw);
   }
 
   /** PING and SETTINGS want an answer each: more of them than any client needs are an attack. */

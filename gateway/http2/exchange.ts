@@ -11,6 +11,7 @@ import { dressed } from '../dressing.ts';
 import { trailerAllowed } from '../http1/chunked.ts';
 import type { Http1Context, Peer } from '../http1/context.ts';
 import { Http1Exchange } from '../http1/exchange.ts';
+import type { Introductions } from '../http1/forwarding.ts';
 import { Refusal } from '../http1/fields.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
@@ -21,11 +22,19 @@ import type { ContentSink, Exchange, ExchangeClient } from '../upstream/exchange
 import { H2cExchange } from '../upstream/h2c-exchange.ts';
 import { acceptFor, closeCodeOf, closeFrame } from '../websocket.ts';
 import { WebSocketTunnel } from '../websocket-tunnel.ts';
-import { fieldsOf, linesOf } from './fields.ts';
+import { answerFields, headersObject, linesOf, trailersObject } from './fields.ts';
 import { pageAnswer } from './page.ts';
 import { requestHead } from './request.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
+
+export interface Http2Terms {
+  readonly context: Http1Context;
+  readonly peer: Peer;
+  readonly introductions: Introductions;
+  /** Nothing follows the head of the request. */
+  readonly ended: boolean;
+}
 
 /** One HTTP/2 stream: a request and its answer, into the same exchange as HTTP/1.1 has. */
 export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
@@ -34,6 +43,7 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
   readonly #stream: ServerHttp2Stream;
   readonly #context: Http1Context;
   readonly #peer: Peer;
+  readonly #introductions: Introductions;
   #request: RequestHead | undefined;
   #exchange: Exchange | undefined;
   #webSocketKey = '';
@@ -48,13 +58,11 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
   /** The newest content, held so that the last of it can leave together with the end. */
   #held: Buffer | undefined;
 
-  constructor(
-    stream: ServerHttp2Stream,
-    { context, peer, ended }: { context: Http1Context; peer: Peer; ended: boolean },
-  ) {
+  constructor(stream: ServerHttp2Stream, { context, peer, introductions, ended }: Http2Terms) {
     this.#stream = stream;
     this.#context = context;
     this.#peer = peer;
+    this.#introductions = introductions;
     this.requestDone = ended;
     this.deadlineMs = context.deadlines.nowMs + context.limits.bodyIdleMs;
     context.deadlines.add(this);
@@ -88,12 +96,13 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
       return;
     }
     const { route, upstream } = decision;
+    const introduction = this.#introductions.of(request);
     const id = request.requestId ?? this.#context.nextRequestId();
     const Pod = route.policy?.h2c ? H2cExchange : Http1Exchange;
     this.#exchange = new Pod(this.#context, this);
     // The stream of a WebSocket stays open: what comes on it waits for the tunnel.
     if (request.websocket) this.requestDone = true;
-    this.#exchange.begin({ request, peer: this.#peer, id, route, upstream });
+    this.#exchange.begin({ request, introduction, id, route, upstream });
     if (!this.requestDone) this.#listen(this.#exchange);
     this.#stream.on('drain', () => this.#exchange?.clientDrained());
   }
@@ -269,24 +278,3 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
 
 // Known to node:http2 but not to its declarations: the date is the pod's to give.
 const asThePodSaid: object = { sendDate: false };
-
-const answerFields = ({ text }: ResponseHead): string[] => {
-  const fields = fieldsOf(text.slice(text.indexOf('\r\n') + 2));
-  const at = fields.indexOf('transfer-encoding');
-  if (at >= 0) fields.splice(at, 2);
-  return fields;
-};
-
-function headersObject(head: ResponseHead): Record<string, string | number | string[]> {
-  return { ...grouped(answerFields(head)), ':status': head.status };
-}
-
-const trailersObject = (lines: string): Record<string, string[]> => grouped(fieldsOf(lines));
-
-function grouped(pairs: readonly string[]): Record<string, string[]> {
-  const fields: Record<string, string[]> = {};
-  for (let at = 0; at + 1 < pairs.length; at += 2) {
-    (fields[pairs[at] ?? ''] ??= []).push(pairs[at + 1] ?? '');
-  }
-  return fields;
-}

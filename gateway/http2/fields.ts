@@ -1,4 +1,5 @@
 import { splitField } from '../http1/fields.ts';
+import type { ResponseHead } from '../http1/response-head.ts';
 
 /** Field lines of HTTP/1.1 as HTTP/2 has them (RFC 9113, 8.2): names in lower case, flat pairs. */
 export function fieldsOf(lines: string): string[] {
@@ -42,4 +43,28 @@ export function linesOf(pairs: readonly string[]): string | undefined {
     lines += `${name}: ${value}\r\n`;
   }
   return lines;
+}
+
+/** The fields of an answer as flat pairs. */
+export function answerFields({ text }: ResponseHead): string[] {
+  const fields = fieldsOf(text.slice(text.indexOf('\r\n') + 2));
+  const at = fields.indexOf('transfer-encoding');
+  if (at >= 0) fields.splice(at, 2);
+  return fields;
+}
+
+/** An interim answer as node:http2 takes it. */
+export function headersObject(head: ResponseHead): Record<string, string | number | string[]> {
+  return { ...grouped(answerFields(head)), ':status': head.status };
+}
+
+/** Trailers, lines each with CRLF, as node:http2 takes them. */
+export const trailersObject = (lines: string): Record<string, string[]> => grouped(fieldsOf(lines));
+
+function grouped(pairs: readonly string[]): Record<string, string[]> {
+  const fields: Record<string, string[]> = {};
+  for (let at = 0; at + 1 < pairs.length; at += 2) {
+    (fields[pairs[at] ?? ''] ??= []).push(pairs[at + 1] ?? '');
+  }
+  return fields;
 }

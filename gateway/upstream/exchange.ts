@@ -1,7 +1,6 @@
 import type net from 'node:net';
 import type { Address, Route } from '#contracts/route.ts';
 import type { Mortal } from '../deadlines.ts';
-import type { Peer } from '../http1/context.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { Page } from '../pages/pages.ts';
@@ -43,7 +42,8 @@ export interface ExchangeClient extends Mortal {
 /** A request as it goes to its pod. */
 export interface Outgoing {
   readonly request: RequestHead;
-  readonly peer: Peer;
+  /** Field lines that say where it came from. */
+  readonly introduction: string;
   readonly id: string;
   readonly route: Route;
   readonly upstream: Address;

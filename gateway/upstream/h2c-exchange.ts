@@ -3,7 +3,7 @@ import { constants } from 'node:http2';
 import type { Http1Context } from '../http1/context.ts';
 import { forwardedFields, mayRetry } from '../http1/forward.ts';
 import { parseResponseHead } from '../http1/response-head.ts';
-import { fieldsOf, linesOf } from '../http2/fields.ts';
+import { fieldsOf, linesOf, trailersObject } from '../http2/fields.ts';
 import { noAnswerPage, pages } from '../pages/pages.ts';
 import { UploadPace } from '../upload-pace.ts';
 import type { ContentSink, Exchange, ExchangeClient, Outgoing } from './exchange.ts';
@@ -86,7 +86,7 @@ export class H2cExchange implements Exchange {
     const bodiless = request.framing === 'none';
     // A connection that stood before may have ended under the request; a new one did not.
     this.#reused = session.connected;
-    const headers = requestHeaders(outgoing, this.#context.forwardedHeader);
+    const headers = requestHeaders(outgoing);
     const stream = session.request(headers, bodiless);
     this.#stream = stream;
     stream.on('error', () => undefined);
@@ -99,7 +99,7 @@ export class H2cExchange implements Exchange {
     stream.on('drain', () => {
       if (this.#stream === stream) this.#drained();
     });
-    stream.on('wantTrailers', () => stream.sendTrailers(trailersOf(this.#requestTrailers)));
+    stream.on('wantTrailers', () => stream.sendTrailers(trailersObject(this.#requestTrailers)));
     stream.on('end', () => this.#ended(stream));
     stream.on('close', () => this.#closed(stream));
   }
@@ -179,15 +179,12 @@ export class H2cExchange implements Exchange {
   }
 }
 
-function requestHeaders(outgoing: Outgoing, forwardedHeader: boolean): string[] {
+function requestHeaders(outgoing: Outgoing): string[] {
   const { method, target, authority, framing, length } = outgoing.request;
   const contentLength = framing === 'length' ? ['content-length', String(length)] : [];
   const pseudo = [':method', method, ':scheme', 'http', ':path', target, ':authority', authority];
   // gRPC servers insist on TE, and trailers are passed on.
-  return pseudo.concat(fieldsOf(forwardedFields(outgoing, forwardedHeader)), contentLength, [
-    'te',
-    'trailers',
-  ]);
+  return pseudo.concat(fieldsOf(forwardedFields(outgoing)), contentLength, ['te', 'trailers']);
 }
 
 /** The pod's answer through the same gate as one in HTTP/1.1; undefined when it does not pass. */
@@ -198,13 +195,4 @@ function responseHead(raw: readonly string[], method: string, ended: boolean) {
   const head = parseResponseHead(`HTTP/1.1 ${status} \r\n${lines}`, method);
   if (!head) return undefined;
   return ended ? { ...head, framing: 'none' as const, length: 0 } : head;
-}
-
-function trailersOf(lines: string): Record<string, string[]> {
-  const trailers: Record<string, string[]> = {};
-  const pairs = fieldsOf(lines);
-  for (let at = 0; at + 1 < pairs.length; at += 2) {
-    (trailers[pairs[at] ?? ''] ??= []).push(pairs[at + 1] ?? '');
-  }
-  return trailers;
 }

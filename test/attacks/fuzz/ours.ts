@@ -29,7 +29,8 @@ export function readRequests(bytes: Buffer): Reading {
     received.skipEmptyLines();
     const text = received.head();
     if (text === undefined) return { messages, refused: false };
-    const head = text === null ? undefined : parseRequestHead(text, limits, received.headEnd);
+    const head =
+      text === null ? undefined : parseRequestHead(text, limits, { end: received.headEnd });
     if (!head || head instanceof Refusal) return { messages, refused: true };
     const message: Message = { start: head.method, body: '', whole: false };
     messages.push(message);
