@@ -51,7 +51,7 @@ export type PeerOptions = Partial<Pick<PeerSettings, 'mode' | 'accessLog' | 'gzi
   readonly upstreamPort: number;
 };
 
-const listenMs = 20_000; // 100,000 certificates take their time
+const readyMs = 60_000; // 100,000 certificates and 4,000 connections take their time
 
 /** One question's surroundings: its folder, its certificate, its programs; all gone with `close`. */
 export class Bench {
@@ -62,6 +62,7 @@ export class Bench {
   readonly #both = join(this.folder, 'both.pem');
   /** Another checkout of this repository, measured as well under the name 'other'. */
   readonly #also: string | undefined;
+  readonly #undone = new Set<() => Promise<void>>();
   #hosts: readonly string[] | undefined;
 
   constructor(also: string | undefined) {
@@ -73,7 +74,16 @@ export class Bench {
     writeFileSync(this.#both, chain + key);
   }
 
+  /** Has something undone when the run ends, however it does; the returned function does so now. */
+  atClose(undo: () => Promise<void>): () => Promise<void> {
+    this.#undone.add(undo);
+    return async () => {
+      if (this.#undone.delete(undo)) await undo();
+    };
+  }
+
   async close(): Promise<void> {
+    for (const undo of this.#undone) await undo();
     await this.processes.stopAll();
     rmSync(this.folder, { recursive: true, force: true });
   }
@@ -93,7 +103,7 @@ export class Bench {
       writeFileSync(join(this.folder, 'files', name), bytes);
     }
     const argv = nginxUpstream(this.folder, port);
-    await this.#listening('upstream', argv, { port, core: cores.rest });
+    await this.#listening(`upstream-${port}`, argv, { port, core: cores.rest });
     return port;
   }
 
@@ -115,6 +125,15 @@ export class Bench {
     const command = [process.execPath, join(import.meta.dirname, 'clients', program)];
     const timeoutMs = (seconds + 20) * 1_000;
     return this.processes.output([...command, ...argv.map(String)], cores.rest, timeoutMs);
+  }
+
+  /** A client of ours that says when it is ready and then holds what it has until it is stopped. */
+  async held(program: string, argv: readonly number[]): Promise<ChildProcess> {
+    const command = [process.execPath, join(import.meta.dirname, 'clients', program)];
+    const options = { core: cores.rest, name: program, ipc: true };
+    const child = this.processes.start([...command, ...argv.map(String)], options);
+    await this.#ready(program, child, once(child, 'message'));
+    return child;
   }
 
   /** The gateway, and beside it that of the other checkout when there is one. */
@@ -144,15 +163,13 @@ export class Bench {
     return subject(name, port, await this.#listening(name, argv, { port, core: cores.measured }));
   }
 
-  /** Some other server of ours, measured. */
-  async program(name: string, program: string): Promise<Subject> {
+  /** A bare server in Node, measured. */
+  async reference(): Promise<Subject> {
     const port = await freePort();
-    const argv = [process.execPath, join(import.meta.dirname, program), this.#chain, this.#key];
-    const child = await this.#listening(name, [...argv, String(port)], {
-      port,
-      core: cores.measured,
-    });
-    return subject(name, port, child);
+    const program = join(import.meta.dirname, 'reference', 'main.ts');
+    const argv = [process.execPath, program, this.#chain, this.#key, String(port)];
+    const child = await this.#listening('bare', argv, { port, core: cores.measured });
+    return subject('bare Node server', port, child);
   }
 
   async #gateway(root: string, options: GatewayOptions): Promise<Subject> {
@@ -190,7 +207,7 @@ export class Bench {
     const failed = Promise.withResolvers<never>();
     const fail = (reason: string): void =>
       failed.reject(new Error(`${name} ${reason}: ${this.processes.log(name).slice(-800)}`));
-    const cancel = systemClock.after(listenMs, () => fail('does not listen'));
+    const cancel = systemClock.after(readyMs, () => fail('does not listen'));
     const ended = (): void => fail('has ended');
     child.once('exit', ended);
     child.once('error', ended);

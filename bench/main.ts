@@ -1,11 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { loadavg } from 'node:os';
+import { cpus, loadavg } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Bench } from './bench.ts';
+import { cores } from './machine/processes.ts';
 import type { Tool } from './machine/tools.ts';
 import { machine, missing, versions } from './machine/tools.ts';
 import { questions } from './questions/questions.ts';
 import type { Question } from './questions/question.ts';
+import { saveReport, saveResult } from './report/files.ts';
 import { tableText, verdictsText } from './report/text.ts';
 import type { Result } from './results.ts';
 
@@ -16,15 +19,22 @@ import type { Result } from './results.ts';
 
 const questionMsMax = 240_000;
 const always: readonly Tool[] = ['taskset', 'openssl'];
-const usage = `npm run bench -- [question ...] [--rounds n] [--also checkout]
-  without a question: all of them
+const usage = `npm run bench -- [question ...] [--save] [--rounds n] [--also checkout]
+  without a question: all of them, saved
+  --save            keep the results in bench/results and write bench/REPORT.md anew
   --rounds n        instead of the usual number of rounds
   --also checkout   another checkout of this repository, measured beside this one as 'other'
+  report            instead of a question: only write the report anew
 questions: ${questions.map(({ name }) => name).join(' ')}`;
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: 'string' }, also: { type: 'string' }, help: { type: 'boolean' } },
+  options: {
+    save: { type: 'boolean', default: false },
+    rounds: { type: 'string' },
+    also: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
 });
 
 function chosen(): readonly Question[] {
@@ -40,6 +50,9 @@ function chosen(): readonly Question[] {
 async function ask(question: Question): Promise<Result> {
   const [load = 0] = loadavg();
   const startedMs = Date.now();
+  // The load's core is for everything but what is measured.
+  const allowed = question.wholeMachine ? `0-${cpus().length - 1}` : String(cores.rest);
+  execFileSync('taskset', ['-a', '-c', '-p', allowed, String(process.pid)]);
   const bench = new Bench(options.also);
   const interrupted = (): void => void bench.close().finally(() => process.exit(130));
   const late = (): void => {
@@ -53,7 +66,7 @@ async function ask(question: Question): Promise<Result> {
     return {
       question: question.name,
       takenAt: new Date(startedMs).toISOString(),
-      commit: commit(),
+      commit: measured,
       machine: machine(),
       versions: versions([...new Set([...question.tools, ...always])]),
       loadAverage: load,
@@ -67,17 +80,27 @@ async function ask(question: Question): Promise<Result> {
   }
 }
 
-const git = (...argv: string[]): string =>
-  execFileSync('git', argv, { cwd: import.meta.dirname, encoding: 'utf8' }).trim();
-
+/** What is measured; the report itself may differ. */
 function commit(): string {
-  return (
-    git('rev-parse', '--short', 'HEAD') +
-    (git('status', '--porcelain') === '' ? '' : ' with changes')
-  );
+  const git = ['-C', join(import.meta.dirname, '..')];
+  const own = [':!bench/results', ':!bench/plots', ':!bench/REPORT.md'];
+  try {
+    const head = execFileSync('git', [...git, 'rev-parse', '--short', 'HEAD'], { stdio: 'pipe' });
+    const changes = execFileSync('git', [...git, 'status', '--porcelain', '--', '.', ...own]);
+    return String(head).trim() + (changes.length === 0 ? '' : ' with changes');
+  } catch {
+    return 'unknown';
+  }
 }
 
+if (positionals.join() === 'report') {
+  saveReport();
+  process.exit(0);
+}
 const asked = chosen();
+const measured = commit();
+const save = options.save || positionals.length === 0;
+
 const lacking = missing([...new Set([...always, ...asked.flatMap(({ tools }) => tools)])]);
 if (lacking !== '') {
   console.error(lacking);
@@ -85,7 +108,16 @@ if (lacking !== '') {
 }
 for (const question of asked) {
   console.log(`\n## ${question.title}\n\n${question.about}\n`);
-  const { tables, tookSeconds } = await ask(question);
-  for (const table of tables) console.log(`${tableText(table)}\n`);
-  console.log(`${verdictsText(question.name, tables)}\n\n${tookSeconds} s`);
+  try {
+    const result = await ask(question);
+    const { tables, tookSeconds } = result;
+    if (save) saveResult(result);
+    for (const table of tables) console.log(`${tableText(table)}\n`);
+    console.log(`${verdictsText(question.name, tables)}\n\n${tookSeconds} s`);
+  } catch (error) {
+    // The others can be answered all the same.
+    console.error(`${question.name} is not answered:`, error);
+    process.exitCode = 1;
+  }
 }
+if (save) saveReport();

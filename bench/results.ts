@@ -25,6 +25,8 @@ export interface Table {
   /** Of `total`, such as 'CPU µs per request'. */
   readonly unit: string;
   readonly rows: readonly Row[];
+  /** 'trials': each row is a thing of its own, and every sample one trial; there is nothing to compare. */
+  readonly kind?: 'trials';
   /** One line each: what was negotiated, what a subject could not be asked. */
   readonly remarks: readonly string[];
 }

@@ -1,9 +1,10 @@
 import { once } from 'node:events';
-import tls from 'node:tls';
+import type tls from 'node:tls';
 import { systemClock } from '#adapters/system/clock.ts';
 import { frames } from '../load/ping-pong.ts';
 import type { Load } from '../load/load.ts';
 import { podHost } from '../peers/peer.ts';
+import { connect } from './connection.ts';
 import { quantile } from '../report/statistics.ts';
 
 /**
@@ -17,15 +18,7 @@ const request =
   'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n';
 
 async function open(): Promise<tls.TLSSocket> {
-  const socket = tls.connect({
-    host: '127.0.0.1',
-    port: port ?? 0,
-    servername: podHost,
-    rejectUnauthorized: false,
-    ecdhCurve: 'X25519',
-  });
-  await once(socket, 'secureConnect');
-  socket.setNoDelay();
+  const socket = await connect(port ?? 0);
   socket.write(request);
   const [head] = await once(socket, 'data');
   if (!/^HTTP\/1\.1 101 [^]*\r\n\r\n$/.test(String(head))) throw new Error(String(head));

@@ -23,14 +23,15 @@ export interface StartOptions {
 export class Processes {
   readonly #folder: string;
   readonly #running = new Set<ChildProcess>();
+  readonly #atExit = (): void => {
+    for (const child of this.#running) killGroup(child, 'SIGKILL');
+  };
 
   /** `folder` takes what the programs print. */
   constructor(folder: string) {
     this.#folder = folder;
     // Whatever ends the runner; the kernel sees to the rest when that is SIGKILL.
-    process.on('exit', () => {
-      for (const child of this.#running) killGroup(child, 'SIGKILL');
-    });
+    process.on('exit', this.#atExit);
   }
 
   start(argv: readonly string[], { core, name, ipc = false }: StartOptions): ChildProcess {
@@ -77,6 +78,7 @@ export class Processes {
 
   async stopAll(): Promise<void> {
     await Promise.all([...this.#running].map(async (child) => this.stop(child)));
+    process.off('exit', this.#atExit);
   }
 
   #keep(child: ChildProcess): void {

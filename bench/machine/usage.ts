@@ -42,6 +42,14 @@ export function busyTicks(core: number): number {
   return user + nice + system + irq + softirq;
 }
 
+/** Proportional set size of these processes in bytes: pages they share are counted once. */
+export function memoryBytes(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + pss(pid), 0);
+}
+
+const pss = (pid: number): number =>
+  Number(/^Pss:\s+(\d+)/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0) * 1024;
+
 /** The fields after the name, from the state on; undefined when the process has ended. */
 function statOf(pid: number): string[] | undefined {
   const stat = read(`/proc/${pid}/stat`);

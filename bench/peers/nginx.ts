@@ -88,7 +88,7 @@ events { worker_connections 10000; }`;
 
 /** The servers behind everybody: small and large answers from one nginx. */
 export function nginxUpstream(folder: string, port: number): readonly string[] {
-  const file = join(folder, 'upstream.conf');
+  const file = join(folder, `upstream-${port}.conf`);
   writeFileSync(
     file,
     `daemon off;
@@ -112,6 +112,7 @@ http {
   server {
     listen 127.0.0.1:${port} backlog=4096;
     root ${folder}/files;
+    location = /port { return 200 "port $server_port\\n"; }
     location = / { return 200 "hello world, a small response of some bytes\\n"; }
   }
 }

@@ -1,13 +1,22 @@
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cached } from '../../test/programs/cache.ts';
 import { install } from '../../test/programs/run.ts';
 import type { PeerSettings } from './peer.ts';
 import { cipherSuites } from './peer.ts';
 
+const pins = join(import.meta.dirname, 'packages', 'package.json');
+
+/** Names and versions in one line. */
+export function nodePeerVersions(): string {
+  const { dependencies }: { dependencies: Record<string, string> } = JSON.parse(
+    readFileSync(pins, 'utf8'),
+  );
+  return Object.entries(dependencies).flat().join(' ');
+}
+
 /** Installed from the registry at their first use, beside the caches of the tests. */
 async function packages(): Promise<string> {
-  const pins = join(import.meta.dirname, 'packages', 'package.json');
   const folder = await cached('bench-peers', [pins], async (making) => {
     copyFileSync(pins, join(making, 'package.json'));
     const flags = ['--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error'];

@@ -3,6 +3,7 @@ import type { Load } from '../load/load.ts';
 import { parseWrk, wrkArguments } from '../load/wrk.ts';
 import { pathOf } from '../machine/tools.ts';
 import { cpuPerUnit, negotiated, usual } from '../measure.ts';
+import { nodePeerVersions } from '../peers/node-peers.ts';
 import { podHost } from '../peers/peer.ts';
 import type { Question } from './question.ts';
 
@@ -31,7 +32,9 @@ export const http1Small: Question = {
     for (const peer of peers) subjects.push(await bench.peer(peer, { upstreamPort }));
     const terms = await negotiated(subjects, []);
     const rows = await cpuPerUnit(subjects, { ...usual, rounds }, wrkLoad(bench, '/'));
-    return [{ id: 'cpu', title: 'Small answers', unit, rows, remarks: [terms] }];
+    return [
+      { id: 'cpu', title: 'Small answers', unit, rows, remarks: [terms, `${nodePeerVersions()}.`] },
+    ];
   },
 };
 

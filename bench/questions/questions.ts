@@ -2,6 +2,9 @@ import { handshakesFull, handshakesResumed } from './handshakes.ts';
 import { http1Large, http1Small } from './http1.ts';
 import { http2 } from './http2.ts';
 import type { Question } from './question.ts';
+import { idle } from './idle.ts';
+import { routes } from './routes.ts';
+import { podLife } from './pod-life.ts';
 import { tcp } from './tcp.ts';
 import { compression } from './compression.ts';
 import { transfer } from './transfer.ts';
@@ -17,5 +20,8 @@ export const questions: readonly Question[] = [
   transfer,
   webSocket,
   tcp,
+  podLife,
+  idle,
+  routes,
   compression,
 ];

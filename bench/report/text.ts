@@ -1,7 +1,7 @@
 import type { Verdict } from '../targets.ts';
 import { judge, targets } from '../targets.ts';
 import type { Row, Sample, Table } from '../results.ts';
-import { median, range, ratio } from './statistics.ts';
+import { median, quantile, range, ratio } from './statistics.ts';
 
 /** A number with about three digits that mean something. */
 function figure(value: number): string {
@@ -9,6 +9,11 @@ function figure(value: number): string {
   if (value >= 100) return value.toFixed(0);
   return value.toFixed(value >= 10 ? 1 : 2);
 }
+
+const trialColumns: readonly Column[] = [
+  { head: () => 'p99', cell: (row) => figure(quantile(values(row, 'total'), 0.99)) },
+  { head: () => 'n', cell: (row) => String(row.samples.length) },
+];
 
 type Metric = Exclude<keyof Sample, 'errors'>;
 
@@ -22,23 +27,23 @@ function ranged(row: Row, metric: Metric): string {
 }
 
 interface Column {
-  readonly head: string;
+  readonly head: (own: Row) => string;
   readonly cell: (row: Row, own: Row) => string;
 }
 
 const columns: readonly (Column & { readonly metric?: Metric })[] = [
-  { head: 'user', metric: 'user', cell: (row) => figure(median(values(row, 'user'))) },
-  { head: 'system', metric: 'system', cell: (row) => figure(median(values(row, 'system'))) },
+  { head: () => 'user', metric: 'user', cell: (row) => figure(median(values(row, 'user'))) },
+  { head: () => 'system', metric: 'system', cell: (row) => figure(median(values(row, 'system'))) },
   {
-    head: 'podgate ÷ it, medians',
+    head: ({ subject }) => `${subject} ÷ it, medians`,
     cell: (row, own) =>
       row === own ? '' : figure(ratio(values(own, 'total'), values(row, 'total')).ofMedians),
   },
-  { head: 'per round', cell: (row, own) => (row === own ? '' : perRound(own, row)) },
-  { head: 'per second', metric: 'perSecond', cell: (row) => ranged(row, 'perSecond') },
-  { head: 'p99 ms', metric: 'p99Ms', cell: (row) => ranged(row, 'p99Ms') },
+  { head: () => 'per round', cell: (row, own) => (row === own ? '' : perRound(own, row)) },
+  { head: () => 'per second', metric: 'perSecond', cell: (row) => ranged(row, 'perSecond') },
+  { head: () => 'p99 ms', metric: 'p99Ms', cell: (row) => ranged(row, 'p99Ms') },
   {
-    head: 'others on the core',
+    head: () => 'others on the core',
     metric: 'others',
     cell: (row) => `${(median(values(row, 'others')) * 100).toFixed(0)} %`,
   },
@@ -53,10 +58,13 @@ function perRound(own: Row, row: Row): string {
 export function tableText(table: Table): string {
   const [own] = table.rows;
   if (!own) return '';
-  const used = columns.filter(
-    ({ metric }) => !metric || table.rows.some((row) => values(row, metric).length > 0),
-  );
-  const head = ['', table.unit, ...used.map(({ head: words }) => words)];
+  const used =
+    table.kind === 'trials'
+      ? trialColumns
+      : columns.filter(
+          ({ metric }) => !metric || table.rows.some((row) => values(row, metric).length > 0),
+        );
+  const head = ['', table.unit, ...used.map(({ head: words }) => words(own))];
   const lines = table.rows.map((row) => [
     row.subject,
     ranged(row, 'total'),
@@ -66,8 +74,10 @@ export function tableText(table: Table): string {
   return [...text, ...table.remarks.map((remark) => `\n${remark}`)].join('\n');
 }
 
-function verdictText({ target, value, met, against }: Verdict): string {
-  const { words, max } = target;
+/** A row of a table of targets; `question` is a cell of its own before it. */
+export function verdictText({ target, value, met, against }: Verdict, question?: string): string {
+  const { words: bare, max } = target;
+  const words = question === undefined ? bare : `${question} | ${bare}`;
   if (Number.isNaN(value)) return `| ${words} | not measured | OPEN |`;
   const told = against === undefined ? figure(value) : `${value.toFixed(2)} × ${against}`;
   const over = `NOT MET, ${((value / max - 1) * 100).toFixed(0)} % over`;
