@@ -1,6 +1,5 @@
 import type net from 'node:net';
 import type tls from 'node:tls';
-import type { Address } from '#contracts/route.ts';
 import type { Admission, Service } from './admission.ts';
 import { admit } from './admission.ts';
 import { alerts } from './alerts.ts';
@@ -8,7 +7,9 @@ import { ClientHelloReader } from './client-hello.ts';
 import { ClientSocket } from './client-socket.ts';
 import type { Mortal } from './deadlines.ts';
 import type { Peer } from './http1/context.ts';
-import { pages } from './pages/pages.ts';
+import type { Meters } from './observe/meters.ts';
+import type { HandshakeResult } from './observe/report.ts';
+import { noAnswerPage, pages } from './pages/pages.ts';
 import { renderPage } from './pages/render.ts';
 import type { Routing } from './routing.ts';
 import type { TcpContext } from './tcp/connect.ts';
@@ -30,11 +31,13 @@ import type { Presented } from './tls.ts';
 export interface AcceptContext extends TcpContext {
   readonly routing: Routing;
   readonly cancels: Cancels;
+  readonly meters: Meters;
   /** Calls back with the certificate of a host, the wildcard, or undefined when there is none. */
   certificate(host: string, own: boolean, done: (shown: Presented | undefined) => void): void;
   serveHttp(socket: net.Socket, peer: Pick<Peer, 'sni' | 'address' | 'shown'>): void;
 }
 
+type Passed = Extract<Admission, { kind: 'pass' }>;
 type Terminated = Extract<Admission, { kind: 'terminate' }>;
 
 const tlsRecord = 0x16;
@@ -55,6 +58,10 @@ export class Accepting implements Mortal {
   #reader: ClientHelloReader | undefined;
   #gssRefused = false;
   #sslRequest = false;
+  /** It sent something: who only looks whether the port is open makes no handshake fail. */
+  #spoke = false;
+  /** How the handshake went was told to the meters, or there is none. */
+  #told = false;
   readonly #onData = (bytes: Buffer): void => this.#data(bytes);
   readonly #onEnd = (): void => this.#raw.destroySoon();
 
@@ -68,7 +75,10 @@ export class Accepting implements Mortal {
     raw.on('data', this.#onData);
     raw.on('error', () => undefined);
     raw.on('end', this.#onEnd);
-    raw.on('close', () => deadlines.delete(this));
+    raw.on('close', () => {
+      deadlines.delete(this);
+      if (this.#spoke) this.#tell('failed');
+    });
   }
 
   expire(): void {
@@ -81,6 +91,7 @@ export class Accepting implements Mortal {
       return;
     }
     const { deadlines, limits } = this.#context;
+    this.#spoke = true;
     if (this.#bytes.length === 0) this.deadlineMs = deadlines.nowMs + limits.clientHelloMs;
     this.#bytes = this.#bytes.length === 0 ? bytes : Buffer.concat([this.#bytes, bytes]);
     const first = this.#bytes[0] ?? 0;
@@ -123,6 +134,7 @@ export class Accepting implements Mortal {
   #cancel(length: number): void {
     this.#raw.off('data', this.#onData);
     this.#context.deadlines.delete(this);
+    this.#told = true;
     const request = this.#bytes;
     // More than the one message is none.
     if (request.length > length) this.#raw.destroy();
@@ -150,24 +162,27 @@ export class Accepting implements Mortal {
     this.#reader = undefined;
     this.#bytes = Buffer.alloc(0);
     this.deadlineMs = deadlines.nowMs + limits.handshakeMs;
-    if (admission.kind === 'pass') this.#pass(admission.upstream, reader.received);
+    if (admission.kind === 'pass') this.#pass(admission, reader.received);
     else this.#terminate(admission, reader.received);
   }
 
   /** The pod ends TLS itself. It is asked as we were asked: by SSLRequest, or by the hello alone. */
-  #pass(upstream: Address, hello: Buffer): void {
+  #pass({ route, upstream }: Passed, hello: Buffer): void {
     const join = (pod: net.Socket | undefined, otherwise: Buffer): void => {
       if (this.#raw.destroyed) pod?.destroy();
       else if (!pod) this.#refuse(otherwise);
       else {
         this.#context.deadlines.delete(this);
+        this.#tell('passed');
+        this.#context.meters.session(route, pod);
         pod.write(hello);
         splice(this.#raw, pod);
       }
     };
     // Who ends right behind the hello may still read: the tunnel passes the end on.
     this.#raw.off('end', this.#onEnd);
-    connectPod(upstream, this.#context, (pod) => {
+    connectPod(upstream, this.#context, (pod, unreached) => {
+      if (!pod) this.#context.meters.sessionFailed(route, noAnswerPage(unreached));
       if (!pod || !this.#sslRequest) join(pod, alerts.internalError);
       else requestTls(pod, this.#context, (agreed) => join(agreed, alerts.handshakeFailure));
     });
@@ -200,6 +215,7 @@ export class Accepting implements Mortal {
     socket.once('secure', () => {
       socket.off('end', left);
       this.#context.deadlines.delete(this);
+      this.#tell(socket.isSessionReused() ? 'resumed' : 'full');
       this.#serve(socket, service, { sni: host ?? '', address: this.#address, shown });
     });
   }
@@ -215,8 +231,14 @@ export class Accepting implements Mortal {
     else this.#context.serveHttp(socket, peer);
   }
 
+  #tell(result: HandshakeResult): void {
+    if (!this.#told) this.#context.meters.handshake(result);
+    this.#told = true;
+  }
+
   /** A last word, and time for the client to read it. */
   #refuse(answer: Buffer): void {
+    this.#tell('refused');
     this.#raw.off('data', this.#onData);
     this.#raw.end(answer);
     this.#raw.resume();

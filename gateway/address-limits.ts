@@ -10,6 +10,8 @@ interface Account {
   countedAtMs: number;
 }
 
+type Bound = 'addressConnectionsMax' | 'addressConnectionsPerSecond';
+
 /** Programs of this machine, and balancers on it that do not tell whose connections they pass on. */
 const loopback = ['127.0.0.0/8', '::1'];
 
@@ -22,11 +24,19 @@ export class AddressLimits {
   readonly #limits: Limits;
   readonly #deadlines: Deadlines;
   readonly #trusted: readonly string[];
+  readonly #reached: (bound: Bound) => void;
   readonly #open = new Map<string, Account>();
   /** In the order of their last connection's end. */
   readonly #past = new Map<string, Account>();
 
-  constructor(limits: Limits, deadlines: Deadlines, trusted: readonly string[]) {
+  /** `reached` hears of the bound that a connection was refused by. */
+  constructor(
+    limits: Limits,
+    deadlines: Deadlines,
+    trusted: readonly string[],
+    reached: (bound: Bound) => void = () => undefined,
+  ) {
+    this.#reached = reached;
     this.#limits = limits;
     this.#deadlines = deadlines;
     this.#trusted = trusted;
@@ -42,6 +52,8 @@ export class AddressLimits {
     if (admitted) {
       account.tokens -= 1;
       account.open += 1;
+    } else {
+      this.#reached(account.tokens < 1 ? 'addressConnectionsPerSecond' : 'addressConnectionsMax');
     }
     this.#keep(client, account);
     return admitted;

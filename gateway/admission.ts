@@ -23,7 +23,7 @@ export type Service =
 
 export type Admission =
   | { readonly kind: 'alert'; readonly alert: Buffer }
-  | { readonly kind: 'pass'; readonly upstream: Address }
+  | { readonly kind: 'pass'; readonly route: Route; readonly upstream: Address }
   | {
       readonly kind: 'terminate';
       /** Undefined: the client named none. */
@@ -69,7 +69,7 @@ const isBrowserAtDatabase = ({ protocol }: Route, offered: readonly string[]): b
 function pass(route: Route, address: string): Admission {
   if (!allowed(route.policy, address)) return { kind: 'alert', alert: alerts.accessDenied };
   if (!route.upstream) return { kind: 'alert', alert: alerts.internalError };
-  return { kind: 'pass', upstream: route.upstream };
+  return { kind: 'pass', route, upstream: route.upstream };
 }
 
 /** Everything but HTTP, whose requests are judged one by one. */

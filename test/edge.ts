@@ -13,12 +13,15 @@ import { limits } from '../gateway/limits.ts';
 import type { Listeners } from '../gateway/listeners.ts';
 import { bindListeners } from '../gateway/listeners.ts';
 import type { ServingTerms } from '../gateway/messages.ts';
+import type { Report } from '../gateway/observe/report.ts';
 import { Worker } from '../gateway/worker/worker.ts';
 import { servingTerms } from './gateway-examples.ts';
 
 /** A gateway worker in this process, on real sockets with TLS, with pods and time in a test's hands. */
 export class Edge {
   readonly clock = new ManualClock();
+  /** What the worker has told of its traffic, oldest first; the last comes with `close`. */
+  readonly reports: Report[] = [];
   /** Of the https socket. */
   readonly port: number;
   readonly #identity: { readonly chain: string; readonly key: string };
@@ -54,10 +57,14 @@ export class Edge {
         random: systemRandom,
         descriptors: { https: https.fd, http: http.fd },
         send: (message) => {
+          if (message.kind === 'report') this.reports.push(message.report);
           if (message.kind !== 'certificate-wanted') return;
           this.#worker.handle({ kind: 'certificate', host: message.host, identity: undefined });
         },
-        drained: this.#drained.resolve,
+        drained: (last) => {
+          this.reports.push(last);
+          this.#drained.resolve();
+        },
       },
     );
     this.#worker.handle({ kind: 'wildcard', identity: this.#identity });

@@ -1,10 +1,12 @@
 import { once } from 'node:events';
 import type net from 'node:net';
 import type { Route } from '#contracts/route.ts';
+import { systemClock } from '#adapters/system/clock.ts';
 import { systemRandom } from '#adapters/system/random.ts';
 import type { Deadlines } from '../gateway/deadlines.ts';
 import type { Http1Context, Peer } from '../gateway/http1/context.ts';
 import { limits } from '../gateway/limits.ts';
+import { Meters } from '../gateway/observe/meters.ts';
 import type { ServingTerms } from '../gateway/messages.ts';
 import { H2cSessions } from '../gateway/upstream/h2c-sessions.ts';
 import { UpstreamPool } from '../gateway/upstream/pool.ts';
@@ -58,6 +60,7 @@ export const httpContext = (
   hsts: '',
   webSockets: new Set<never>(),
   random: systemRandom,
+  meters: new Meters(systemClock),
   deadlines,
   limits,
   nextRequestId: () => 'id-1',

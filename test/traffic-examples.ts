@@ -1,6 +1,6 @@
 import type { NetworkTraffic } from '#contracts/traffic.ts';
 import { noTraffic } from '#contracts/traffic.ts';
-import type { Report } from '../gateway/observe/report.ts';
+import type { NetworkReport, Report } from '../gateway/observe/report.ts';
 
 /** A network without traffic, with what matters to a test changed. */
 export const exampleTraffic = (change: Partial<NetworkTraffic> = {}): NetworkTraffic => ({
@@ -45,3 +45,12 @@ export const exampleNow = (change: Partial<Report['now']> = {}): Report['now'] =
   lag: { p50Seconds: 0, maxSeconds: 0 },
   ...change,
 });
+
+/** What a worker adds for a host at which nothing happened, with what matters to a test changed. */
+export const exampleNetwork = (
+  host: string,
+  change: Partial<NetworkReport> = {},
+): NetworkReport => {
+  const { open: _open, ...nothing } = noTraffic;
+  return { host, opened: 0, ...nothing, ...change };
+};

@@ -8,7 +8,7 @@ import type { Route } from '#contracts/route.ts';
 import { zSealed } from '#contracts/sealer.ts';
 import { ManualClock } from '#adapters/memory/clock.ts';
 import { exampleRoute } from '../../test/gateway-examples.ts';
-import { exampleTraffic } from '../../test/traffic-examples.ts';
+import { exampleNetwork } from '../../test/traffic-examples.ts';
 import type { KnownCertificate } from '../certificate-feed.ts';
 import { RouteRegister } from '../route-register.ts';
 import { apiRoute, RouteTable } from '../route-table.ts';
@@ -242,7 +242,7 @@ test('what went through and what went wrong lately stand beside the decision', (
   const more = { requests: 3, statuses: [0, 2, 0, 0, 1], bytesIn: 10, bytesOut: 20 } as const;
   book.add(
     { number: 0, pid: 7 },
-    { ...exampleTraffic({ ...more, open: 1, lastActivityMs: 5_000 }), host },
+    { ...exampleNetwork(host, more), opened: 1, lastActivityMs: 5_000 },
     route,
   );
   const at = (atMs: number) => ({ host, atMs, message: 'it failed' });

@@ -7,7 +7,7 @@ import { MemoryStore } from '#adapters/memory/store.ts';
 import { certificates } from '#contracts/certificate.ts';
 import { parseExposition, valueOf } from '../../test/exposition.ts';
 import { exampleRoute } from '../../test/gateway-examples.ts';
-import { exampleNow, exampleReport, exampleTraffic } from '../../test/traffic-examples.ts';
+import { exampleNetwork, exampleNow, exampleReport } from '../../test/traffic-examples.ts';
 import { CertificateFeed } from '../certificate-feed.ts';
 import { RouteRegister } from '../route-register.ts';
 import { RouteTable } from '../route-table.ts';
@@ -85,7 +85,7 @@ test('counts of all workers add up, and those of a worker that died stay', async
       bytesOut: 1_000,
       upstreamConnections: 2,
       upstreamErrors: { EDGE_UPSTREAM_REFUSED: 1 },
-      limitsHit: { addressBurst: 4 },
+      limitsHit: { addressConnectionsMax: 4 },
       cpuSeconds: 0.25,
     }),
   );
@@ -104,7 +104,7 @@ test('counts of all workers add up, and those of a worker that died stay', async
   expect(await value('sent_bytes_total')).toBe(1_000);
   expect(await value('upstream_connections_total')).toBe(2);
   expect(await value('upstream_errors_total', { code: 'EDGE_UPSTREAM_REFUSED' })).toBe(1);
-  expect(await value('limits_hit_total', { limit: 'addressBurst' })).toBe(4);
+  expect(await value('limits_hit_total', { limit: 'addressConnectionsMax' })).toBe(4);
   expect(await value('worker_cpu_seconds_total', { worker: '0' })).toBe(0.75);
   expect(await value('worker_cpu_seconds_total', { worker: '1' })).toBe(1);
 });
@@ -204,16 +204,20 @@ test('traffic is kept by pod and network, what is open by worker', async () => {
     { host: 'a-db.test', pod: 'a', network: 'db', protocol: 'tcp' },
   );
   const statuses = [0, 1, 0, 0, 0] as const;
-  const some = exampleTraffic({ requests: 1, statuses, bytesIn: 5, bytesOut: 7, open: 2 });
+  const some = { requests: 1, statuses, bytesIn: 5, bytesOut: 7, opened: 2 };
   const latencyCounts = counts({ 3: 1 });
-  const early = { ...some, host: 'a.test', lastActivityMs: 1_000, latencyCounts };
+  const early = exampleNetwork('a.test', { ...some, lastActivityMs: 1_000, latencyCounts });
   const late = { ...early, lastActivityMs: 2_000 };
-  operator.reported(first, exampleReport({}, { networks: [late] }));
+  const ended = exampleNetwork('a.test', { opened: -1 });
+  operator.reported(first, exampleReport({}, { networks: [late, ended] }));
   operator.reported(
     second,
-    exampleReport({}, { networks: [early, { ...some, host: 'a-db.test' }] }),
+    exampleReport({}, { networks: [early, exampleNetwork('a-db.test', some)] }),
   );
-  operator.reported(second, exampleReport({}, { networks: [{ ...some, host: 'unknown.test' }] }));
+  operator.reported(
+    second,
+    exampleReport({}, { networks: [exampleNetwork('unknown.test', some)] }),
+  );
   const traffic = await operator.traffic.read('default/a');
   expect(traffic.sinceMs).toBe(clock.nowMs());
   expect([...traffic.networks.keys()].toSorted()).toEqual(['db', 'default']);
@@ -222,19 +226,19 @@ test('traffic is kept by pod and network, what is open by worker', async () => {
     statuses: [0, 2, 0, 0, 0],
     bytesIn: 10,
     bytesOut: 14,
-    open: 4,
+    open: 3,
     lastActivityMs: 2_000,
     latencyCounts: counts({ 3: 2 }),
   });
   operator.left(second);
   const left = await operator.traffic.read('default/a');
-  expect(left.networks.get('default')).toMatchObject({ requests: 2, open: 2 });
+  expect(left.networks.get('default')).toMatchObject({ requests: 2, open: 1 });
   expect(left.networks.get('db')).toMatchObject({ requests: 1, open: 0, lastActivityMs: null });
 });
 
 test('a host that is dropped takes its traffic along, and its next owner begins at zero', async () => {
   publish({ host: 'a.test', pod: 'a' });
-  const networks = [{ ...exampleTraffic({ requests: 9 }), host: 'a.test' }];
+  const networks = [exampleNetwork('a.test', { requests: 9 })];
   operator.reported(first, exampleReport({}, { networks }));
   operator.dropped(['a.test', 'never.test']);
   expect((await operator.traffic.read('default/a')).networks.size).toBe(0);
@@ -252,7 +256,7 @@ test('ten thousand pods add no series', async () => {
   const hosts = Array.from({ length: 10_000 }, (_, index) => `h${index}.test`);
   const before = await seriesCount();
   publish(...hosts.map((host) => ({ host, pod: host })));
-  const networks = hosts.map((host) => ({ ...exampleTraffic({ requests: 1 }), host }));
+  const networks = hosts.map((host) => exampleNetwork(host, { requests: 1 }));
   operator.reported(first, exampleReport({}, { networks }));
   // What a worker adds by being there: its CPU, memory and two figures of lag.
   expect((await seriesCount()) - before).toBe(4);

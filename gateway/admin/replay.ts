@@ -98,7 +98,7 @@ function replayClient(host: string, client: Client, { address, routing }: Asking
 
 function outcomeOf(host: string, admission: Admission, { address, routing }: Asking): Outcome {
   if (admission.kind === 'alert') return { kind: 'alert', alert: nameOf(admission.alert) };
-  if (admission.kind === 'pass') return admission;
+  if (admission.kind === 'pass') return { kind: 'pass', upstream: admission.upstream };
   const { service } = admission;
   switch (service.kind) {
     case 'no-database': {

@@ -28,7 +28,8 @@ export class TrafficBook {
   add({ pid }: WorkerId, report: NetworkReport, route: Route): void {
     const entry = this.#byHost.get(report.host) ?? this.#open(route);
     entry.sum = addedTraffic(entry.sum, report);
-    if (report.open > 0) entry.open.set(pid, report.open);
+    const open = (entry.open.get(pid) ?? 0) + report.opened;
+    if (open > 0) entry.open.set(pid, open);
     else entry.open.delete(pid);
   }
 
@@ -75,7 +76,7 @@ const trafficOf = ({ sum, open }: Entry): NetworkTraffic => ({
   open: open.values().reduce((total, count) => total + count, 0),
 });
 
-function addedTraffic(sum: NetworkTraffic, more: NetworkTraffic): NetworkTraffic {
+function addedTraffic(sum: NetworkTraffic, more: NetworkReport): NetworkTraffic {
   const [first, second, third, fourth, fifth] = sum.statuses;
   return {
     requests: sum.requests + more.requests,

@@ -1,7 +1,8 @@
 import type { Registry } from 'prom-client';
 import { latencyBoundsSeconds } from '#contracts/traffic.ts';
 import type { Now, Timing } from '../observe/report.ts';
-import { handshakeResults, listeners, protocols } from '../observe/report.ts';
+import { countedLimits, handshakeResults, listeners, protocols } from '../observe/report.ts';
+import { pages } from '../pages/pages.ts';
 import type { Sample } from './series.ts';
 import { counter, gauge, histogram } from './series.ts';
 import type { Totals } from './totals.ts';
@@ -16,6 +17,7 @@ export function observeTraffic(registry: Registry, totals: Totals): void {
   observeOpen(registry, totals);
 }
 
+const upstreamCodes = [pages.upstreamRefused.code, pages.connectTimeout.code, pages.hungUp.code];
 const classes = ['1xx', '2xx', '3xx', '4xx', '5xx'];
 
 function observeClients(registry: Registry, totals: Totals): void {
@@ -69,7 +71,7 @@ function observeClients(registry: Registry, totals: Totals): void {
       help: 'How often a bound of the gateway was reached, by its name in gateway/limits.ts.',
       labelNames: ['limit'],
     },
-    () => each('limit', totals.limitsHit),
+    () => each('limit', totals.limitsHit, countedLimits),
   );
 }
 
@@ -92,7 +94,7 @@ function observeUpstreams(registry: Registry, totals: Totals): void {
       help: 'Requests and sessions that a pod gave no answer to, or none that can be passed on, by the code that the client was told.',
       labelNames: ['code'],
     },
-    () => each('code', totals.upstreamErrors),
+    () => each('code', totals.upstreamErrors, upstreamCodes),
   );
   gauge(
     registry,

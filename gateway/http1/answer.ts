@@ -5,6 +5,7 @@ import { Coder } from '../compression/coder.ts';
 import { negotiate } from '../compression/negotiate.ts';
 import { originFields } from '../cors.ts';
 import { dressed } from '../dressing.ts';
+import type { RequestMeter } from '../observe/request-meter.ts';
 import type { Page } from '../pages/pages.ts';
 import { renderPage } from '../pages/render.ts';
 import type { ContentSink } from '../upstream/exchange.ts';
@@ -46,6 +47,7 @@ export class Http1Answer implements ContentSink {
   readonly #socket: net.Socket;
   readonly #context: Http1Context;
   readonly #owner: AnswerOwner;
+  readonly #meter: RequestMeter;
   readonly #hsts: string;
   /** Held back to leave with the first bytes of the body. */
   #head = '';
@@ -55,11 +57,12 @@ export class Http1Answer implements ContentSink {
 
   constructor(
     socket: net.Socket,
-    { context, peer }: { context: Http1Context; peer: Peer },
+    { context, peer, meter }: { context: Http1Context; peer: Peer; meter: RequestMeter },
     owner: AnswerOwner,
   ) {
     this.#hsts = peer.sni === undefined ? '' : context.hsts;
     this.#socket = socket;
+    this.#meter = meter;
     this.#context = context;
     this.#owner = owner;
   }
@@ -71,6 +74,7 @@ export class Http1Answer implements ContentSink {
   /** Returns where content goes, or undefined when the body passes as the pod framed it. */
   begin(asGiven: ResponseHead, terms: AnswerTerms): ContentSink | undefined {
     const { request, policy, mayGoOn, body } = terms;
+    this.#meter.answered(asGiven.status);
     const { coders, limits } = this.#context;
     const head = dressed(asGiven, policy?.cors, request.origin, this.#hsts);
     const compression = policy?.compression;
@@ -87,6 +91,7 @@ export class Http1Answer implements ContentSink {
   abandon(): void {
     this.#coder?.abandon();
     this.#coder = undefined;
+    this.#meter.end();
   }
 
   #beginPlain(
@@ -110,48 +115,55 @@ export class Http1Answer implements ContentSink {
   }
 
   informational({ text }: ResponseHead): void {
-    this.#socket.write(`${text}\r\n`, 'latin1');
+    this.#write(`${text}\r\n`);
   }
 
   /** The pod agreed to another protocol. */
   switched(head: ResponseHead, request: RequestHead): void {
     const text = returnedHead(head, request, { keepAlive: true, framing: '' });
-    this.#socket.write(text, 'latin1');
+    this.#write(text);
   }
 
   /**
    * An answer of ours. Browsers tell scripts nothing of a WebSocket's failed handshake, so theirs (they
    * say from which origin) succeeds and is closed with the reason.
    */
-  page(page: Page, { request, policy, keepAlive }: PageTerms): void {
+  page(page: Page, terms: PageTerms): void {
+    this.#meter.paged(page);
+    this.#writePage(page, terms);
+    this.#meter.end();
+  }
+
+  #writePage(page: Page, { request, policy, keepAlive }: PageTerms): void {
     if (request?.websocket && request.origin !== '') {
-      this.#socket.write(handshake(request), 'latin1');
-      this.#socket.write(closeFrame(closeCodeOf(page), page.message));
+      this.#write(handshake(request));
+      this.#write(closeFrame(closeCodeOf(page), page.message));
       return;
     }
     const { cors } = policy ?? {};
     const granted = cors && request ? originFields(cors, request.origin) : '';
     const fields = `${this.#hsts}${granted}${page.fields ?? ''}`;
     const dressedPage = fields === '' ? page : { ...page, fields };
-    this.#socket.write(renderPage(dressedPage, request, keepAlive));
+    this.#write(renderPage(dressedPage, request, keepAlive));
   }
 
   framed(bytes: Buffer | string): void {
     const head = this.#head;
     this.#head = '';
     if (typeof bytes === 'string') {
-      this.#socket.write(head + bytes, 'latin1');
+      this.#write(head + bytes);
       return;
     }
     if (head !== '' && bytes.length <= joinedBytesMax) {
-      this.#socket.write(head + bytes.toString('latin1'), 'latin1');
+      this.#write(head + bytes.toString('latin1'));
       return;
     }
-    if (head !== '') this.#socket.write(head, 'latin1');
-    if (bytes.length > 0) this.#socket.write(bytes);
+    if (head !== '') this.#write(head);
+    if (bytes.length > 0) this.#write(bytes);
   }
 
   framedEnd(): void {
+    this.#meter.end();
     this.#owner.answered(this.#keepAlive);
   }
 
@@ -167,7 +179,14 @@ export class Http1Answer implements ContentSink {
     if (this.#chunked) this.framed(Buffer.from(lastChunk(trailers), 'latin1'));
     else this.flush();
     this.#coder = undefined;
+    this.#meter.end();
     this.#owner.answered(this.#keepAlive);
+  }
+
+  #write(bytes: Buffer | string): void {
+    this.#meter.sent(bytes.length);
+    if (typeof bytes === 'string') this.#socket.write(bytes, 'latin1');
+    else this.#socket.write(bytes);
   }
 }
 

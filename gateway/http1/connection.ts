@@ -1,6 +1,7 @@
 import type net from 'node:net';
 import type { Policy } from '#contracts/policy.ts';
 import { readFrom, readNoMore } from '../client-socket.ts';
+import { RequestMeter } from '../observe/request-meter.ts';
 import type { Page } from '../pages/pages.ts';
 import { pages } from '../pages/pages.ts';
 import { decide } from '../routing.ts';
@@ -30,6 +31,7 @@ import type { ResponseHead } from './response-head.ts';
  */
 export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
   deadlineMs: number;
+  readonly #meter: RequestMeter;
   readonly #requestBody: BodyMeter;
   readonly #socket: net.Socket;
   readonly #context: Http1Context;
@@ -53,10 +55,11 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     this.#socket = socket;
     this.#context = context;
     this.#peer = peer;
+    this.#meter = new RequestMeter(context.meters, 'http1');
     this.#introductions = new Introductions(peer, context.forwardedHeader);
     this.#requestBody = new BodyMeter(context.limits);
     this.#received = new RequestReader(context.limits);
-    this.#answer = new Http1Answer(socket, { context, peer }, this);
+    this.#answer = new Http1Answer(socket, { context, peer, meter: this.#meter }, this);
     this.#http1 = new Http1Exchange(context, this);
     this.#exchange = this.#http1;
     this.deadlineMs = context.deadlines.nowMs + context.limits.headMs;
@@ -64,7 +67,8 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     readFrom(socket, (bytes) => this.#data(bytes));
     socket.on('drain', () => this.#drained());
     socket.on('end', () => this.#end());
-    socket.on('finish', () => this.#finished());
+    // The last answer has left: from here on only the client's own end is waited for.
+    socket.on('finish', () => this.#await(context.limits.drainMs));
     socket.on('error', () => undefined);
     socket.on('close', () => {
       context.deadlines.delete(this);
@@ -87,9 +91,8 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
   expire(): void {
     const stalled = this.#socket.writableNeedDrain;
     if (this.#idle && !stalled) this.#next(false);
-    else if (this.#phase === 'head' && !stalled) {
-      this.failed(pages.clientTimeout);
-    } else if (this.#phase === 'exchange' && !this.#answering && this.requestDone) {
+    else if (this.#phase === 'head' && !stalled) this.failed(pages.clientTimeout);
+    else if (this.#phase === 'exchange' && !this.#answering && this.requestDone) {
       this.#exchange.abandon();
       this.failed(pages.timeout);
     } else this.#socket.destroy();
@@ -145,24 +148,26 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
   }
 
   cut(): void {
+    this.#meter.cut();
     this.#socket.destroy();
   }
 
   tunnel(head: ResponseHead, pod: net.Socket, first: Buffer): void {
-    const request = this.#request;
-    if (!request) return;
+    if (!this.#request) return;
     this.#phase = 'tunnel';
     this.#context.deadlines.delete(this);
     const socket = this.#socket;
     readNoMore(socket);
     socket.removeAllListeners('end').removeAllListeners('drain');
-    this.#answer.switched(head, request);
+    this.#answer.switched(head, this.#request);
     pod.write(this.#received.rest());
+    this.#meter.tunnel(pod, first);
     new WebSocketTunnel({ client: socket, pod }, this.#context, () => this.cut()).open(first);
   }
 
   #data(bytes: Buffer): void {
     if (this.#phase === 'closing') return;
+    this.#meter.received(bytes.length);
     if (this.#phase === 'exchange' && !this.requestDone) {
       this.#passBody(bytes);
       return;
@@ -191,11 +196,6 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     if (this.#phase === 'exchange' && !this.requestDone) this.#socket.destroy();
   }
 
-  /** The last answer has left: from here on only the client's own end is waited for. */
-  #finished(): void {
-    this.deadlineMs = this.#context.deadlines.nowMs + this.#context.limits.drainMs;
-  }
-
   /**
    * A loop, not a recursion: a client may pipeline thousands of requests that get pages. One that
    * does not read its answers gets no more of them.
@@ -210,13 +210,14 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
   /** Whether a whole head was there. */
   #takeRequest(): boolean {
     const head = this.#received.request();
-    if (head === undefined) {
-      this.#awaitHead();
-      return false;
-    }
-    if (head instanceof Refusal) this.failed(pages.refused(head.status, head.reason));
+    if (head === undefined) this.#awaitHead();
+    else if (head instanceof Refusal) this.failed(pages.refused(head.status, head.reason));
     else this.#begin(head);
-    return true;
+    return head !== undefined;
+  }
+
+  #await(ms: number): void {
+    this.deadlineMs = this.#context.deadlines.nowMs + ms;
   }
 
   #awaitHead(): void {
@@ -233,6 +234,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     this.#requestBody.begin(request.framing, request.length);
     const decision = decide(request, this.#peer, this.#context.routing);
     this.#policy = decision.route?.policy;
+    this.#meter.begin(decision.route);
     if (decision.kind === 'page') {
       this.failed(decision.page);
       return;
@@ -279,11 +281,10 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
 
   /** The next request, or an end that gives the client a moment to read: a reset could overtake. */
   #next(keepAlive: boolean): void {
-    const { deadlines, limits } = this.#context;
     this.#request = undefined;
     this.#policy = undefined;
     this.#answering = false;
-    this.deadlineMs = deadlines.nowMs + limits.bodyIdleMs;
+    this.#await(this.#context.limits.bodyIdleMs);
     if (keepAlive) {
       this.#phase = 'head';
       this.#socket.resume();

@@ -1,4 +1,5 @@
 import type { Coders } from '../compression/coder.ts';
+import type { Meters } from '../observe/meters.ts';
 import type { Routing } from '../routing.ts';
 import type { Random } from '#contracts/random.ts';
 import type { H2cSessions } from '../upstream/h2c-sessions.ts';
@@ -12,6 +13,7 @@ export interface Http1Context extends TunnelContext {
   readonly h2cSessions: H2cSessions;
   readonly coders: Coders;
   readonly random: Random;
+  readonly meters: Meters;
   /** A request id that no other worker gives out. */
   nextRequestId(): string;
   /** Pods are told of the client by `Forwarded` (RFC 7239) as well. */

@@ -91,6 +91,8 @@ export class Http2Connection implements Mortal {
       limits.h2ControlFramesBurst,
       this.#controlFrames + seconds * limits.h2ControlFramesPerSecond - 1,
     );
-    if (this.#controlFrames < 0) this.#session.destroy(undefined, NGHTTP2_ENHANCE_YOUR_CALM);
+    if (this.#controlFrames >= 0) return;
+    this.#context.meters.limitHit('h2ControlFramesPerSecond');
+    this.#session.destroy(undefined, NGHTTP2_ENHANCE_YOUR_CALM);
   }
 }

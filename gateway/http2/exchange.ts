@@ -15,6 +15,7 @@ import type { Introductions } from '../http1/forwarding.ts';
 import { Refusal } from '../http1/fields.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
+import { RequestMeter } from '../observe/request-meter.ts';
 import type { Page } from '../pages/pages.ts';
 import { pages } from '../pages/pages.ts';
 import { decide } from '../routing.ts';
@@ -22,7 +23,7 @@ import type { ContentSink, Exchange, ExchangeClient } from '../upstream/exchange
 import { H2cExchange } from '../upstream/h2c-exchange.ts';
 import { acceptFor, closeCodeOf, closeFrame } from '../websocket.ts';
 import { WebSocketTunnel } from '../websocket-tunnel.ts';
-import { answerFields, headersObject, linesOf, trailersObject } from './fields.ts';
+import { answerFields, headBytes, headersObject, linesOf, trailersObject } from './fields.ts';
 import { pageAnswer } from './page.ts';
 import { requestHead } from './request.ts';
 
@@ -44,6 +45,7 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
   readonly #context: Http1Context;
   readonly #peer: Peer;
   readonly #introductions: Introductions;
+  readonly #meter: RequestMeter;
   #request: RequestHead | undefined;
   #exchange: Exchange | undefined;
   #webSocketKey = '';
@@ -63,6 +65,7 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
     this.#context = context;
     this.#peer = peer;
     this.#introductions = introductions;
+    this.#meter = new RequestMeter(context.meters, 'http2');
     this.requestDone = ended;
     this.deadlineMs = context.deadlines.nowMs + context.limits.bodyIdleMs;
     context.deadlines.add(this);
@@ -71,12 +74,14 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
       context.deadlines.delete(this);
       this.#exchange?.abandon();
       this.#coder?.abandon();
+      this.#meter.end();
     });
   }
 
   /** `raw`: the fields as they came, names and values in turn. */
   begin(raw: readonly string[]): void {
     const { limits, routing } = this.#context;
+    this.#meter.received(headBytes(raw));
     if (raw.includes(':protocol')) {
       this.#webSocketKey = this.#context.random.bytes(16).toString('base64');
     }
@@ -91,6 +96,7 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
     this.#request = request;
     const decision = decide(request, this.#peer, routing);
     this.#policy = decision.route?.policy;
+    this.#meter.begin(decision.route);
     if (decision.kind === 'page') {
       this.#page(decision.page);
       return;
@@ -137,6 +143,8 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
     const origin = this.#request?.origin ?? '';
     const { head, coding } = this.#negotiated(dressed(asGiven, cors, origin, this.#context.hsts));
     this.#answering = true;
+    if (!this.#paged) this.#meter.answered(head.status);
+    this.#meter.sent(head.text.length);
     const endStream = head.framing === 'none';
     if (!this.#gone) {
       const waitForTrailers = !endStream && head.framing !== 'length';
@@ -154,13 +162,18 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
   }
 
   flush(): void {
-    if (this.#held && !this.#gone) this.#stream.write(this.#held);
+    if (this.#held && !this.#gone) {
+      this.#meter.sent(this.#held.length);
+      this.#stream.write(this.#held);
+    }
     this.#held = undefined;
   }
 
   end(trailers: string): void {
     const last = this.#held;
     this.#held = undefined;
+    if (last) this.#meter.sent(last.length);
+    this.#meter.end();
     if (this.#gone) return;
     if (!this.#stream.writableEnded) {
       this.#stream.once('wantTrailers', () => this.#stream.sendTrailers(trailersObject(trailers)));
@@ -189,6 +202,7 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
   }
 
   cut(): void {
+    this.#meter.cut();
     this.#stream.close(NGHTTP2_INTERNAL_ERROR);
   }
 
@@ -208,6 +222,7 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
     stream.respond([':status', '200', ...fields], asThePodSaid);
     // RFC 8441, 5.1: the death of the TCP connection is told by CANCEL.
     const cut = (): void => stream.close(NGHTTP2_CANCEL);
+    this.#meter.tunnel(pod, first);
     new WebSocketTunnel({ client: stream, pod }, this.#context, cut).open(first);
   }
 
@@ -243,7 +258,10 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
 
   #listen(exchange: Exchange): void {
     const stream = this.#stream;
-    stream.on('data', (bytes: Buffer) => exchange.sendContent(bytes));
+    stream.on('data', (bytes: Buffer) => {
+      this.#meter.received(bytes.length);
+      exchange.sendContent(bytes);
+    });
     stream.on('trailers', (_headers, _flags, raw) => {
       const lines = linesOf(raw);
       const allowed = lines?.split('\r\n').every((line) => line === '' || trailerAllowed(line));
@@ -262,6 +280,7 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
   #page(page: Page): void {
     if (this.#gone) return;
     this.#paged = true;
+    this.#meter.paged(page);
     if (this.#request?.websocket && this.#request.origin !== '') {
       this.#closedWebSocket(page);
       return;

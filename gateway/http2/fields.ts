@@ -45,6 +45,13 @@ export function linesOf(pairs: readonly string[]): string | undefined {
   return lines;
 }
 
+/** How long they would be in HTTP/1.1, which is what traffic is counted in. */
+export function headBytes(raw: readonly string[]): number {
+  let bytes = 0;
+  for (const text of raw) bytes += text.length + 2;
+  return bytes;
+}
+
 /** The fields of an answer as flat pairs. */
 export function answerFields({ text }: ResponseHead): string[] {
   const fields = fieldsOf(text.slice(text.indexOf('\r\n') + 2));

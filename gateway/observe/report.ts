@@ -1,4 +1,5 @@
 import type { NetworkTraffic } from '#contracts/traffic.ts';
+import type { Limits } from '../limits.ts';
 
 /**
  * What a worker tells its parent every second. Counts are those since its report before: a worker that
@@ -7,22 +8,34 @@ import type { NetworkTraffic } from '#contracts/traffic.ts';
 export interface Report {
   readonly counts: Counts;
   readonly now: Now;
-  /** Only networks with something to add or something open, now or in the report before. */
+  /** Only networks with something to add; one may come twice. */
   readonly networks: readonly NetworkReport[];
   /** The newest, a few: for people who look, not for counting. */
   readonly errors: readonly RecentError[];
 }
 
 export const listeners = ['https', 'http'] as const;
-type Listener = (typeof listeners)[number];
+export type Listener = (typeof listeners)[number];
 
 /** How handshakes end. `refused`: by an alert before TLS; `failed`: within TLS, or too slow. */
 export const handshakeResults = ['full', 'resumed', 'passed', 'refused', 'failed'] as const;
-type HandshakeResult = (typeof handshakeResults)[number];
+export type HandshakeResult = (typeof handshakeResults)[number];
 
 /** Who spoke to us, in what. */
 export const protocols = ['http1', 'http2', 'websocket', 'tcp', 'postgres'] as const;
-type Protocol = (typeof protocols)[number];
+export type Protocol = (typeof protocols)[number];
+
+/** Bounds of `gateway/limits.ts` that are counted when somebody reaches them. */
+export const countedLimits = [
+  'connectionsPerWorkerMax',
+  'addressConnectionsMax',
+  'addressConnectionsPerSecond',
+  'certificateWaitMs',
+  'contextBuildsPerSecondMax',
+  'responseHeadMs',
+  'h2ControlFramesPerSecond',
+] as const satisfies readonly (keyof Limits)[];
+export type CountedLimit = (typeof countedLimits)[number];
 
 /** A distribution in the buckets of `latencyBoundsSeconds`. */
 export interface Timing {
@@ -33,7 +46,7 @@ export interface Timing {
 export interface Counts {
   readonly connections: Readonly<Partial<Record<Listener, number>>>;
   readonly handshakes: Readonly<Partial<Record<HandshakeResult, number>>>;
-  /** By protocol: answers by the first digit of their status; sessions count as 2xx when joined. */
+  /** By protocol: answers by the first digit of their status; a WebSocket is a 101, a session of tcp 200 or 502. */
   readonly requests: Readonly<Partial<Record<Protocol, NetworkTraffic['statuses']>>>;
   /** From the whole head of a request to the last byte of its answer. */
   readonly requestTiming: Timing;
@@ -44,8 +57,7 @@ export interface Counts {
   readonly upstreamConnections: number;
   /** By code of `gateway/pages`: what went wrong between us and pods. */
   readonly upstreamErrors: Readonly<Record<string, number>>;
-  /** By the name of the bound in `gateway/limits.ts`. */
-  readonly limitsHit: Readonly<Record<string, number>>;
+  readonly limitsHit: Readonly<Partial<Record<CountedLimit, number>>>;
   readonly cpuSeconds: number;
 }
 
@@ -62,9 +74,11 @@ export interface Now {
   readonly lag: { readonly p50Seconds: number; readonly maxSeconds: number };
 }
 
-/** What to add to a network's traffic; `open` is what is under way at this worker. */
-export interface NetworkReport extends NetworkTraffic {
+/** What to add to a network's traffic. */
+export interface NetworkReport extends Omit<NetworkTraffic, 'open'> {
   readonly host: string;
+  /** How many more (or fewer) requests, tunnels and sessions are under way than before. */
+  readonly opened: number;
 }
 
 /** Something that went wrong for clients of `host`. */

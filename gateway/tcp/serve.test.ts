@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { ManualClock } from '#adapters/memory/clock.ts';
 import { Deadlines } from '../deadlines.ts';
 import { limits } from '../limits.ts';
+import { Meters } from '../observe/meters.ts';
 import { serveTcp } from './serve.ts';
 import { PostgresSessions } from './sessions.ts';
 import { exampleRoute } from '../../test/gateway-examples.ts';
@@ -33,7 +34,12 @@ test('a client that goes while its pod is being connected leaves no connection t
   const route = exampleRoute({ protocol: 'tcp', upstream: address });
   const { client, server } = await pair();
   const connected = once(pod, 'connection');
-  serveTcp({ socket: server, address: '' }, route, { deadlines, limits, cancels });
+  serveTcp({ socket: server, address: '' }, route, {
+    deadlines,
+    limits,
+    cancels,
+    meters: new Meters(new ManualClock()),
+  });
   server.destroy();
   const [upstream]: net.Socket[] = await connected;
   upstream?.resume().on('error', () => undefined);

@@ -1,5 +1,7 @@
 import type net from 'node:net';
 import type { Route } from '#contracts/route.ts';
+import type { Meters } from '../observe/meters.ts';
+import { sessionProtocol } from '../observe/meters.ts';
 import { noAnswerPage, podPage } from '../pages/pages.ts';
 import type { TcpContext } from './connect.ts';
 import { connectPod } from './connect.ts';
@@ -11,6 +13,7 @@ import { splice } from './splice.ts';
 
 export interface ServeTcpContext extends TcpContext {
   readonly cancels: { readonly sessions: PostgresSessions };
+  readonly meters: Meters;
 }
 
 /** A client whose TLS stands. */
@@ -26,6 +29,7 @@ export function serveTcp(client: TcpClient, route: Route, context: ServeTcpConte
   const postgres = route.protocol === 'postgres';
   if (!route.upstream) {
     const { message } = route;
+    context.meters.answered(sessionProtocol(route), podPage(route).status);
     if (postgres) refusePostgres(socket, context, { sqlState: cannotConnectNow, message });
     else refuseTcp(socket, context, podPage(route));
     return;
@@ -33,6 +37,7 @@ export function serveTcp(client: TcpClient, route: Route, context: ServeTcpConte
   const { upstream: address, policy } = route;
   connectPod(address, context, (upstream, unreached) => {
     // Its 'close' is past: nothing would ever end the connection to the pod.
+    if (!upstream) context.meters.sessionFailed(route, noAnswerPage(unreached));
     if (socket.destroyed) upstream?.destroy();
     else if (upstream) {
       if (postgres) {
@@ -41,6 +46,7 @@ export function serveTcp(client: TcpClient, route: Route, context: ServeTcpConte
           upstream.once('close', context.cancels.sessions.add(key, session));
         });
       }
+      context.meters.session(route, upstream);
       splice(socket, upstream);
     } else if (postgres) {
       const message = `the database of pod ${route.pod} does not accept connections`;

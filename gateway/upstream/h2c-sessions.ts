@@ -82,10 +82,21 @@ export class H2cSessions {
   readonly #deadlines: Deadlines;
   readonly #limits: Limits;
   readonly #sessions = new Map<string, H2cSession>();
+  #made = 0;
 
   constructor(deadlines: Deadlines, limits: Limits) {
     this.#deadlines = deadlines;
     this.#limits = limits;
+  }
+
+  /** How many connections it has made. */
+  get made(): number {
+    return this.#made;
+  }
+
+  /** How many there are now. */
+  get count(): number {
+    return this.#sessions.size;
   }
 
   take(route: Route, address: Address): H2cSession {
@@ -94,6 +105,7 @@ export class H2cSessions {
     if (known?.usable) return known;
     const made = new H2cSession(address, { deadlines: this.#deadlines, limits: this.#limits });
     this.#sessions.set(key, made);
+    this.#made += 1;
     const forget = (): void => {
       this.#deadlines.delete(made);
       if (this.#sessions.get(key) === made) this.#sessions.delete(key);

@@ -132,6 +132,7 @@ export class UpstreamPool {
   /** So that a request makes no key. */
   readonly #laneOf = new WeakMap<Route, Lane>();
   #idleCount = 0;
+  #made = 0;
 
   constructor(deadlines: Deadlines, limits: Limits) {
     this.#deadlines = deadlines;
@@ -152,9 +153,21 @@ export class UpstreamPool {
     const upstream = new Upstream(lane, { wanted, deadlineMs });
     upstream.user = user;
     lane.open += 1;
+    this.#made += 1;
     this.#lanes.set(lane.key, lane);
     this.#deadlines.add(upstream);
     return upstream;
+  }
+
+  /** How many connections it has made. */
+  get made(): number {
+    return this.#made;
+  }
+
+  /** How many there are now. */
+  get counts(): { readonly busy: number; readonly idle: number } {
+    const open = this.#lanes.values().reduce((sum, lane) => sum + lane.open, 0);
+    return { busy: open - this.#idleCount, idle: this.#idleCount };
   }
 
   /** Gives back a connection whose exchange is complete and left nothing behind. */

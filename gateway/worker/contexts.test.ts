@@ -20,6 +20,7 @@ beforeEach(() => {
         contexts.answer(host, identity);
       },
       unusable: (_host, reason) => expect.unreachable(reason),
+      limited: (_host, bound) => expect.unreachable(bound),
     },
   );
 });

@@ -9,6 +9,8 @@ export interface ContextsOwner {
   wanted(host: string): void;
   /** A certificate that OpenSSL does not take; without it the host is served as if it had none. */
   unusable(host: string, reason: string): void;
+  /** The wildcard answers for this host, because a bound was reached. */
+  limited(host: string, bound: 'certificateWaitMs' | 'contextBuildsPerSecondMax'): void;
 }
 
 type Done = (context: Presented | undefined) => void;
@@ -45,6 +47,11 @@ export class Contexts {
     this.#owner = owner;
   }
 
+  /** How many are ready. */
+  get count(): number {
+    return this.#built.size;
+  }
+
   setWildcard(identity: Identity): void {
     this.#wildcard = this.#build(identity, '*') ?? this.#wildcard;
   }
@@ -59,9 +66,13 @@ export class Contexts {
     }
     const waiting = this.#waiting.get(host);
     if (waiting) waiting.callbacks.push(done);
-    else if (!own || !this.#mayBuild()) done(this.#wildcard);
-    else {
+    else if (!own) done(this.#wildcard);
+    else if (!this.#mayBuild()) {
+      this.#owner.limited(host, 'contextBuildsPerSecondMax');
+      done(this.#wildcard);
+    } else {
       const cancel = this.#clock.after(this.#limits.certificateWaitMs, () => {
+        this.#owner.limited(host, 'certificateWaitMs');
         this.#settle(host, this.#wildcard);
       });
       this.#waiting.set(host, { callbacks: [done], cancel });

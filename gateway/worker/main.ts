@@ -18,7 +18,8 @@ process.on('message', (message: ToWorker) => {
     random: systemRandom,
     descriptors: { https: 4, http: 5 },
     send: tell,
-    drained: () => process.exit(0),
+    drained: (last) =>
+      process.send?.({ kind: 'report', report: last } satisfies FromWorker, () => process.exit(0)),
   });
   if (message.wildcard) worker.handle({ kind: 'wildcard', identity: message.wildcard });
 });

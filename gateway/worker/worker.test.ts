@@ -77,7 +77,7 @@ beforeEach(async () => {
         if (answer === 'later') return;
         worker.handle({ kind: 'certificate', host: message.host, identity: answer });
       },
-      drained: end.resolve,
+      drained: () => end.resolve(),
     },
   );
   worker.handle({ kind: 'wildcard', identity });

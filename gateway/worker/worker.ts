@@ -12,6 +12,10 @@ import { Http2Connection } from '../http2/connection.ts';
 import type { Http1Context, Peer } from '../http1/context.ts';
 import { limits } from '../limits.ts';
 import type { FromWorker, ToWorker, WorkerTerms } from '../messages.ts';
+import { Meters } from '../observe/meters.ts';
+import type { Listener, Report } from '../observe/report.ts';
+import type { Standing } from '../observe/reporter.ts';
+import { Reporter } from '../observe/reporter.ts';
 import { identify } from '../proxied.ts';
 import { apiRoute, RouteTable } from '../route-table.ts';
 import { Cancels } from '../tcp/cancels.ts';
@@ -25,8 +29,8 @@ export interface WorkerPorts {
   /** Descriptors of the bound sockets: https, http. */
   readonly descriptors: { readonly https: number; readonly http: number };
   send(message: FromWorker): void;
-  /** Everything is drained: the process may end. */
-  drained(): void;
+  /** Everything is drained: the process may end, when it has told the last of what it counted. */
+  drained(last: Report): void;
 }
 
 /** Never for the hosts below: each pod's owner speaks for one host. */
@@ -46,6 +50,8 @@ export class Worker {
   readonly #accept: AcceptContext;
   readonly #addresses: AddressLimits;
   readonly #cancels: Cancels;
+  readonly #meters: Meters;
+  readonly #reporter: Reporter;
   readonly #sockets = new Set<net.Socket>();
   readonly #connections = new Set<Http1Connection | Http2Connection>();
   readonly #servers: net.Server[] = [];
@@ -57,10 +63,14 @@ export class Worker {
     this.#terms = terms;
     this.#table = new RouteTable([apiRoute(terms.domain, terms.api)], podsDomain(terms.domain));
     this.#deadlines = new Deadlines(clock);
-    this.#addresses = new AddressLimits(limits, this.#deadlines, terms.trustedProxies);
+    this.#meters = new Meters(clock);
+    this.#addresses = new AddressLimits(limits, this.#deadlines, terms.trustedProxies, (bound) =>
+      this.#meters.limitHit(bound),
+    );
     this.#contexts = new Contexts({ clock, limits }, terms.ticketMaster, {
       wanted: (host) => ports.send({ kind: 'certificate-wanted', host }),
       unusable: (host, reason) => ports.send({ kind: 'certificate-unusable', host, reason }),
+      limited: (host, bound) => this.#meters.limitHit(bound, 'shown the wildcard instead', host),
     });
     const prefix = ports.random.bytes(6).toString('hex');
     let requests = 0;
@@ -77,6 +87,7 @@ export class Worker {
       forwardedHeader: terms.forwardedHeader,
       hsts: hstsField(terms.hstsSeconds),
       random: ports.random,
+      meters: this.#meters,
       deadlines: this.#deadlines,
       limits,
       nextRequestId: () => `${prefix}-${(requests += 1).toString(36)}`,
@@ -87,6 +98,7 @@ export class Worker {
     );
     this.#accept = {
       cancels: this.#cancels,
+      meters: this.#meters,
       routing: this.#http1.routing,
       deadlines: this.#deadlines,
       limits,
@@ -97,6 +109,23 @@ export class Worker {
           port: terms.publicHttpsPort,
           trustedProxies: terms.trustedProxies,
         }),
+    };
+    this.#reporter = new Reporter(this.#meters, {
+      clock,
+      standing: () => this.#standing(),
+      send: (report) => ports.send({ kind: 'report', report }),
+    });
+  }
+
+  #standing(): Standing {
+    const { upstreams, h2cSessions } = this.#http1;
+    const { busy, idle } = upstreams.counts;
+    return {
+      connections: this.#sockets.size,
+      upstreamBusy: busy + h2cSessions.count,
+      upstreamIdle: idle,
+      upstreamsMade: upstreams.made + h2cSessions.made,
+      contexts: this.#contexts.count,
     };
   }
 
@@ -134,9 +163,8 @@ export class Worker {
   }
 
   #listen(): void {
-    const { https, http } = this.#ports.descriptors;
-    this.#serve(https, (socket, address) => new Accepting(socket, address, this.#accept));
-    this.#serve(http, (socket, address) =>
+    this.#serve('https', (socket, address) => new Accepting(socket, address, this.#accept));
+    this.#serve('http', (socket, address) =>
       this.#http(socket, {
         sni: undefined,
         address,
@@ -147,9 +175,10 @@ export class Worker {
     );
   }
 
-  #serve(fd: number, accepted: (socket: net.Socket, address: string) => void): void {
+  #serve(listener: Listener, accepted: (socket: net.Socket, address: string) => void): void {
     const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       this.#sockets.add(socket);
+      this.#meters.connection(listener);
       socket.on('close', () => {
         this.#sockets.delete(socket);
         if (this.#draining && this.#sockets.size === 0) this.#end();
@@ -165,7 +194,8 @@ export class Worker {
     });
     // Beyond it a connection is closed at once, before it costs a handshake.
     server.maxConnections = limits.connectionsPerWorkerMax;
-    server.listen({ fd, backlog });
+    server.on('drop', () => this.#meters.limitHit('connectionsPerWorkerMax'));
+    server.listen({ fd: this.#ports.descriptors[listener], backlog });
     this.#servers.push(server);
   }
 
@@ -191,6 +221,6 @@ export class Worker {
 
   #end(): void {
     this.#deadlines.stop();
-    this.#ports.drained();
+    this.#ports.drained(this.#reporter.stop());
   }
 }

@@ -1,0 +1,196 @@
+import type net from 'node:net';
+import type { Clock } from '#contracts/clock.ts';
+import type { Route } from '#contracts/route.ts';
+import type { Page } from '../pages/pages.ts';
+import { classOf, noStatuses, Stopwatch } from './buckets.ts';
+import type { Statuses } from './buckets.ts';
+import { NetworkMeter } from './network-meter.ts';
+import type {
+  CountedLimit,
+  Counts,
+  HandshakeResult,
+  Listener,
+  Now,
+  Protocol,
+  RecentError,
+  Report,
+} from './report.ts';
+import { TunnelMeter } from './tunnel-meter.ts';
+
+const recentErrorsMax = 32; // of one report: for people who look, not for counting
+
+const sessionJoined = 200;
+
+/** Of what is not read: TLS that is passed through counts with TCP. */
+export const sessionProtocol = ({ protocol }: Route): 'tcp' | 'postgres' =>
+  protocol === 'postgres' ? 'postgres' : 'tcp';
+
+/**
+ * What a worker counts. Counting is adding to a number: no object, closure or map entry is made for a
+ * request. Every second `report` takes what has come together, and everything begins at zero again.
+ */
+export class Meters {
+  requestsInFlight = 0;
+  readonly #clock: Clock;
+  readonly #networks = new WeakMap<Route, NetworkMeter>();
+  readonly #tunnels = new Set<TunnelMeter>();
+  #touched: NetworkMeter[] = [];
+  #connections: Partial<Record<Listener, number>> = {};
+  #handshakes: Partial<Record<HandshakeResult, number>> = {};
+  #requests = new Map<Protocol, Statuses>();
+  #requestTiming = new Stopwatch();
+  #firstByteTiming = new Stopwatch();
+  /** Of requests that are no pod's. */
+  #bytesIn = 0;
+  #bytesOut = 0;
+  #upstreamConnections = 0;
+  #upstreamErrors: Record<string, number> = {};
+  #limitsHit: Partial<Record<CountedLimit, number>> = {};
+  #errors: RecentError[] = [];
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Monotonic. */
+  nowMs(): number {
+    return this.#clock.monotonicMs();
+  }
+
+  get tunnels(): number {
+    return this.#tunnels.size;
+  }
+
+  connection(listener: Listener): void {
+    this.#connections[listener] = (this.#connections[listener] ?? 0) + 1;
+  }
+
+  handshake(result: HandshakeResult): void {
+    this.#handshakes[result] = (this.#handshakes[result] ?? 0) + 1;
+  }
+
+  /** The same for a route as long as that is the same value. */
+  network(route: Route): NetworkMeter {
+    const known = this.#networks.get(route);
+    if (known) return known;
+    const meter = new NetworkMeter(route.host, (touched) => this.#touched.push(touched));
+    this.#networks.set(route, meter);
+    return meter;
+  }
+
+  /** Bytes of requests and answers that belong to no pod. */
+  stray(bytesIn: number, bytesOut: number): void {
+    this.#bytesIn += bytesIn;
+    this.#bytesOut += bytesOut;
+  }
+
+  answered(protocol: Protocol, status: number): void {
+    let statuses = this.#requests.get(protocol);
+    if (!statuses) this.#requests.set(protocol, (statuses = noStatuses()));
+    const index = classOf(status);
+    statuses[index] = (statuses[index] ?? 0) + 1;
+  }
+
+  requestTook(ms: number): void {
+    this.#requestTiming.add(ms);
+  }
+
+  firstByteTook(ms: number): void {
+    this.#firstByteTiming.add(ms);
+  }
+
+  /** A session of TCP or Postgres, ended here or passed through, is joined with its pod. */
+  session(route: Route, pod: net.Socket): void {
+    const network = this.network(route);
+    this.#upstreamConnections += 1;
+    this.answered(sessionProtocol(route), sessionJoined);
+    network.joined();
+    this.tunnel(network, pod);
+  }
+
+  /** Its pod cannot be reached: `page` says why. */
+  sessionFailed(route: Route, { status, code, message }: Page): void {
+    this.answered(sessionProtocol(route), status);
+    this.upstreamError(route.host, code, message);
+  }
+
+  /** A tunnel to `pod` stands; its bytes are looked up once a second, and cost nothing meanwhile. */
+  tunnel(network: NetworkMeter, pod: net.Socket): void {
+    const tunnel = new TunnelMeter(network, pod);
+    this.#tunnels.add(tunnel);
+    network.opened();
+    pod.once('close', () => {
+      tunnel.sample();
+      network.closed();
+      this.#tunnels.delete(tunnel);
+    });
+  }
+
+  upstreamError(host: string, code: string, message: string): void {
+    this.#upstreamErrors[code] = (this.#upstreamErrors[code] ?? 0) + 1;
+    this.#remember({ host, kind: 'upstream', code, message, atMs: this.#clock.nowMs() });
+  }
+
+  /** A bound was reached; `host`: whose clients were told so, where one is known. */
+  limitHit(code: CountedLimit, message = '', host?: string): void {
+    this.#limitsHit[code] = (this.#limitsHit[code] ?? 0) + 1;
+    if (host !== undefined) {
+      this.#remember({ host, kind: 'limit', code, message, atMs: this.#clock.nowMs() });
+    }
+  }
+
+  #remember(error: RecentError): void {
+    this.#errors.push(error);
+    if (this.#errors.length > recentErrorsMax) this.#errors.shift();
+  }
+
+  /** Everything since the report before. `grown`: what others have counted meanwhile. */
+  report(grown: Pick<Counts, 'cpuSeconds' | 'upstreamConnections'>, now: Now): Report {
+    for (const tunnel of this.#tunnels) tunnel.sample();
+    const nowMs = this.#clock.nowMs();
+    const networks = this.#touched.map((network) => network.take(nowMs));
+    this.#touched = [];
+    const inBytes = networks.reduce((sum, { bytesIn }) => sum + bytesIn, this.#bytesIn);
+    const outBytes = networks.reduce((sum, { bytesOut }) => sum + bytesOut, this.#bytesOut);
+    const report = {
+      counts: {
+        ...this.#counts(),
+        bytesIn: inBytes,
+        bytesOut: outBytes,
+        cpuSeconds: grown.cpuSeconds,
+        upstreamConnections: this.#upstreamConnections + grown.upstreamConnections,
+      },
+      now,
+      networks,
+      errors: this.#errors,
+    };
+    this.#reset();
+    return report;
+  }
+
+  #counts(): Omit<Counts, 'bytesIn' | 'bytesOut' | 'cpuSeconds' | 'upstreamConnections'> {
+    return {
+      connections: this.#connections,
+      handshakes: this.#handshakes,
+      requests: Object.fromEntries(this.#requests),
+      requestTiming: this.#requestTiming.timing,
+      firstByteTiming: this.#firstByteTiming.timing,
+      upstreamErrors: this.#upstreamErrors,
+      limitsHit: this.#limitsHit,
+    };
+  }
+
+  #reset(): void {
+    this.#connections = {};
+    this.#handshakes = {};
+    this.#requests = new Map();
+    this.#requestTiming = new Stopwatch();
+    this.#firstByteTiming = new Stopwatch();
+    this.#bytesIn = 0;
+    this.#bytesOut = 0;
+    this.#upstreamConnections = 0;
+    this.#upstreamErrors = {};
+    this.#limitsHit = {};
+    this.#errors = [];
+  }
+}
