@@ -6,14 +6,26 @@ import type { Row, Table } from '../results.ts';
 import type { Question } from './question.ts';
 
 const coldStarts = 5;
-const lives = 50;
+const livesUsual = 50;
 const settleMs = 3_000;
 const pollMs = 2;
 
-async function untilStatus(podgate: Standalone, host: string, status: number): Promise<void> {
-  // A refused connection is an answer of a kind: not yet.
-  const look = () => podgate.request(host, '/').catch(() => undefined);
-  while ((await look())?.status !== status) await systemClock.sleep(pollMs);
+/** A pod that answers with the time, in ms since the epoch, at which it began to listen. */
+const pod = `
+  let since;
+  require('node:http')
+    .createServer((request, response) => response.end(String(since)))
+    .listen(process.env.PORT, '127.0.0.1', () => (since = Date.now()));
+`;
+
+/** The body of the first answer with this status. */
+async function untilStatus(podgate: Standalone, host: string, status: number): Promise<string> {
+  for (;;) {
+    // A refused connection is an answer of a kind: not yet.
+    const reply = await podgate.request(host, '/').catch(() => undefined);
+    if (reply?.status === status) return String(reply.body);
+    await systemClock.sleep(pollMs);
+  }
 }
 
 async function timed(work: () => Promise<void>): Promise<number> {
@@ -32,18 +44,27 @@ async function coldStart(bench: Bench): Promise<number> {
   return tookMs;
 }
 
-async function life(podgate: Standalone, podId: string): Promise<readonly [number, number]> {
+interface Life {
+  readonly created: number;
+  readonly ready: number;
+  readonly stopped: number;
+}
+
+async function life(podgate: Standalone, podId: string): Promise<Life> {
   const host = `${podId}.pods.localhost`;
+  const command = [process.execPath, '-e', pod];
+  let ready = NaN;
   const created = await timed(async () => {
-    await podgate.call('POST', '/v3/pods', { pod_id: podId, image: 'podgate/hello' });
-    await untilStatus(podgate, host, 200);
+    await podgate.call('POST', '/v3/pods', { pod_id: podId, image: 'podgate/process', command });
+    const since = Number(await untilStatus(podgate, host, 200));
+    ready = systemClock.nowMs() - since;
   });
   const stopped = await timed(async () => {
     await podgate.call('GET', `/v3/pods/${podId}/stop`);
     await untilStatus(podgate, host, 503);
   });
   await podgate.call('DELETE', `/v3/pods/${podId}`);
-  return [created, stopped];
+  return { created, ready, stopped };
 }
 
 const row = (subject: string, values: readonly number[]): Row => ({
@@ -60,20 +81,24 @@ async function measure(bench: Bench, count: number): Promise<Table[]> {
   await podgate.token();
   await systemClock.sleep(settleMs);
   const memory = memoryBytes(treeOf(podgate.child.pid ?? 0)) / 2 ** 20;
-  const times: (readonly [number, number])[] = [];
+  const lives: Life[] = [];
   for (let round = 0; round < count; round += 1) {
-    times.push(await life(podgate, `bench${round}`));
+    lives.push(await life(podgate, `bench${round}`));
   }
   await stop();
   const rows = [
     row('cold start → demo pod answers over https', starts),
     row(
       'create → first https 200',
-      times.map(([created]) => created),
+      lives.map(({ created }) => created),
+    ),
+    row(
+      'pod listens → first https 200',
+      lives.map(({ ready }) => ready),
     ),
     row(
       'stop → 503 at the edge',
-      times.map(([, stopped]) => stopped),
+      lives.map(({ stopped }) => stopped),
     ),
   ];
   const idle = [row('main, 2 gateway workers, the demo pod with its shim', [memory])];
@@ -88,8 +113,9 @@ export const podLife: Question = {
   title: 'How long a person waits',
   about:
     'A whole standalone with two gateway workers on all cores, nothing pinned: start (after install), ' +
-    'pods made and stopped through the API (process runtime), each seen from outside over https.',
+    'pods made and stopped through the API (process runtime), each seen from outside over https, on a new ' +
+    'connection every few milliseconds.',
   tools: [],
   wholeMachine: true,
-  run: async (bench, rounds = lives) => measure(bench, rounds),
+  run: async (bench, rounds = livesUsual) => measure(bench, rounds),
 };

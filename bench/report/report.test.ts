@@ -36,6 +36,14 @@ test('a bound on a value is judged by the worst round', () => {
   const { bestOf: _bestOf, ...bound } = target;
   expect(judge({ ...bound, max: 21 }, [table])).toMatchObject({ value: 22, met: false });
   expect(judge({ ...bound, max: 22 }, [table]).met).toBe(true);
+  const trials = {
+    ...table,
+    rows: [rounds('podgate', ...Array.from({ length: 100 }, (_, at) => at))],
+  };
+  expect(judge({ ...bound, metric: 'p99', max: 98 }, [trials])).toMatchObject({
+    value: 98,
+    met: true,
+  });
 });
 
 test('a target that was missed says by how much, one not measured stays open', () => {
