@@ -43,7 +43,7 @@ function observeClients(registry: Registry, totals: Totals): void {
     registry,
     {
       name: 'podgate_gateway_requests_total',
-      help: 'Requests answered, by protocol of the client and class of the status; sessions of websocket, tcp and postgres when they begin (2xx) or are refused.',
+      help: 'Requests answered, by protocol of the client and class of the status; a WebSocket is a 1xx of its own protocol, a session of tcp or postgres 2xx when it is joined with its pod; who leaves without an answer is a 4xx.',
       labelNames: ['protocol', 'class'],
     },
     () => requestSamples(totals),

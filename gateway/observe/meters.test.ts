@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Edge } from '../../test/edge.ts';
 import { Totals } from '../admin/totals.ts';
 import type { NetworkReport, RecentError } from './report.ts';
+import { protocols } from './report.ts';
 
 let edge: Edge;
 beforeEach(async () => {
@@ -17,6 +18,8 @@ const worker = { number: 0, pid: 1 };
 const answer = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi';
 const request = `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
 const networkKeys = ['requests', 'bytesIn', 'bytesOut', 'opened'] as const;
+
+const none = Object.fromEntries(protocols.map((protocol) => [protocol, [0, 0, 0, 0, 0]]));
 
 /** All that was reported so far, a second later. */
 async function told() {
@@ -87,7 +90,7 @@ test('a report has only what is new', async () => {
   await told();
   await edge.clock.advance(1_000);
   expect(edge.reports.at(-1)).toMatchObject({
-    counts: { connections: {}, requests: {}, bytesIn: 0, upstreamConnections: 0 },
+    counts: { connections: {}, requests: none, bytesIn: 0, upstreamConnections: 0 },
     networks: [],
     errors: [],
   });
@@ -227,7 +230,7 @@ test('a WebSocket is a request with 101, then a tunnel whose bytes count while i
   const frame = '\x82\x05hello';
   expect(await exchanged(socket, frame)).toBe(frame);
   const open = await told();
-  expect(open.totals.requests).toEqual({ websocket: [1, 0, 0, 0, 0] });
+  expect(open.totals.requests).toEqual({ ...none, websocket: [1, 0, 0, 0, 0] });
   expect(open.now).toMatchObject({ tunnels: 1, requests: 0 });
   expect(open.network).toEqual({
     requests: 1,
@@ -251,7 +254,7 @@ test('HTTP/2 counts streams, their content and their heads', async () => {
   stream.resume();
   await once(stream, 'end');
   const { totals, network } = await told();
-  expect(totals.requests).toEqual({ http2: [0, 1, 0, 0, 0] });
+  expect(totals.requests).toEqual({ ...none, http2: [0, 1, 0, 0, 0] });
   expect(network).toMatchObject({ requests: 1, statuses: [0, 1, 0, 0, 0], opened: 0 });
   expect(network.bytesIn).toBeGreaterThan(10_000);
   expect(network.bytesIn).toBeLessThan(10_500);
@@ -281,7 +284,7 @@ test('sessions of TCP have no status; one whose pod is away is an error', async 
   edge.route({ protocol: 'tcp', upstream: { host: '127.0.0.1', port: 1 } });
   await edge.secure();
   const requests = async () => (await told()).totals.requests;
-  await expect.poll(requests).toEqual({ tcp: [0, 1, 0, 0, 1] });
+  await expect.poll(requests).toEqual({ ...none, tcp: [0, 1, 0, 0, 1] });
   const { totals } = await told();
   expect(totals.upstreamErrors).toEqual({ EDGE_UPSTREAM_REFUSED: 1 });
 });

@@ -21,6 +21,16 @@ const recentErrorsMax = 32; // of one report: for people who look, not for count
 
 const sessionJoined = 200;
 
+type Requests = Record<Protocol, Statuses>;
+
+const noRequests = (): Requests => ({
+  http1: noStatuses(),
+  http2: noStatuses(),
+  websocket: noStatuses(),
+  tcp: noStatuses(),
+  postgres: noStatuses(),
+});
+
 /** Of what is not read: TLS that is passed through counts with TCP. */
 export const sessionProtocol = ({ protocol }: Route): 'tcp' | 'postgres' =>
   protocol === 'postgres' ? 'postgres' : 'tcp';
@@ -37,7 +47,7 @@ export class Meters {
   #touched: NetworkMeter[] = [];
   #connections: Partial<Record<Listener, number>> = {};
   #handshakes: Partial<Record<HandshakeResult, number>> = {};
-  #requests = new Map<Protocol, Statuses>();
+  #requests: Requests = noRequests();
   #requestTiming = new Stopwatch();
   #firstByteTiming = new Stopwatch();
   /** Of requests that are no pod's. */
@@ -85,10 +95,7 @@ export class Meters {
   }
 
   answered(protocol: Protocol, status: number): void {
-    let statuses = this.#requests.get(protocol);
-    if (!statuses) this.#requests.set(protocol, (statuses = noStatuses()));
-    const index = classOf(status);
-    statuses[index] = (statuses[index] ?? 0) + 1;
+    this.#requests[protocol][classOf(status)] += 1;
   }
 
   requestTook(ms: number): void {
@@ -172,7 +179,7 @@ export class Meters {
     return {
       connections: this.#connections,
       handshakes: this.#handshakes,
-      requests: Object.fromEntries(this.#requests),
+      requests: this.#requests,
       requestTiming: this.#requestTiming.timing,
       firstByteTiming: this.#firstByteTiming.timing,
       upstreamErrors: this.#upstreamErrors,
@@ -183,7 +190,7 @@ export class Meters {
   #reset(): void {
     this.#connections = {};
     this.#handshakes = {};
-    this.#requests = new Map();
+    this.#requests = noRequests();
     this.#requestTiming = new Stopwatch();
     this.#firstByteTiming = new Stopwatch();
     this.#bytesIn = 0;

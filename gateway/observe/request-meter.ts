@@ -14,6 +14,9 @@ export class RequestMeter {
   readonly #protocol: 'http1' | 'http2';
   #underWay = false;
   #network: NetworkMeter | undefined;
+  /** Of the request before: the next one is mostly for the same. */
+  #lastRoute: Route | undefined;
+  #lastNetwork: NetworkMeter | undefined;
   #startedMs = 0;
   /** Of the answer; 0 while there is none. */
   #status = 0;
@@ -43,9 +46,13 @@ export class RequestMeter {
     this.#startedMs = this.#meters.nowMs();
     this.#meters.requestsInFlight += 1;
     if (!route) return;
-    this.#network = this.#meters.network(route);
-    this.#network.opened();
-    if (this.#bytesIn > 0) this.#network.received(this.#bytesIn);
+    if (route !== this.#lastRoute) {
+      this.#lastRoute = route;
+      this.#lastNetwork = this.#meters.network(route);
+    }
+    this.#network = this.#lastNetwork;
+    this.#network?.opened();
+    this.#network?.received(this.#bytesIn);
     this.#bytesIn = 0;
   }
 

@@ -346,6 +346,33 @@ test('/readyz says which worker does not serve, and when all do again', async ()
   expect(await restarts()).toBe(1);
 });
 
+test('/readyz says which worker hangs, though its process is there', async () => {
+  const [victim = 0] = workerPids();
+  await reported();
+  process.kill(victim, 'SIGSTOP');
+  let told = '';
+  await until(async () => {
+    const answer = await admin('/readyz');
+    told = await answer.text();
+    return answer.status === 503;
+  });
+  expect(told).toMatch(/worker [01] has reported nothing for \d+ s/);
+  process.kill(victim, 'SIGCONT');
+  await until(async () => (await admin('/readyz')).status === 200);
+  expect(workerPids()).toContain(victim);
+});
+
+test('counters go on when a worker is asked to end, and lose nothing', async () => {
+  const name = 'requests_total';
+  const labels = { protocol: 'http1', class: '2xx' };
+  const before = total(await reported(), name, labels);
+  const [victim = 0] = workerPids();
+  for (let count = 0; count < 20; count += 1) await podgate.request(host, '/healthz');
+  process.kill(victim, 'SIGTERM');
+  await until(() => !workerPids().includes(victim));
+  await until(async () => total(await scrape(), name, labels) === before + 20);
+});
+
 test('without a token, and beyond loopback, /explain says no and what to set', async () => {
   const other = await Standalone.start({ env: { PODGATE_ADMIN_HOST: '0.0.0.0' } });
   const url = `http://127.0.0.1:${other.ports.admin}/explain?host=${host}`;
