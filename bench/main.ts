@@ -1,10 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { cpus, loadavg } from 'node:os';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { systemClock } from '#adapters/system/clock.ts';
 import { Bench } from './bench.ts';
 import { cores } from './machine/processes.ts';
 import type { Tool } from './machine/tools.ts';
+import { busyTicks, ticksPerSecond } from './machine/usage.ts';
 import { machine, missing, versions } from './machine/tools.ts';
 import { questions } from './questions/questions.ts';
 import type { Question } from './questions/question.ts';
@@ -48,11 +50,11 @@ function chosen(): readonly Question[] {
 }
 
 async function ask(question: Question): Promise<Result> {
-  const [load = 0] = loadavg();
   const startedMs = Date.now();
   // The load's core is for everything but what is measured.
   const allowed = question.wholeMachine ? `0-${cpus().length - 1}` : String(cores.rest);
   execFileSync('taskset', ['-a', '-c', '-p', allowed, String(process.pid)]);
+  const othersBefore = await othersShare();
   const bench = new Bench(options.also);
   const interrupted = (): void => void bench.close().finally(() => process.exit(130));
   const late = (): void => {
@@ -69,7 +71,7 @@ async function ask(question: Question): Promise<Result> {
       commit: measured,
       machine: machine(),
       versions: versions([...new Set([...question.tools, ...always])]),
-      loadAverage: load,
+      othersBefore,
       tookSeconds: Math.round((Date.now() - startedMs) / 1_000),
       tables,
     };
@@ -78,6 +80,14 @@ async function ask(question: Question): Promise<Result> {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.off(signal, interrupted);
     await bench.close();
   }
+}
+
+async function othersShare(): Promise<number> {
+  const all = cpus().map((_, core) => core);
+  const busy = (): number => all.reduce((sum, core) => sum + busyTicks(core), 0);
+  const before = busy();
+  await systemClock.sleep(1_000);
+  return (busy() - before) / (ticksPerSecond * all.length);
 }
 
 /** What is measured; the report itself may differ. */

@@ -3,11 +3,10 @@ import tls from 'node:tls';
 import type { Subject } from './bench.ts';
 import type { Load } from './load/load.ts';
 import { cores } from './machine/processes.ts';
-import { busyTicks, cpuTime } from './machine/usage.ts';
+import { busyTicks, cpuTime, ticksPerSecond } from './machine/usage.ts';
 import { podHost } from './peers/peer.ts';
 import type { Row, Sample } from './results.ts';
 
-const ticksPerSecond = 100;
 const errorShareMax = 0.001;
 
 export interface Rounds {

@@ -37,8 +37,8 @@ export interface Result {
   readonly commit: string;
   readonly machine: string;
   readonly versions: readonly string[];
-  /** Of the machine over one minute, as the question began: others at work make it noisy. */
-  readonly loadAverage: number;
+  /** Share of all cores that others took in the second before: what makes it noisy. */
+  readonly othersBefore: number;
   readonly tookSeconds: number;
   readonly tables: readonly Table[];
 }

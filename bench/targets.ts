@@ -109,10 +109,10 @@ export const targets: readonly Target[] = [
   },
   {
     question: 'routes',
-    table: 'stall',
+    table: 'lag',
     subject: '100,000 routes',
     max: 10,
-    words: 'no stall over 10 ms in a worker meanwhile, as a client sees it',
+    words: 'no stall over 10 ms in a worker meanwhile',
   },
   {
     question: 'pod-life',

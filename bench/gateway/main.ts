@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { Registry } from 'prom-client';
 import { certificates } from '#contracts/certificate.ts';
 import { sealContext } from '#contracts/pod.ts';
 import type { Route } from '#contracts/route.ts';
@@ -28,6 +29,11 @@ export interface GatewayRun {
   readonly others: number;
   readonly terms: Partial<ServingTerms>;
 }
+
+export type Asked =
+  | { readonly kind: 'put'; readonly route: Route }
+  /** Answered after that time with the longest that a worker's event loop was late, in ms. */
+  | { readonly kind: 'watch-lag'; readonly forMs: number };
 
 const silent = { debug() {}, info() {}, warn() {}, error: console.error };
 
@@ -81,6 +87,25 @@ const gateway = await startGateway(
 );
 await bus.begin(1, [...run.routes, ...others]);
 await eventually(() => gateway.ready() && bus.acks().length > 0);
-process.on('message', (route: Route) => void bus.put(1, route));
+const registry = new Registry();
+gateway.operator.observe(registry);
+const lagEveryMs = 200; // a worker reports once a second
+
+async function worstLagMs(forMs: number): Promise<number> {
+  let worst = 0;
+  const endMs = systemClock.monotonicMs() + forMs;
+  while (systemClock.monotonicMs() < endMs) {
+    await systemClock.sleep(lagEveryMs);
+    const name = 'podgate_gateway_worker_event_loop_lag_seconds';
+    const metric = await registry.getSingleMetric(name)?.get();
+    worst = Math.max(worst, ...(metric?.values ?? []).map(({ value }) => value * 1_000));
+  }
+  return worst;
+}
+
+process.on('message', (asked: Asked) => {
+  if (asked.kind === 'put') void bus.put(1, asked.route);
+  else void worstLagMs(asked.forMs).then((worst) => process.send?.(worst));
+});
 process.on('SIGTERM', () => process.exit(0));
 process.send?.('ready');

@@ -1,5 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
+/** The kernel's clock tick as programs see it. */
+export const ticksPerSecond = 100;
+
 /** CPU time of a program since it began. */
 export interface CpuTime {
   /** By the scheduler's count, in nanoseconds. */

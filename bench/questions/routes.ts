@@ -1,8 +1,10 @@
+import { once } from 'node:events';
 import type { Route } from '#contracts/route.ts';
 import { systemClock } from '#adapters/system/clock.ts';
 import { exampleRoute } from '../../test/gateway-examples.ts';
 import type { Bench, Subject } from '../bench.ts';
 import { ask, connect } from '../clients/connection.ts';
+import type { Asked } from '../gateway/main.ts';
 import type { Load } from '../load/load.ts';
 import { memoryBytes } from '../machine/usage.ts';
 import { cpuPerUnit, usual } from '../measure.ts';
@@ -16,12 +18,13 @@ const few = 10;
 const many = 100_000;
 const editSeconds = 5;
 const betweenEditsMs = 10;
+const reportMs = 1_200; // what the worker said last is of a second before
 
 /** Leads the pod's host to another port and back, and times each until an answer comes from there. */
 async function edits(subject: Subject, ports: readonly [number, number]): Promise<Sample> {
   const socket = await connect(subject.port);
   const tookMs: number[] = [];
-  const endMs = performance.now() + editSeconds * 1_000;
+  const endMs = performance.now() + editSeconds * 1_000 + reportMs;
   for (let turn = 1; performance.now() < endMs; turn += 1) {
     const port = ports[turn % 2 === 0 ? 0 : 1];
     const route: Route = exampleRoute({
@@ -30,13 +33,25 @@ async function edits(subject: Subject, ports: readonly [number, number]): Promis
       upstream: { host: '127.0.0.1', port },
     });
     const startedMs = performance.now();
-    subject.child.send(route);
+    tell(subject, { kind: 'put', route });
     while (!(await ask(socket, '/port')).endsWith(`port ${port}\n`));
     tookMs.push(performance.now() - startedMs);
     await systemClock.sleep(betweenEditsMs);
   }
   socket.destroy();
   return { total: median(tookMs), p99Ms: quantile(tookMs, 0.99) };
+}
+
+function tell(subject: Subject, asked: Asked): void {
+  subject.child.send(asked);
+}
+
+/** How late the worker's event loop was at most, by the gateway's own count. */
+async function lag(subject: Subject): Promise<Sample> {
+  await systemClock.sleep(reportMs);
+  tell(subject, { kind: 'watch-lag', forMs: editSeconds * 1_000 });
+  const [worst]: unknown[] = await once(subject.child, 'message');
+  return { total: Number(worst) };
 }
 
 async function probe(bench: Bench, { port }: Subject): Promise<Sample> {
@@ -56,11 +71,17 @@ async function edited(
 ): Promise<Table[]> {
   const effect = new Map<string, Sample[]>(subjects.map(({ name }) => [name, []]));
   const quiet = new Map<string, Sample[]>(subjects.map(({ name }) => [`${name}, no edits`, []]));
+  const lags = new Map<string, Sample[]>(subjects.map(({ name }) => [name, []]));
   const stalls = new Map<string, Sample[]>(subjects.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round += 1) {
     for (const subject of subjects) {
       quiet.get(`${subject.name}, no edits`)?.push(await probe(bench, subject));
-      const [stall, took] = await Promise.all([probe(bench, subject), edits(subject, ports)]);
+      const [stall, took, late] = await Promise.all([
+        probe(bench, subject),
+        edits(subject, ports),
+        lag(subject),
+      ]);
+      lags.get(subject.name)?.push(late);
       stalls.get(subject.name)?.push(stall);
       effect.get(subject.name)?.push(took);
     }
@@ -76,7 +97,16 @@ async function edited(
       ],
     },
     {
-      id: 'stall',
+      id: 'lag',
+      title: 'Longest stall of the worker meanwhile',
+      unit: 'ms, worst of a round',
+      rows: rowsOf(lags),
+      remarks: [
+        'How late its timers were, by the gateway’s own metric; the parent shares its core here.',
+      ],
+    },
+    {
+      id: 'wait',
       title: 'Longest wait of a client that asks every millisecond',
       unit: 'ms, worst of a round',
       rows: [...rowsOf(stalls), ...rowsOf(quiet)],

@@ -88,7 +88,7 @@ const result: Result = {
   commit: 'abc1234',
   machine: 'a machine',
   versions: ['nginx 1'],
-  loadAverage: 0.1,
+  othersBefore: 0.01,
   tookSeconds: 9,
   tables: [table],
 };
@@ -111,7 +111,7 @@ test('the report has every question, asked or not, its notes, and every target',
 });
 
 test('a machine that others used meanwhile is told first', () => {
-  const busy = { ...result, loadAverage: 2.5 };
+  const busy = { ...result, othersBefore: 0.5 };
   const { report } = writeReport({
     questions: [question],
     results: new Map([['h1-small', busy]]),

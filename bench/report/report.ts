@@ -21,7 +21,6 @@ export interface Sources {
   readonly notes: ReadonlyMap<string, string>;
 }
 
-const busyLoad = 1;
 const busyShare = 0.05;
 
 /** The whole report: nothing in it but what is in the results, the targets and the notes. */
@@ -64,11 +63,11 @@ function noise(results: readonly Result[]): string {
       rows.flatMap(({ samples }) => samples.flatMap(({ others }) => others ?? [])),
     ),
   );
-  const busy = results.filter(({ loadAverage }) => loadAverage > busyLoad).length;
+  const busy = results.filter(({ othersBefore }) => othersBefore > busyShare).length;
   if (busy === 0 && !(median(shares) > busyShare)) return '';
   return `
-**Others worked on the machine meanwhile**: ${busy} of ${results.length} questions began at a load average
-above ${busyLoad}; a median of ${(median(shares) * 100).toFixed(0)} % of the measured core went to others. Take
+**Others worked on the machine meanwhile**: ${busy} of ${results.length} questions began on a machine that was
+busy; a median of ${(median(shares) * 100).toFixed(0)} % of the measured core went to others. Take
 ratios per round from it, and absolute figures with care.
 `;
 }
@@ -104,6 +103,6 @@ function section(question: Question, sources: Sources, plots: Map<string, string
   return lines.join('\n\n');
 }
 
-const told = ({ takenAt, commit, loadAverage, tookSeconds }: Result): string =>
-  `${takenAt.slice(0, 16).replace('T', ' ')} UTC, commit ${commit}, ${tookSeconds} s, load average ` +
-  `${loadAverage.toFixed(1)} before.`;
+const told = ({ takenAt, commit, othersBefore, tookSeconds }: Result): string =>
+  `${takenAt.slice(0, 16).replace('T', ' ')} UTC, commit ${commit}, ${tookSeconds} s; others had ` +
+  `${(othersBefore * 100).toFixed(0)} % of the machine just before.`;
