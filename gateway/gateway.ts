@@ -114,7 +114,7 @@ class Parent {
     );
     this.#file = new TableFile(join(settings.dataDir, 'gateway', 'tables.json'), ports, () => ({
       routes: [...this.#routes.routes.values()],
-      certificates: Object.fromEntries(this.#certificates.entries()),
+      certificates: [...this.#certificates.entries()],
     }));
     this.operator = new OperatorView({
       ...settings,

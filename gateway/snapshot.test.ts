@@ -2,6 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import type { Certificate } from '#contracts/certificate.ts';
+import { zSealed } from '#contracts/sealer.ts';
 import type { Route } from '#contracts/route.ts';
 import { ManualClock } from '#adapters/memory/clock.ts';
 import { TableFile } from './snapshot.ts';
@@ -12,7 +14,11 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const routeOf = (host: string): Route => exampleRoute({ host });
 
-function tableFile(name: string, routes: () => Route[]) {
+function tableFile(
+  name: string,
+  routes: () => Route[],
+  certificates: readonly (readonly [string, Certificate])[] = [],
+) {
   const clock = new ManualClock();
   const errors: string[] = [];
   const log = {
@@ -22,7 +28,7 @@ function tableFile(name: string, routes: () => Route[]) {
     error: (_fields: object, message: string) => void errors.push(message),
   };
   const path = join(folder, name, 'tables.json');
-  const file = new TableFile(path, { clock, log }, () => ({ routes: routes(), certificates: {} }));
+  const file = new TableFile(path, { clock, log }, () => ({ routes: routes(), certificates }));
   return { clock, errors, path, file };
 }
 
@@ -37,6 +43,42 @@ test('what was saved is loaded; nobody else may read it', async () => {
     certificates: {},
   });
   expect(errors).toEqual([]);
+});
+
+test('tables of many pieces are loaded as they were saved', async () => {
+  const routes = Array.from({ length: 1_001 }, (_, number) => routeOf(`n${number}.test`));
+  const certificate = {
+    hosts: ['a.test'],
+    chain: 'chain "with" quotes',
+    key: zSealed.parse('v1.a.b.c'),
+    notBeforeMs: 0,
+    notAfterMs: 1,
+    renewAtMs: 1,
+    issuer: 'test',
+  };
+  const ids = Array.from({ length: 400 }, (_, number) => `pod/default/"${number}"`);
+  const certificates = ids.map((id) => [id, certificate] as const);
+  const { file } = tableFile('many', () => routes, certificates);
+  file.changed();
+  await file.flush();
+  const loaded = await file.load();
+  expect(loaded?.routes).toEqual(routes);
+  expect(loaded?.certificates).toEqual(Object.fromEntries(certificates));
+});
+
+test('large tables are not written all the time: the next write waits ten times as long as the last took', async () => {
+  const { file, clock } = tableFile('large', () => [routeOf('a.test')]);
+  let nowMs = 0;
+  clock.monotonicMs = () => (nowMs += 1_000); // the time from the start of a write to its end
+  file.changed();
+  await file.flush();
+  const delays: number[] = [];
+  clock.after = (delayMs) => {
+    delays.push(delayMs);
+    return () => undefined;
+  };
+  file.changed();
+  expect(delays).toEqual([10_000]);
 });
 
 test('a burst of changes is one write, of the newest', async () => {

@@ -1,9 +1,11 @@
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
+import type { Certificate } from '#contracts/certificate.ts';
 import { zCertificate } from '#contracts/certificate.ts';
 import type { Clock } from '#contracts/clock.ts';
 import type { Log } from '#contracts/log.ts';
+import type { Route } from '#contracts/route.ts';
 import { zRoute } from '#contracts/route.ts';
 
 /** The last good tables, for a start while everything else is down. Private keys in it are sealed. */
@@ -14,21 +16,30 @@ const zTables = z.strictObject({
 });
 type Tables = z.infer<typeof zTables>;
 
+/** Tables as they are at one moment. */
+interface Standing {
+  readonly routes: readonly Route[];
+  readonly certificates: Iterable<readonly [string, Certificate]>;
+}
+
 const saveDelayMs = 500; // a burst of changes is one write
+const saveShareMax = 0.1; // of the time, however many changes there are and however large the tables
+const entriesPerPiece = 200; // about a millisecond each, and edits pass between them
 
 /** The tables on disk: written soon after a change, never twice at once. */
 export class TableFile {
   readonly #file: string;
   readonly #clock: Clock;
   readonly #log: Log;
-  readonly #tables: () => Omit<Tables, 'savedAtMs'>;
+  readonly #tables: () => Standing;
+  #tookMs = 0;
   #cancel: (() => void) | undefined;
   #writing: Promise<void> | undefined;
 
   constructor(
     file: string,
     ports: { readonly clock: Clock; readonly log: Log },
-    tables: () => Omit<Tables, 'savedAtMs'>,
+    tables: () => Standing,
   ) {
     this.#file = file;
     this.#clock = ports.clock;
@@ -38,7 +49,8 @@ export class TableFile {
 
   /** Notes that the tables differ from the file. */
   changed(): void {
-    this.#cancel ??= this.#clock.after(saveDelayMs, () => {
+    const delayMs = Math.max(saveDelayMs, this.#tookMs / saveShareMax);
+    this.#cancel ??= this.#clock.after(delayMs, () => {
       this.#cancel = undefined;
       // Two writers at once would mix their halves in one file.
       if (this.#writing) this.changed();
@@ -69,24 +81,48 @@ export class TableFile {
   }
 
   #write(): void {
-    const tables = { savedAtMs: this.#clock.nowMs(), ...this.#tables() };
-    this.#writing = replaceFile(this.#file, JSON.stringify(tables))
+    const startedMs = this.#clock.monotonicMs();
+    const pieces = jsonPieces(this.#clock.nowMs(), this.#tables());
+    this.#writing = replaceFile(this.#file, pieces)
       .catch((error: unknown) => {
         this.#log.error({ error: String(error) }, 'the tables could not be saved');
       })
       .finally(() => {
         this.#writing = undefined;
+        this.#tookMs = this.#clock.monotonicMs() - startedMs;
       });
   }
 }
 
+/** JSON of `Tables`. In one piece, those of 100,000 routes would stop everything for half a second. */
+function* jsonPieces(savedAtMs: number, { routes, certificates }: Standing): Generator<string> {
+  yield `{"savedAtMs":${savedAtMs},"routes":[`;
+  yield* joined(routes, (route) => JSON.stringify(route));
+  yield '],"certificates":{';
+  yield* joined(certificates, ([id, one]) => `${JSON.stringify(id)}:${JSON.stringify(one)}`);
+  yield '}}';
+}
+
+function* joined<T>(items: Iterable<T>, text: (item: T) => string): Generator<string> {
+  let piece: string[] = [];
+  let comma = '';
+  for (const item of items) {
+    piece.push(text(item));
+    if (piece.length < entriesPerPiece) continue;
+    yield comma + piece.join(',');
+    piece = [];
+    comma = ',';
+  }
+  if (piece.length > 0) yield comma + piece.join(',');
+}
+
 /** Replaces the file in one step: a reader, or a crash, sees the old one or the new one. */
-async function replaceFile(file: string, text: string): Promise<void> {
+async function replaceFile(file: string, pieces: Iterable<string>): Promise<void> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   const next = `${file}.next`;
   const handle = await open(next, 'w', 0o600);
   try {
-    await handle.writeFile(text);
+    for (const piece of pieces) await handle.appendFile(piece);
     await handle.sync();
   } finally {
     await handle.close();
