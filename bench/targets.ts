@@ -11,6 +11,8 @@ export interface Target {
   readonly bestOf?: readonly string[];
   /** Of a value: the worst round's tail instead of its figure, or the 99th percentile of trials. */
   readonly metric?: 'p99Ms' | 'p99';
+  /** How much more than the best of them, instead of how many times. */
+  readonly difference?: true;
   readonly max: number;
   readonly words: string;
 }
@@ -115,6 +117,22 @@ export const targets: readonly Target[] = [
     words: 'no stall over 10 ms in a worker meanwhile',
   },
   {
+    question: 'observability',
+    table: 'metrics',
+    bestOf: ['podgate without metrics'],
+    max: 1.05,
+    words: 'metrics cost at most 5 % of CPU per request',
+  },
+  {
+    question: 'observability',
+    table: 'log',
+    subject: 'podgate, log of all',
+    bestOf: ['nginx, JSON log'],
+    difference: true,
+    max: 2,
+    words: 'the access log costs at most 2 µs more than nginx’s JSON log costs nginx',
+  },
+  {
     question: 'pod-life',
     table: 'life',
     subject: 'pod listens → first https 200',
@@ -148,6 +166,11 @@ function bounded(row: Row, metric: Target['metric']): number {
 
 const totals = (row: Row): number[] => row.samples.map(({ total }) => total);
 
+const compared = (own: Row, best: Row, difference?: true): number =>
+  difference
+    ? median(totals(own)) - median(totals(best))
+    : ratio(totals(own), totals(best)).perRound;
+
 /** What became of a target. Ratios are the median of the ratios per round. */
 export function judge(target: Target, tables: readonly Table[]): Verdict {
   const rows = tables.find(({ id }) => id === target.table)?.rows ?? [];
@@ -159,6 +182,6 @@ export function judge(target: Target, tables: readonly Table[]): Verdict {
   }
   const others = target.bestOf.flatMap((name) => find(name) ?? []);
   const best = others.toSorted((a, b) => median(totals(a)) - median(totals(b)))[0];
-  const value = own && best ? ratio(totals(own), totals(best)).perRound : NaN;
+  const value = own && best ? compared(own, best, target.difference) : NaN;
   return { target, value, met: value <= target.max, against: best?.subject };
 }

@@ -1,6 +1,7 @@
 import { handshakesFull, handshakesResumed } from './handshakes.ts';
 import { http1Large, http1Small } from './http1.ts';
 import { http2 } from './http2.ts';
+import { observability } from './observability.ts';
 import type { Question } from './question.ts';
 import { idle } from './idle.ts';
 import { routes } from './routes.ts';
@@ -23,5 +24,6 @@ export const questions: readonly Question[] = [
   podLife,
   idle,
   routes,
+  observability,
   compression,
 ];

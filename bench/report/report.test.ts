@@ -46,6 +46,12 @@ test('a bound on a value is judged by the worst round', () => {
   });
 });
 
+test('a difference is judged in the unit of the table', () => {
+  const verdict = judge({ ...target, difference: true, max: 2 }, [table]);
+  expect(verdict).toMatchObject({ value: 1, met: true });
+  expect(verdictText(verdict)).toContain('| 1.00 more than nginx | met |');
+});
+
 test('a target that was missed says by how much, one not measured stays open', () => {
   expect(verdictText(judge(target, [table]))).toBe(
     '| as good as the best | 1.05 × nginx | NOT MET, 5 % over |',

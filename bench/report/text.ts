@@ -79,7 +79,8 @@ export function verdictText({ target, value, met, against }: Verdict, question?:
   const { words: bare, max } = target;
   const words = question === undefined ? bare : `${question} | ${bare}`;
   if (Number.isNaN(value)) return `| ${words} | not measured | OPEN |`;
-  const told = against === undefined ? figure(value) : `${value.toFixed(2)} × ${against}`;
+  const sign = target.difference ? 'more than' : '×';
+  const told = against === undefined ? figure(value) : `${value.toFixed(2)} ${sign} ${against}`;
   const percent = (value / max - 1) * 100;
   const over = `NOT MET, ${percent < 1 ? 'less than 1' : percent.toFixed(0)} % over`;
   return `| ${words} | ${told} | ${met ? 'met' : over} |`;
