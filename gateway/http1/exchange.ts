@@ -11,7 +11,6 @@ import { forwardedHead, mayRetry } from './forward.ts';
 import { HeadBuffer } from './head-buffer.ts';
 import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
-import { parseResponseHead } from './response-head.ts';
 import { awaitAnswer, awaitMore } from '../upstream/patience.ts';
 
 /** One request with its response, with a pod that speaks HTTP/1.1. */
@@ -128,7 +127,8 @@ export class Http1Exchange implements Exchange, UpstreamUser {
 
   #responseHead(text: string): void {
     const request = this.#outgoing?.request;
-    const head = request && parseResponseHead(text, request.method, this.#answered.headEnd);
+    const lines = text.slice(0, this.#answered.headEnd);
+    const head = request && this.#upstream?.lastAnswer.read(lines, request.method);
     if (!head || (request.minor === 0 && head.framing === 'chunked')) {
       this.#failed(pages.badGateway);
     } else if (head.status === 101) {

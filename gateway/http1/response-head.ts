@@ -28,21 +28,33 @@ interface Found {
 const lines = new FieldLines();
 const kept = new KeptLines();
 
+/** The last head of a connection: what is polled or cached often says the same again, and it is read once. */
+export class LastAnswer {
+  #text = '';
+  #method = '';
+  #head: ResponseHead | undefined;
+
+  /** The same as `parseResponseHead`. */
+  read(text: string, requestMethod: string): ResponseHead | undefined {
+    if (text !== this.#text || requestMethod !== this.#method) {
+      this.#head = parseResponseHead(text, requestMethod);
+      this.#text = text;
+      this.#method = requestMethod;
+    }
+    return this.#head;
+  }
+}
+
 /**
- * Parses a head from an upstream: the status line and the field lines, each with CRLF, that stand in
- * `text` up to `end`. Undefined when it cannot be passed on without guessing (RFC 9112, 6.3): the
+ * Parses a head from an upstream: the status line and the field lines, each with CRLF. Undefined when it cannot be passed on without guessing (RFC 9112, 6.3): the
  * caller answers 502 and never uses the connection again.
  */
-export function parseResponseHead(
-  text: string,
-  requestMethod: string,
-  end = text.length,
-): ResponseHead | undefined {
+export function parseResponseHead(text: string, requestMethod: string): ResponseHead | undefined {
   const startEnd = text.indexOf('\r\n') + 2;
   const start = startOf(text.slice(0, startEnd));
   if (!start) return undefined;
   const { status, minor } = start;
-  const found = collect(text, { from: startEnd, end, bodiless: neverHasBody(status) });
+  const found = collect(text, startEnd, neverHasBody(status));
   // RFC 9112, 6.1: a coding in HTTP/1.0 is faulty, whatever else it says.
   if (!found || (minor === 0 && found.codings > 0)) return undefined;
   const length = judgeLength(found);
@@ -90,10 +102,7 @@ interface Collected extends Found {
   kept: string;
 }
 
-function collect(
-  text: string,
-  { from, end, bodiless }: { from: number; end: number; bodiless: boolean },
-): Collected | undefined {
+function collect(text: string, from: number, bodiless: boolean): Collected | undefined {
   const found: Collected = {
     lengths: 0,
     length: '',
@@ -103,7 +112,7 @@ function collect(
     upgrade: '',
     kept: '',
   };
-  lines.begin(text, from, end);
+  lines.begin(text, from, text.length);
   kept.begin(text, from, from);
   while (lines.next()) {
     const { name } = lines;

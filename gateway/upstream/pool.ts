@@ -1,6 +1,7 @@
 import net from 'node:net';
 import type { Address, Route } from '#contracts/route.ts';
 import type { Deadlines, Mortal } from '../deadlines.ts';
+import { LastAnswer } from '../http1/response-head.ts';
 import type { Limits } from '../limits.ts';
 import type { Unreached } from '../pages/pages.ts';
 
@@ -25,6 +26,7 @@ export class Upstream implements Mortal {
   readonly socket: net.Socket;
   /** It has served an exchange before, so it may be closing under the next. */
   reused = false;
+  readonly lastAnswer = new LastAnswer();
   user: UpstreamUser | undefined;
   deadlineMs: number;
   #connected = false;

@@ -51,7 +51,7 @@ export function readResponse(bytes: Buffer, method: string): Reading {
   received.push(bytes);
   for (let interim = 0; ; interim += 1) {
     const text = received.head();
-    const head = text ? parseResponseHead(text, method, received.headEnd) : undefined;
+    const head = text ? parseResponseHead(text.slice(0, received.headEnd), method) : undefined;
     if (!head || head.status === 101 || interim > limits.informationalMax) {
       return { messages: [], refused: true };
     }
