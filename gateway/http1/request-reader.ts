@@ -16,6 +16,7 @@ export class RequestReader extends HeadBuffer {
 
   /** The next request's head, which is then gone; undefined while it is not whole. */
   request(): RequestHead | Refusal | undefined {
+    if (this.length === 0) return undefined;
     this.skipEmptyLines();
     const text = this.head();
     if (text === undefined) return undefined;
