@@ -2,7 +2,7 @@ import type { Table } from '../results.ts';
 import { median, range } from './statistics.ts';
 
 const width = 720;
-const labels = 190;
+const letter = 6.6; // of this font, on average
 const bar = 18;
 const gap = 10;
 const top = 34;
@@ -17,6 +17,7 @@ export function plot({ title, unit, rows }: Table): string {
     const totals = samples.map(({ total }) => total);
     return { subject, middle: median(totals), ends: range(totals) };
   });
+  const labels = 20 + letter * Math.max(...rows.map(({ subject }) => subject.length));
   const most = Math.max(...all.map(({ ends }) => ends[1]));
   const x = (value: number): string =>
     (labels + (value / most) * (width - labels - figures)).toFixed(1);
