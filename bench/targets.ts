@@ -138,7 +138,7 @@ export const targets: readonly Target[] = [
     subject: 'pod listens → first https 200',
     metric: 'p99',
     max: 100,
-    words: 'pod ready to first https 200 : p99 below 100 ms',
+    words: 'pod ready to first https 200: p99 below 100 ms',
   },
   {
     question: 'pod-life',
