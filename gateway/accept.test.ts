@@ -15,7 +15,7 @@ import { Deadlines } from './deadlines.ts';
 import type { Peer } from './http1/context.ts';
 import { limits } from './limits.ts';
 import type { FromWorker } from './messages.ts';
-import { Meters } from './observe/meters.ts';
+import { silentMeters } from '../test/gateway-examples.ts';
 import { RouteTable } from './route-table.ts';
 import { Cancels } from './tcp/cancels.ts';
 import { errorResponse } from './tcp/postgres.ts';
@@ -72,7 +72,7 @@ beforeEach(async () => {
   const context = {
     routing: { table, domain: 'example.test', publicHttpsPort: 443 },
     cancels,
-    meters: new Meters(clock),
+    meters: silentMeters(clock),
     deadlines,
     limits,
     certificate: (_host: string, _own: boolean, done: (shown: Presented | undefined) => void) =>

@@ -174,7 +174,7 @@ export class Accepting implements Mortal {
       else {
         this.#context.deadlines.delete(this);
         this.#tell('passed');
-        this.#context.meters.session(route, pod);
+        this.#context.meters.session(route, pod, this.#address);
         pod.write(hello);
         splice(this.#raw, pod);
       }
@@ -182,7 +182,9 @@ export class Accepting implements Mortal {
     // Who ends right behind the hello may still read: the tunnel passes the end on.
     this.#raw.off('end', this.#onEnd);
     connectPod(upstream, this.#context, (pod, unreached) => {
-      if (!pod) this.#context.meters.sessionFailed(route, noAnswerPage(unreached));
+      if (!pod) {
+        this.#context.meters.sessionFailed(route, noAnswerPage(unreached), this.#address);
+      }
       if (!pod || !this.#sslRequest) join(pod, alerts.internalError);
       else requestTls(pod, this.#context, (agreed) => join(agreed, alerts.handshakeFailure));
     });

@@ -53,8 +53,8 @@ export function readFrom(socket: net.Socket, reader: (bytes: Buffer) => void): v
   else socket.on('data', reader);
 }
 
-/** Undoes `readFrom`: the next reader listens for events. */
+/** Undoes `readFrom`: the next reader listens for events, which nobody else does any more. */
 export function readNoMore(socket: net.Socket): void {
+  for (const event of ['data', 'drain', 'end']) socket.removeAllListeners(event);
   if (socket instanceof ClientSocket) socket.readAsStream();
-  else socket.removeAllListeners('data');
 }

@@ -1,5 +1,6 @@
 import type { Address, Route } from '#contracts/route.ts';
 import type { Report } from './observe/report.ts';
+import type { AccessLogLevel } from './observe/access-log.ts';
 import type { CancelOwner } from './tcp/sessions.ts';
 import type { Identity } from './tls.ts';
 
@@ -15,6 +16,10 @@ export interface ServingTerms {
   readonly proxyProtocol: boolean;
   /** Pods are told of the client by `Forwarded` (RFC 7239) as well as by X-Forwarded-*. */
   readonly forwardedHeader: boolean;
+  /** Which requests and sessions get a line in the access log. */
+  readonly accessLog: AccessLogLevel;
+  /** Where to: a path, or nothing for stderr. */
+  readonly accessLogFile: string;
   /** `max-age` of Strict-Transport-Security (RFC 6797) on answers over TLS; 0: none is sent. */
   readonly hstsSeconds: number;
 }

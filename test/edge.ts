@@ -32,6 +32,9 @@ export class Edge {
   readonly #closeHandles: () => void;
   #revision = 0;
 
+  /** The access log, where `terms` ask for one. */
+  lines = '';
+
   /** `terms`: what the operator has set otherwise. */
   static async start(terms: Partial<ServingTerms> = {}): Promise<Edge> {
     return new Edge(await bindListeners([0, 0], 1, systemClock), terms);
@@ -55,6 +58,13 @@ export class Edge {
       {
         clock: this.clock,
         random: systemRandom,
+        lines: {
+          write: (lines, done) => {
+            this.lines += lines;
+            done();
+          },
+        },
+        process: { pid: 7, hostname: 'edge' },
         descriptors: { https: https.fd, http: http.fd },
         send: (message) => {
           if (message.kind === 'report') this.reports.push(message.report);

@@ -1,11 +1,13 @@
 import { once } from 'node:events';
 import type net from 'node:net';
+import type { Clock } from '#contracts/clock.ts';
 import type { Route } from '#contracts/route.ts';
 import { systemClock } from '#adapters/system/clock.ts';
 import { systemRandom } from '#adapters/system/random.ts';
 import type { Deadlines } from '../gateway/deadlines.ts';
 import type { Http1Context, Peer } from '../gateway/http1/context.ts';
 import { limits } from '../gateway/limits.ts';
+import { AccessLog } from '../gateway/observe/access-log.ts';
 import { Meters } from '../gateway/observe/meters.ts';
 import type { ServingTerms } from '../gateway/messages.ts';
 import { H2cSessions } from '../gateway/upstream/h2c-sessions.ts';
@@ -43,8 +45,17 @@ export const servingTerms: ServingTerms = {
   proxyProtocol: false,
   forwardedHeader: false,
   hstsSeconds: 0,
+  accessLog: 'off',
+  accessLogFile: '',
   api: { host: '127.0.0.1', port: 1 },
 };
+
+/** Meters without an access log. */
+export function silentMeters(clock: Clock): Meters {
+  const sink = { write: (_lines: string, done: () => void): void => done() };
+  const log = new AccessLog({ level: 'off', sink, clock }, { pid: 1, hostname: 'test' });
+  return new Meters(clock, log);
+}
 
 /** What the HTTP connections of a worker share, with routes from `find`. */
 export const httpContext = (
@@ -60,7 +71,7 @@ export const httpContext = (
   hsts: '',
   webSockets: new Set<never>(),
   random: systemRandom,
-  meters: new Meters(systemClock),
+  meters: silentMeters(systemClock),
   deadlines,
   limits,
   nextRequestId: () => 'id-1',

@@ -2,6 +2,8 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { isBlock } from '../../gateway/allowed.ts';
+import type { AccessLogLevel } from '../../gateway/observe/access-log.ts';
+import { accessLogLevels } from '../../gateway/observe/access-log.ts';
 
 /** Settings of standalone, each an environment variable; README lists them with their meaning. */
 export interface Settings {
@@ -25,6 +27,9 @@ export interface Settings {
   readonly proxyProtocol: boolean;
   readonly forwardedHeader: boolean;
   readonly hstsSeconds: number;
+  readonly accessLog: AccessLogLevel;
+  /** Nothing: stderr. */
+  readonly accessLogFile: string;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -95,6 +100,8 @@ const zEnvironment = z.object({
     .min(0, 'must not be negative')
     .max(63_072_000, 'must be at most 63072000 (two years)')
     .default(0),
+  PODGATE_ACCESS_LOG: z.enum(accessLogLevels, 'must be all, errors or off').default('errors'),
+  PODGATE_ACCESS_LOG_FILE: z.string().min(1, 'is empty').optional(),
   PODGATE_LOG_LEVEL: z
     .enum(['debug', 'info', 'warn', 'error'], 'must be debug, info, warn or error')
     .default('warn'),
@@ -141,6 +148,8 @@ export function readSettings(
     proxyProtocol: values.PODGATE_PROXY_PROTOCOL === 'on',
     forwardedHeader: values.PODGATE_FORWARDED_HEADER === 'on',
     hstsSeconds: values.PODGATE_HSTS_SECONDS,
+    accessLog: values.PODGATE_ACCESS_LOG,
+    accessLogFile: values.PODGATE_ACCESS_LOG_FILE ? resolve(values.PODGATE_ACCESS_LOG_FILE) : '',
     logLevel: values.PODGATE_LOG_LEVEL,
   };
 }

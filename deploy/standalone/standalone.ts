@@ -138,6 +138,8 @@ const serveGateway = (
       proxyProtocol: settings.proxyProtocol,
       forwardedHeader: settings.forwardedHeader,
       hstsSeconds: settings.hstsSeconds,
+      accessLog: settings.accessLog,
+      accessLogFile: settings.accessLogFile,
       dataDir: settings.dataDir,
       api: { host, port: api.port },
     },

@@ -91,7 +91,7 @@ export class Http1Answer implements ContentSink {
   abandon(): void {
     this.#coder?.abandon();
     this.#coder = undefined;
-    this.#meter.end();
+    this.#meter.left();
   }
 
   #beginPlain(

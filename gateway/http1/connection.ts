@@ -55,7 +55,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     this.#socket = socket;
     this.#context = context;
     this.#peer = peer;
-    this.#meter = new RequestMeter(context.meters, 'http1');
+    this.#meter = new RequestMeter(context.meters, 'http1', peer.address);
     this.#introductions = new Introductions(peer, context.forwardedHeader);
     this.#requestBody = new BodyMeter(context.limits);
     this.#received = new RequestReader(context.limits);
@@ -95,7 +95,10 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     else if (this.#phase === 'exchange' && !this.#answering && this.requestDone) {
       this.#exchange.abandon();
       this.failed(pages.timeout);
-    } else this.#socket.destroy();
+    } else {
+      this.#meter.expired();
+      this.#socket.destroy();
+    }
   }
 
   get requestDone(): boolean {
@@ -156,24 +159,21 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     if (!this.#request) return;
     this.#phase = 'tunnel';
     this.#context.deadlines.delete(this);
-    const socket = this.#socket;
-    readNoMore(socket);
-    socket.removeAllListeners('end').removeAllListeners('drain');
+    readNoMore(this.#socket);
     this.#answer.switched(head, this.#request);
     pod.write(this.#received.rest());
     this.#meter.tunnel(pod, first);
-    new WebSocketTunnel({ client: socket, pod }, this.#context, () => this.cut()).open(first);
+    new WebSocketTunnel({ client: this.#socket, pod }, this.#context, () => this.cut()).open(first);
   }
 
   #data(bytes: Buffer): void {
     if (this.#phase === 'closing') return;
     this.#meter.received(bytes.length);
-    if (this.#phase === 'exchange' && !this.requestDone) {
-      this.#passBody(bytes);
-      return;
+    if (this.#phase === 'exchange' && !this.requestDone) this.#passBody(bytes);
+    else {
+      this.#received.push(bytes);
+      this.#advance();
     }
-    this.#received.push(bytes);
-    this.#advance();
     if (this.#received.length > this.#context.limits.pipelinedBytesMax) this.#socket.pause();
   }
 
@@ -234,12 +234,12 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     this.#requestBody.begin(request.framing, request.length);
     const decision = decide(request, this.#peer, this.#context.routing);
     this.#policy = decision.route?.policy;
-    this.#meter.begin(decision.route);
+    const id = request.requestId ?? this.#context.nextRequestId();
+    this.#meter.begin(decision.route, request, id);
     if (decision.kind === 'page') {
       this.failed(decision.page);
       return;
     }
-    const id = request.requestId ?? this.#context.nextRequestId();
     this.#phase = 'exchange';
     const { route, upstream } = decision;
     const introduction = this.#introductions.of(request);
@@ -247,7 +247,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
       this.#exchange = this.#h2c ??= new H2cExchange(this.#context, this);
       this.#requestBody.begin(request.framing, request.length, this);
     } else this.#exchange = this.#http1;
-    this.#exchange.begin({ request, introduction, id, route, upstream });
+    this.#exchange.begin({ request, introduction, id, route, upstream, meter: this.#meter });
     if (!this.requestDone && this.#received.length > 0) this.#passBody(this.#received.rest());
     if (this.#clientEnded) this.#cutUnfinished();
   }

@@ -120,8 +120,9 @@ export class Http1Exchange implements Exchange, UpstreamUser {
     } else this.#failed(noAnswerPage(upstream?.unreached));
   }
 
-  #send({ route, upstream }: Outgoing, wanted: Wanted): void {
+  #send({ route, upstream, meter }: Outgoing, wanted: Wanted): void {
     this.#upstream = this.#context.upstreams.take(route, upstream, this, wanted);
+    meter.goes(this.#upstream.reused);
     this.#upstream.socket.write(this.#sentHead, 'latin1');
   }
 

@@ -4,8 +4,8 @@ import type net from 'node:net';
 import type { Mortal } from '../deadlines.ts';
 import type { Http1Context, Peer } from '../http1/context.ts';
 import { Introductions } from '../http1/forwarding.ts';
-import type { Http2Terms } from './exchange.ts';
 import { Http2Exchange } from './exchange.ts';
+import type { Http2Terms } from './terms.ts';
 
 const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_FLAG_END_STREAM } = constants;
 

@@ -23,19 +23,19 @@ import type { ContentSink, Exchange, ExchangeClient } from '../upstream/exchange
 import { H2cExchange } from '../upstream/h2c-exchange.ts';
 import { acceptFor, closeCodeOf, closeFrame } from '../websocket.ts';
 import { WebSocketTunnel } from '../websocket-tunnel.ts';
-import { answerFields, headBytes, headersObject, linesOf, trailersObject } from './fields.ts';
+import {
+  asThePodSaid,
+  answerFields,
+  headBytes,
+  headersObject,
+  linesOf,
+  trailersObject,
+} from './fields.ts';
 import { pageAnswer } from './page.ts';
 import { requestHead } from './request.ts';
+import type { Http2Terms } from './terms.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
-
-export interface Http2Terms {
-  readonly context: Http1Context;
-  readonly peer: Peer;
-  readonly introductions: Introductions;
-  /** Nothing follows the head of the request. */
-  readonly ended: boolean;
-}
 
 /** One HTTP/2 stream: a request and its answer, into the same exchange as HTTP/1.1 has. */
 export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
@@ -65,7 +65,7 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
     this.#context = context;
     this.#peer = peer;
     this.#introductions = introductions;
-    this.#meter = new RequestMeter(context.meters, 'http2');
+    this.#meter = new RequestMeter(context.meters, 'http2', peer.address);
     this.requestDone = ended;
     this.deadlineMs = context.deadlines.nowMs + context.limits.bodyIdleMs;
     context.deadlines.add(this);
@@ -74,7 +74,7 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
       context.deadlines.delete(this);
       this.#exchange?.abandon();
       this.#coder?.abandon();
-      this.#meter.end();
+      this.#meter.left();
     });
   }
 
@@ -96,19 +96,19 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
     this.#request = request;
     const decision = decide(request, this.#peer, routing);
     this.#policy = decision.route?.policy;
-    this.#meter.begin(decision.route);
+    const id = request.requestId ?? this.#context.nextRequestId();
+    this.#meter.begin(decision.route, request, id);
     if (decision.kind === 'page') {
       this.#page(decision.page);
       return;
     }
     const { route, upstream } = decision;
     const introduction = this.#introductions.of(request);
-    const id = request.requestId ?? this.#context.nextRequestId();
     const Pod = route.policy?.h2c ? H2cExchange : Http1Exchange;
     this.#exchange = new Pod(this.#context, this);
     // The stream of a WebSocket stays open: what comes on it waits for the tunnel.
     if (request.websocket) this.requestDone = true;
-    this.#exchange.begin({ request, introduction, id, route, upstream });
+    this.#exchange.begin({ request, introduction, id, route, upstream, meter: this.#meter });
     if (!this.requestDone) this.#listen(this.#exchange);
     this.#stream.on('drain', () => this.#exchange?.clientDrained());
   }
@@ -122,7 +122,10 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
     else if (!this.#answering && this.requestDone && this.#exchange) {
       this.#exchange.abandon();
       this.#page(pages.timeout);
-    } else this.#stream.close(NGHTTP2_CANCEL);
+    } else {
+      this.#meter.expired();
+      this.#stream.close(NGHTTP2_CANCEL);
+    }
   }
 
   pauseRequest(): void {
@@ -294,6 +297,3 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
     this.end('');
   }
 }
-
-// Known to node:http2 but not to its declarations: the date is the pod's to give.
-const asThePodSaid: object = { sendDate: false };

@@ -75,3 +75,6 @@ function grouped(pairs: readonly string[]): Record<string, string[]> {
   }
   return fields;
 }
+
+/** Known to node:http2 but not to its declarations: the date is the pod's to give. */
+export const asThePodSaid: object = { sendDate: false };

@@ -15,6 +15,7 @@ import type {
   RecentError,
   Report,
 } from './report.ts';
+import type { AccessEntry, AccessLog, Ended } from './access-log.ts';
 import { TunnelMeter } from './tunnel-meter.ts';
 
 const recentErrorsMax = 32; // of one report: for people who look, not for counting
@@ -31,6 +32,26 @@ const noRequests = (): Requests => ({
   postgres: noStatuses(),
 });
 
+/** A tunnel while nobody knows yet how it ends. */
+export type TunnelEntry = Omit<AccessEntry, 'ms' | 'ended'> & { readonly startedMs: number };
+
+const noRequest = {
+  request: undefined,
+  status: sessionJoined,
+  bytesIn: 0,
+  bytesOut: 0,
+  firstByteMs: undefined,
+  tries: 1,
+  reused: false,
+};
+
+const of = (route: Route, client: string) => ({ route, client, protocol: sessionProtocol(route) });
+
+function endOf(pod: net.Socket, failed: boolean): Ended {
+  if (failed) return 'broken off';
+  return pod.readableEnded ? 'pod ended it' : 'client ended it';
+}
+
 /** Of what is not read: TLS that is passed through counts with TCP. */
 export const sessionProtocol = ({ protocol }: Route): 'tcp' | 'postgres' =>
   protocol === 'postgres' ? 'postgres' : 'tcp';
@@ -41,6 +62,7 @@ export const sessionProtocol = ({ protocol }: Route): 'tcp' | 'postgres' =>
  */
 export class Meters {
   requestsInFlight = 0;
+  readonly log: AccessLog;
   readonly #clock: Clock;
   readonly #networks = new WeakMap<Route, NetworkMeter>();
   readonly #tunnels = new Set<TunnelMeter>();
@@ -58,8 +80,9 @@ export class Meters {
   #limitsHit: Partial<Record<CountedLimit, number>> = {};
   #errors: RecentError[] = [];
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, log: AccessLog) {
     this.#clock = clock;
+    this.log = log;
   }
 
   /** Monotonic. */
@@ -107,30 +130,45 @@ export class Meters {
   }
 
   /** A session of TCP or Postgres, ended here or passed through, is joined with its pod. */
-  session(route: Route, pod: net.Socket): void {
+  session(route: Route, pod: net.Socket, client: string): void {
     const network = this.network(route);
     this.#upstreamConnections += 1;
     this.answered(sessionProtocol(route), sessionJoined);
     network.joined();
-    this.tunnel(network, pod);
+    this.tunnel(network, pod, { ...noRequest, ...of(route, client), startedMs: this.nowMs() });
   }
 
   /** Its pod cannot be reached: `page` says why. */
-  sessionFailed(route: Route, { status, code, message }: Page): void {
+  sessionFailed(route: Route, page: Page, client: string): void {
+    this.upstreamError(route.host, page.code, page.message);
+    this.sessionRefused(route, page, client);
+  }
+
+  /** Its pod is not there to be asked: `page` says why. */
+  sessionRefused(route: Route, { status, code }: Page, client: string): void {
     this.answered(sessionProtocol(route), status);
-    this.upstreamError(route.host, code, message);
+    if (!this.log.wants(status, code)) return;
+    this.log.write({ ...noRequest, ...of(route, client), tries: 0, status, ms: 0, ended: code });
   }
 
   /** A tunnel to `pod` stands; its bytes are looked up once a second, and cost nothing meanwhile. */
-  tunnel(network: NetworkMeter, pod: net.Socket): void {
+  tunnel(network: NetworkMeter, pod: net.Socket, entry: TunnelEntry): void {
     const tunnel = new TunnelMeter(network, pod);
     this.#tunnels.add(tunnel);
     network.opened();
-    pod.once('close', () => {
+    pod.once('close', (failed) => {
       tunnel.sample();
+      this.#tunnelEnded(tunnel, entry, endOf(pod, failed));
       network.closed();
       this.#tunnels.delete(tunnel);
     });
+  }
+
+  #tunnelEnded(tunnel: TunnelMeter, entry: TunnelEntry, ended: Ended): void {
+    if (!this.log.wants(entry.status, ended)) return;
+    const bytesIn = entry.bytesIn + tunnel.bytesIn;
+    const bytesOut = entry.bytesOut + tunnel.bytesOut;
+    this.log.write({ ...entry, bytesIn, bytesOut, ms: this.nowMs() - entry.startedMs, ended });
   }
 
   upstreamError(host: string, code: string, message: string): void {

@@ -5,6 +5,8 @@ import type { NetworkMeter } from './network-meter.ts';
 export class TunnelMeter {
   readonly #network: NetworkMeter;
   readonly #pod: net.Socket;
+  readonly #readBefore: number;
+  readonly #writtenBefore: number;
   #read: number;
   #written: number;
 
@@ -14,6 +16,17 @@ export class TunnelMeter {
     this.#pod = pod;
     this.#read = pod.bytesRead;
     this.#written = writtenTo(pod);
+    this.#readBefore = this.#read;
+    this.#writtenBefore = this.#written;
+  }
+
+  /** What passed to the pod until the last sample. */
+  get bytesIn(): number {
+    return this.#written - this.#writtenBefore;
+  }
+
+  get bytesOut(): number {
+    return this.#read - this.#readBefore;
   }
 
   /** Adds what passed since the last time. */

@@ -4,10 +4,9 @@ import { expect, test } from 'vitest';
 import { ManualClock } from '#adapters/memory/clock.ts';
 import { Deadlines } from '../deadlines.ts';
 import { limits } from '../limits.ts';
-import { Meters } from '../observe/meters.ts';
 import { serveTcp } from './serve.ts';
 import { PostgresSessions } from './sessions.ts';
-import { exampleRoute } from '../../test/gateway-examples.ts';
+import { exampleRoute, silentMeters } from '../../test/gateway-examples.ts';
 
 /** Two ends of one connection. */
 async function pair(): Promise<{ client: net.Socket; server: net.Socket }> {
@@ -38,7 +37,7 @@ test('a client that goes while its pod is being connected leaves no connection t
     deadlines,
     limits,
     cancels,
-    meters: new Meters(new ManualClock()),
+    meters: silentMeters(new ManualClock()),
   });
   server.destroy();
   const [upstream]: net.Socket[] = await connected;

@@ -1,7 +1,6 @@
 import type net from 'node:net';
 import type { Route } from '#contracts/route.ts';
 import type { Meters } from '../observe/meters.ts';
-import { sessionProtocol } from '../observe/meters.ts';
 import { noAnswerPage, podPage } from '../pages/pages.ts';
 import type { TcpContext } from './connect.ts';
 import { connectPod } from './connect.ts';
@@ -29,7 +28,7 @@ export function serveTcp(client: TcpClient, route: Route, context: ServeTcpConte
   const postgres = route.protocol === 'postgres';
   if (!route.upstream) {
     const { message } = route;
-    context.meters.answered(sessionProtocol(route), podPage(route).status);
+    context.meters.sessionRefused(route, podPage(route), client.address);
     if (postgres) refusePostgres(socket, context, { sqlState: cannotConnectNow, message });
     else refuseTcp(socket, context, podPage(route));
     return;
@@ -37,7 +36,7 @@ export function serveTcp(client: TcpClient, route: Route, context: ServeTcpConte
   const { upstream: address, policy } = route;
   connectPod(address, context, (upstream, unreached) => {
     // Its 'close' is past: nothing would ever end the connection to the pod.
-    if (!upstream) context.meters.sessionFailed(route, noAnswerPage(unreached));
+    if (!upstream) context.meters.sessionFailed(route, noAnswerPage(unreached), client.address);
     if (socket.destroyed) upstream?.destroy();
     else if (upstream) {
       if (postgres) {
@@ -46,7 +45,7 @@ export function serveTcp(client: TcpClient, route: Route, context: ServeTcpConte
           upstream.once('close', context.cancels.sessions.add(key, session));
         });
       }
-      context.meters.session(route, upstream);
+      context.meters.session(route, upstream, client.address);
       splice(socket, upstream);
     } else if (postgres) {
       const message = `the database of pod ${route.pod} does not accept connections`;

@@ -3,6 +3,7 @@ import type { Address, Route } from '#contracts/route.ts';
 import type { Mortal } from '../deadlines.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
+import type { RequestMeter } from '../observe/request-meter.ts';
 import type { Page } from '../pages/pages.ts';
 
 /** Where the content of an answer goes when it is not passed on as the pod framed it. */
@@ -45,6 +46,7 @@ export interface Outgoing {
   /** Field lines that say where it came from. */
   readonly introduction: string;
   readonly id: string;
+  readonly meter: RequestMeter;
   readonly route: Route;
   readonly upstream: Address;
 }

@@ -86,6 +86,7 @@ export class H2cExchange implements Exchange {
     const bodiless = request.framing === 'none';
     // A connection that stood before may have ended under the request; a new one did not.
     this.#reused = session.connected;
+    outgoing.meter.goes(this.#reused);
     const headers = requestHeaders(outgoing);
     const stream = session.request(headers, bodiless);
     this.#stream = stream;

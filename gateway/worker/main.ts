@@ -1,7 +1,9 @@
+import { hostname } from 'node:os';
 import { systemClock } from '#adapters/system/clock.ts';
 import { systemRandom } from '#adapters/system/random.ts';
 import { limits } from '../limits.ts';
 import type { FromWorker, ToWorker } from '../messages.ts';
+import { AccessFile } from './access-file.ts';
 import { Worker } from './worker.ts';
 
 /** A gateway worker: started by the parent with the two bound sockets as descriptors 4 and 5. */
@@ -17,6 +19,8 @@ process.on('message', (message: ToWorker) => {
     clock: systemClock,
     random: systemRandom,
     descriptors: { https: 4, http: 5 },
+    lines: new AccessFile(message.terms.accessLogFile),
+    process: { pid: process.pid, hostname: hostname() },
     send: tell,
     drained: (last) =>
       process.send?.({ kind: 'report', report: last } satisfies FromWorker, () => process.exit(0)),

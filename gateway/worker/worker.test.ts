@@ -69,6 +69,8 @@ beforeEach(async () => {
     {
       clock,
       random: systemRandom,
+      lines: { write: (_lines, done) => done() },
+      process: { pid: 1, hostname: 'test' },
       descriptors: { https: https.fd, http: http.fd },
       send: (message) => {
         sent.push(message);

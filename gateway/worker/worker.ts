@@ -12,6 +12,8 @@ import { Http2Connection } from '../http2/connection.ts';
 import type { Http1Context, Peer } from '../http1/context.ts';
 import { limits } from '../limits.ts';
 import type { FromWorker, ToWorker, WorkerTerms } from '../messages.ts';
+import { AccessLog } from '../observe/access-log.ts';
+import type { LineSink } from '../observe/access-log.ts';
 import { Meters } from '../observe/meters.ts';
 import type { Listener, Report } from '../observe/report.ts';
 import type { Standing } from '../observe/reporter.ts';
@@ -28,6 +30,9 @@ export interface WorkerPorts {
   readonly random: Random;
   /** Descriptors of the bound sockets: https, http. */
   readonly descriptors: { readonly https: number; readonly http: number };
+  /** Where the access log goes. */
+  readonly lines: LineSink;
+  readonly process: { readonly pid: number; readonly hostname: string };
   send(message: FromWorker): void;
   /** Everything is drained: the process may end, when it has told the last of what it counted. */
   drained(last: Report): void;
@@ -51,6 +56,7 @@ export class Worker {
   readonly #addresses: AddressLimits;
   readonly #cancels: Cancels;
   readonly #meters: Meters;
+  readonly #log: AccessLog;
   readonly #reporter: Reporter;
   readonly #sockets = new Set<net.Socket>();
   readonly #connections = new Set<Http1Connection | Http2Connection>();
@@ -63,7 +69,8 @@ export class Worker {
     this.#terms = terms;
     this.#table = new RouteTable([apiRoute(terms.domain, terms.api)], podsDomain(terms.domain));
     this.#deadlines = new Deadlines(clock);
-    this.#meters = new Meters(clock);
+    this.#log = new AccessLog({ level: terms.accessLog, sink: ports.lines, clock }, ports.process);
+    this.#meters = new Meters(clock, this.#log);
     this.#addresses = new AddressLimits(limits, this.#deadlines, terms.trustedProxies, (bound) =>
       this.#meters.limitHit(bound),
     );
@@ -221,6 +228,7 @@ export class Worker {
 
   #end(): void {
     this.#deadlines.stop();
-    this.#ports.drained(this.#reporter.stop());
+    const last = this.#reporter.stop();
+    this.#log.close(() => this.#ports.drained(last));
   }
 }

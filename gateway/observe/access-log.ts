@@ -1,0 +1,183 @@
+import type { Clock } from '#contracts/clock.ts';
+import type { Route } from '#contracts/route.ts';
+import type { Protocol } from './report.ts';
+
+/** Which requests and sessions get a line: every one, those that went wrong, or none. */
+export const accessLogLevels = ['all', 'errors', 'off'] as const;
+export type AccessLogLevel = (typeof accessLogLevels)[number];
+
+/** Where lines go. `done` is called when they are out, or lost. */
+export interface LineSink {
+  write(lines: string, done: () => void): void;
+}
+
+/** Why a request or a session ended, besides the code of the page that answered it. */
+export type Ended =
+  | 'complete'
+  | 'client left'
+  | 'pod cut it'
+  | 'timed out'
+  | 'pod ended it'
+  | 'client ended it'
+  | 'broken off';
+
+/** One request, tunnel or session, when it is over. */
+export interface AccessEntry {
+  readonly protocol: Protocol;
+  readonly client: string;
+  readonly route: Route | undefined;
+  /** Of what is no request: nothing. */
+  readonly request: AccessRequest | undefined;
+  /** 0: it was never answered. */
+  readonly status: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly ms: number;
+  /** From the whole head to the first byte of the pod's answer; undefined without one. */
+  readonly firstByteMs: number | undefined;
+  /** How often the request was sent to the pod. */
+  readonly tries: number;
+  /** The last of them went over a connection that was used before. */
+  readonly reused: boolean;
+  /** Or the code of `gateway/pages`. */
+  readonly ended: string;
+}
+
+export interface AccessRequest {
+  readonly id: string;
+  readonly method: string;
+  readonly host: string;
+  readonly target: string;
+}
+
+const batchBytes = 65_536;
+const batchMs = 100;
+const waitingBytesMax = 1_048_576; // of lines that a slow disk or reader keeps from leaving
+
+const info = 30; // pino's levels
+const warn = 40;
+
+/**
+ * Writes a line of JSON, as pino has it, for what is over. Lines leave together, at most `batchMs`
+ * late; a sink that takes none makes them be dropped, counted and told, and never holds up a request.
+ */
+export class AccessLog {
+  readonly #level: AccessLogLevel;
+  readonly #sink: LineSink;
+  readonly #clock: Clock;
+  readonly #origin: string;
+  #lines = '';
+  #writing = false;
+  #dropped = 0;
+  #cancel: (() => void) | undefined;
+  #closed: (() => void) | undefined;
+
+  constructor(
+    { level, sink, clock }: { level: AccessLogLevel; sink: LineSink; clock: Clock },
+    process: { readonly pid: number; readonly hostname: string },
+  ) {
+    this.#level = level;
+    this.#sink = sink;
+    this.#clock = clock;
+    this.#origin = `"pid":${process.pid},"hostname":${json(process.hostname)}`;
+  }
+
+  /** Whether such an end gets a line: what is made for one costs nothing where there is none. */
+  wants(status: number, ended: string): boolean {
+    return this.#level === 'all' || (this.#level === 'errors' && isError(status, ended));
+  }
+
+  write(entry: AccessEntry): void {
+    const level = isError(entry.status, entry.ended) ? warn : info;
+    this.#push(
+      `{"level":${level},"time":${this.#clock.nowMs()},${this.#origin},${fieldsOf(entry)}}\n`,
+    );
+  }
+
+  /** Calls back when everything is out. */
+  close(done: () => void): void {
+    this.#closed = done;
+    this.#flush();
+  }
+
+  #push(line: string): void {
+    if (this.#lines.length + line.length > waitingBytesMax) {
+      this.#dropped += 1;
+      return;
+    }
+    this.#lines += line;
+    if (this.#lines.length >= batchBytes) this.#flush();
+    else this.#cancel ??= this.#clock.after(batchMs, () => this.#flush());
+  }
+
+  #flush(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+    if (this.#writing) return;
+    if (this.#lines === '') {
+      this.#closed?.();
+      this.#closed = undefined;
+      return;
+    }
+    const lines = this.#lines;
+    this.#lines = '';
+    this.#writing = true;
+    this.#sink.write(lines, () => this.#written());
+  }
+
+  #written(): void {
+    this.#writing = false;
+    const dropped = this.#dropped;
+    this.#dropped = 0;
+    if (dropped > 0) {
+      this.#push(
+        `{"level":${warn},"time":${this.#clock.nowMs()},${this.#origin},"dropped":${dropped},` +
+          '"msg":"lines of the access log were dropped: it is written slower than requests come"}\n',
+      );
+    }
+    if (this.#closed || this.#lines.length >= batchBytes) this.#flush();
+  }
+}
+
+const wrong: ReadonlySet<string> = new Set<Ended>(['pod cut it', 'timed out', 'broken off']);
+
+/** Clients that leave are no error: browsers do so all day. */
+const isError = (status: number, ended: string): boolean => status >= 500 || wrong.has(ended);
+
+function fieldsOf(entry: AccessEntry): string {
+  const { protocol, client, route, request, status, bytesIn, bytesOut, ms, ended } = entry;
+  return (
+    (request ? requestFields(request) : `"host":${json(route?.host ?? '')}`) +
+    `,"client":${json(client)},"protocol":"${protocol}"${route ? routeFields(route, entry) : ''}` +
+    `,"status":${status},"bytesIn":${bytesIn},"bytesOut":${bytesOut},"ms":${short(ms)}` +
+    `,"ended":${json(ended)},"msg":"${isSession(protocol) ? 'session' : 'request'}"`
+  );
+}
+
+const isSession = (protocol: Protocol): boolean => protocol === 'tcp' || protocol === 'postgres';
+
+/** What follows `?` often holds tokens, and stays out. */
+function requestFields({ id, method, host, target }: AccessRequest): string {
+  const query = target.indexOf('?');
+  const path = query < 0 ? target : target.slice(0, query);
+  return `"id":"${id}","method":"${method}","host":${json(host)},"path":${json(path)}`;
+}
+
+function routeFields(route: Route, { firstByteMs, tries, reused }: AccessEntry): string {
+  const { tenant, pod, network, upstream } = route;
+  const sent =
+    tries === 0 || !upstream
+      ? ''
+      : `,"upstream":"${upstream.host}:${upstream.port}","tries":${tries},"reused":${reused}`;
+  const first = firstByteMs === undefined ? '' : `,"firstByteMs":${short(firstByteMs)}`;
+  return `,"tenant":"${tenant}","pod":"${pod}","network":"${network}"${sent}${first}`;
+}
+
+/** To the hundredth: finer is noise, and long numbers cost time and space. */
+const short = (ms: number): number => Math.round(ms * 100) / 100;
+
+// oxlint-disable-next-line no-control-regex -- these are among what JSON has to escape
+const special = /["\\\u0000-\u001f\u007f-\uffff]/;
+
+/** Whatever clients send stays within its quotes. */
+const json = (text: string): string => (special.test(text) ? JSON.stringify(text) : `"${text}"`);
