@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { cpuPerUnit, negotiated, usual } from '../measure.ts';
 import type { Row } from '../results.ts';
 import { wrkLoad } from './http1.ts';
@@ -15,13 +16,23 @@ export const observability: Question = {
   name: 'observability',
   title: 'What looking on costs',
   about:
-    'As HTTP/1.1 small. nginx once without a log and once with one line of JSON per request (15 fields, ' +
-    'buffered).',
+    'As HTTP/1.1 small. Both without a log and with one line of JSON per request (nginx 15 fields, we 22, ' +
+    'buffered), into a file.',
   tools: ['nginx', 'wrk'],
   async run(bench, rounds = usual.rounds) {
     const upstreamPort = await bench.upstream();
     const subjects = [
       ...(await bench.gateways({ upstreamPort })),
+      ...(await bench.gateways({
+        upstreamPort,
+        name: 'podgate, log of errors',
+        terms: { accessLog: 'errors', accessLogFile: join(bench.folder, 'errors.log') },
+      })),
+      ...(await bench.gateways({
+        upstreamPort,
+        name: 'podgate, log of all',
+        terms: { accessLog: 'all', accessLogFile: join(bench.folder, 'all.log') },
+      })),
       await bench.peer('nginx', { upstreamPort }),
       await bench.peer('nginx', { upstreamPort, accessLog: true, name: 'nginx, JSON log' }),
     ];
@@ -39,7 +50,11 @@ export const observability: Question = {
         id: 'log',
         title: 'The log alone',
         unit: `${unit} more than without, round by round`,
-        rows: [moreThan(find('nginx'), find('nginx, JSON log'))],
+        rows: [
+          moreThan(find('podgate'), find('podgate, log of errors')),
+          moreThan(find('podgate'), find('podgate, log of all')),
+          moreThan(find('nginx'), find('nginx, JSON log')),
+        ],
         remarks: [],
         kind: 'trials',
       },

@@ -66,6 +66,8 @@ test.each([
   ['PODGATE_TRUSTED_PROXIES', 'balancer.example.org'],
   ['PODGATE_PROXY_PROTOCOL', 'yes'],
   ['PODGATE_LOG_LEVEL', 'loud'],
+  ['PODGATE_ACCESS_LOG', 'on'],
+  ['PODGATE_ACCESS_LOG_FILE', ''],
   ['PODGATE_HTTPS_PROT', '8443'],
 ])('%s=%s is refused by name', (name, value) => {
   expect(() => readSettings({ [name]: value }, false)).toThrow(BadSetting);

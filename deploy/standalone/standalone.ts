@@ -25,6 +25,7 @@ import type { Gateway } from '../../gateway/gateway.ts';
 import { startGateway } from '../../gateway/gateway.ts';
 import type { AdminPassword } from './first-start.ts';
 import { createDemoPod, ensureAdmin } from './first-start.ts';
+import { refuseUnwritable } from './access-log-file.ts';
 import type { Settings } from './settings.ts';
 
 const host = '127.0.0.1';
@@ -89,6 +90,7 @@ export async function startStandalone(
 
 function openPorts(settings: Settings, stack: AsyncDisposableStack) {
   const { dataDir } = settings;
+  refuseUnwritable(settings.accessLogFile);
   mkdirSync(dataDir, { recursive: true, mode: 0o711 });
   const store = openSqliteStore(join(dataDir, 'podgate.db'));
   stack.defer(() => store.close());
