@@ -43,7 +43,7 @@ export interface AccessEntry {
   readonly ended: string;
 }
 
-export interface AccessRequest {
+interface AccessRequest {
   readonly id: string;
   readonly method: string;
   readonly host: string;

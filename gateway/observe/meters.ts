@@ -53,7 +53,7 @@ function endOf(pod: net.Socket, failed: boolean): Ended {
 }
 
 /** Of what is not read: TLS that is passed through counts with TCP. */
-export const sessionProtocol = ({ protocol }: Route): 'tcp' | 'postgres' =>
+const sessionProtocol = ({ protocol }: Route): 'tcp' | 'postgres' =>
   protocol === 'postgres' ? 'postgres' : 'tcp';
 
 /**
