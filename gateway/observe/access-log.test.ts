@@ -146,6 +146,19 @@ test('a sink that takes nothing costs lines, which are counted, and little memor
   expect(lines + dropped).toBe(count);
 });
 
+test('closing does not wait for ever', async () => {
+  const log = open();
+  log.write(entry());
+  let closed = 0;
+  log.close(() => {
+    closed += 1;
+  });
+  await clock.advance(1_000);
+  expect(closed).toBe(1);
+  writes[0]?.done();
+  expect(closed).toBe(1);
+});
+
 test('closing waits until the last line is out', () => {
   const log = open();
   log.write(entry());

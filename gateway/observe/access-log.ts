@@ -52,6 +52,7 @@ interface AccessRequest {
 
 const batchBytes = 65_536;
 const batchMs = 100;
+const closingMs = 1_000; // a reader that stalls must not keep a worker from ending
 const waitingBytesMax = 1_048_576; // of lines that a slow disk or reader keeps from leaving
 
 const info = 30; // pino's levels
@@ -94,10 +95,17 @@ export class AccessLog {
     );
   }
 
-  /** Calls back when everything is out. */
+  /** Calls back when everything is out, or when it cannot be waited for any longer. */
   close(done: () => void): void {
     this.#closed = done;
+    this.#clock.after(closingMs, () => this.#end());
     this.#flush();
+  }
+
+  #end(): void {
+    const closed = this.#closed;
+    this.#closed = undefined;
+    closed?.();
   }
 
   #push(line: string): void {
@@ -115,8 +123,7 @@ export class AccessLog {
     this.#cancel = undefined;
     if (this.#writing) return;
     if (this.#lines === '') {
-      this.#closed?.();
-      this.#closed = undefined;
+      this.#end();
       return;
     }
     const lines = this.#lines;

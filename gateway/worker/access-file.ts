@@ -4,6 +4,7 @@ import type { LineSink } from '../observe/access-log.ts';
 const stderr = 2;
 // Writes to a pipe up to this size do not mix with those of other workers (POSIX, PIPE_BUF).
 const pipeBytes = 4_096;
+const againMs = 10;
 const mode = 0o640; // addresses and paths are nobody else's business
 
 /**
@@ -29,24 +30,25 @@ export class AccessFile implements LineSink {
   #writeRest(bytes: Buffer, done: () => void): void {
     const piece = this.#isFile ? bytes : bytes.subarray(0, wholeLines(bytes));
     fs.write(this.#fd, piece, (error, written) => {
+      // Somebody made the pipe non-blocking, and its reader is behind.
+      if (error?.code === 'EAGAIN') setTimeout(() => this.#writeRest(bytes, done), againMs);
       // A full disk: these lines are lost, later ones may find room.
-      if (error && error.code !== 'EAGAIN') done();
-      else if (written === bytes.length) done();
+      else if (error || written === bytes.length) done();
       else this.#writeRest(bytes.subarray(written), done);
     });
   }
 
   #follow(): void {
     if (this.#path === '') return;
-    const there = fs.statSync(this.#path, { throwIfNoEntry: false });
-    if (there?.ino === fs.fstatSync(this.#fd).ino) return;
     try {
+      const there = fs.statSync(this.#path, { throwIfNoEntry: false });
+      if (there?.ino === fs.fstatSync(this.#fd).ino) return;
       const fd = fs.openSync(this.#path, 'a', mode);
       fs.closeSync(this.#fd);
       this.#fd = fd;
       this.#isFile = fs.fstatSync(fd).isFile();
     } catch {
-      // The folder is gone for now: the old file is better than none.
+      // The folder is gone or closed for now: the old file is better than none.
     }
   }
 }
