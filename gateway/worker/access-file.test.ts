@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { systemClock as clock } from '#adapters/system/clock.ts';
 import { AccessFile } from './access-file.ts';
 
 let folder: string;
@@ -20,15 +21,15 @@ const write = (file: AccessFile, lines: string): Promise<void> =>
 
 test('lines are appended to what is there, and nobody else may read them', async () => {
   fs.writeFileSync(path, 'before\n', { mode: 0o600 });
-  await write(new AccessFile(path), 'a\n');
+  await write(new AccessFile(path, clock), 'a\n');
   expect(fs.readFileSync(path, 'utf8')).toBe('before\na\n');
   const fresh = join(folder, 'fresh.log');
-  await write(new AccessFile(fresh), 'a\n');
+  await write(new AccessFile(fresh, clock), 'a\n');
   expect(fs.statSync(fresh).mode & 0o007).toBe(0);
 });
 
 test('after a rotation the next lines begin a new file', async () => {
-  const file = new AccessFile(path);
+  const file = new AccessFile(path, clock);
   await write(file, 'a\n');
   fs.renameSync(path, `${path}.1`);
   await write(file, 'b\n');
@@ -37,7 +38,7 @@ test('after a rotation the next lines begin a new file', async () => {
 });
 
 test('a folder that is gone costs no line that the old file can take', async () => {
-  const file = new AccessFile(path);
+  const file = new AccessFile(path, clock);
   fs.rmSync(folder, { recursive: true });
   await write(file, 'a\n');
   fs.mkdirSync(folder);
@@ -46,5 +47,5 @@ test('a folder that is gone costs no line that the old file can take', async () 
 });
 
 test('a file that cannot be opened is an error at once', () => {
-  expect(() => new AccessFile(join(folder, 'no', 'access.log'))).toThrow('ENOENT');
+  expect(() => new AccessFile(join(folder, 'no', 'access.log'), clock)).toThrow('ENOENT');
 });

@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import type { Clock } from '#contracts/clock.ts';
 import type { LineSink } from '../observe/access-log.ts';
 
 const stderr = 2;
@@ -13,11 +14,13 @@ const mode = 0o640; // addresses and paths are nobody else's business
  */
 export class AccessFile implements LineSink {
   readonly #path: string;
+  readonly #clock: Clock;
   #fd: number;
   #isFile: boolean;
 
-  constructor(path: string) {
+  constructor(path: string, clock: Clock) {
     this.#path = path;
+    this.#clock = clock;
     this.#fd = path === '' ? stderr : fs.openSync(path, 'a', mode);
     this.#isFile = fs.fstatSync(this.#fd).isFile();
   }
@@ -31,7 +34,7 @@ export class AccessFile implements LineSink {
     const piece = this.#isFile ? bytes : bytes.subarray(0, wholeLines(bytes));
     fs.write(this.#fd, piece, (error, written) => {
       // Somebody made the pipe non-blocking, and its reader is behind.
-      if (error?.code === 'EAGAIN') setTimeout(() => this.#writeRest(bytes, done), againMs);
+      if (error?.code === 'EAGAIN') this.#clock.after(againMs, () => this.#writeRest(bytes, done));
       // A full disk: these lines are lost, later ones may find room.
       else if (error || written === bytes.length) done();
       else this.#writeRest(bytes.subarray(written), done);

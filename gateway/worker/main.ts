@@ -19,7 +19,7 @@ process.on('message', (message: ToWorker) => {
     clock: systemClock,
     random: systemRandom,
     descriptors: { https: 4, http: 5 },
-    lines: new AccessFile(message.terms.accessLogFile),
+    lines: new AccessFile(message.terms.accessLogFile, systemClock),
     process: { pid: process.pid, hostname: hostname() },
     send: tell,
     drained: (last) =>
