@@ -129,7 +129,7 @@ test('a page says its code; what is no request has no host', async () => {
   edge.route({ state: 'stopped', upstream: null });
   await exchanged(await edge.secure(), head());
   const [page] = await lines();
-  expect(page).toMatchObject({ level: 40, status: 503, ended: 'EDGE_POD_STOPPED', pod: 'a' });
+  expect(page).toMatchObject({ level: 30, status: 503, ended: 'EDGE_POD_STOPPED', pod: 'a' });
   await exchanged(await edge.secure(), 'nonsense\r\n\r\n');
   const [, bad] = await lines(2);
   expect(bad).toMatchObject({ level: 30, status: 400, host: '' });

@@ -148,8 +148,9 @@ export class AccessLog {
 
 const wrong: ReadonlySet<string> = new Set<Ended>(['pod cut it', 'timed out', 'broken off']);
 
-/** Clients that leave are no error: browsers do so all day. */
-const isError = (status: number, ended: string): boolean => status >= 500 || wrong.has(ended);
+/** Clients that leave are no error, browsers do so all day; nor is a pod that somebody stopped. */
+const isError = (status: number, ended: string): boolean =>
+  wrong.has(ended) || (status >= 500 && !ended.startsWith('EDGE_POD_'));
 
 function fieldsOf(entry: AccessEntry): string {
   const { protocol, client, route, request, status, bytesIn, bytesOut, ms, ended } = entry;
