@@ -20,6 +20,7 @@ export const limits = {
   /** HTTP/1.1 heads. */
   headBytesMax: 32 * 1024, // as large cookies and tokens make them; larger ones are attacks
   headersMax: 128,
+  rememberedHeadBytesMax: 4 * 1024, // of a connection's last head, which stays in memory while it is idle
   targetBytesMax: 16 * 1024,
   chunkLineBytesMax: 16, // a size in hex; extensions are refused
   trailerBytesMax: 8 * 1024,

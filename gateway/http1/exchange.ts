@@ -88,13 +88,21 @@ export class Http1Exchange implements Exchange, UpstreamUser {
     }
     const answered = this.#answered;
     answered.push(bytes, length);
+    try {
+      this.#takeHeads();
+    } finally {
+      // Also after a fault: these bytes are another pod's next.
+      if (answered.length > 0) answered.keep();
+    }
+  }
+
+  #takeHeads(): void {
     while (!this.#response && this.#upstream) {
-      const text = answered.head();
-      if (text === undefined) break;
+      const text = this.#answered.head();
+      if (text === undefined) return;
       if (text === null) this.#failed(pages.badGateway);
       else this.#responseHead(text);
     }
-    if (answered.length > 0) answered.keep();
   }
 
   upstreamDrain(): void {
@@ -128,8 +136,8 @@ export class Http1Exchange implements Exchange, UpstreamUser {
 
   #responseHead(text: string): void {
     const request = this.#outgoing?.request;
-    const lines = text.slice(0, this.#answered.headEnd);
-    const head = request && this.#upstream?.lastAnswer.read(lines, request.method);
+    const end = this.#answered.headEnd;
+    const head = request && this.#upstream?.lastAnswer.read(text, end, request.method);
     if (!head || (request.minor === 0 && head.framing === 'chunked')) {
       this.#failed(pages.badGateway);
     } else if (head.status === 101) {

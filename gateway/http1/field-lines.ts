@@ -51,15 +51,13 @@ export class FieldLines {
   from = 0;
   to = 0;
   #text = '';
-  #end = 0;
   #nameTo = 0;
   #underscored = false;
 
-  /** `text` holds whole lines, each with CRLF, from `from` to `end`. */
-  begin(text: string, from: number, end: number): void {
+  /** `text` holds whole lines, each with CRLF, from `from` on. */
+  begin(text: string, from: number): void {
     this.#text = text;
     this.to = from;
-    this.#end = end;
     this.malformed = false;
   }
 
@@ -68,7 +66,7 @@ export class FieldLines {
     const text = this.#text;
     let at = this.to;
     this.from = at;
-    if (at >= this.#end) return false;
+    if (at >= text.length) return false;
     let underscored = false;
     let code = text.charCodeAt(at);
     // A space before the colon, or at the start (obs-fold), is no token character.
@@ -155,12 +153,12 @@ export class KeptLines {
   #from = -1;
   #to = 0;
 
-  /** Of this text, from `from` to `to` already. */
-  begin(text: string, from: number, to: number): void {
+  /** Of this text, whose lines begin at `from`. */
+  begin(text: string, from: number): void {
     this.#text = text;
     this.#kept = '';
     this.#from = from;
-    this.#to = to;
+    this.#to = from;
   }
 
   keep({ from, to }: FieldLines): void {

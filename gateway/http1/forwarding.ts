@@ -30,8 +30,9 @@ export class Introductions {
   of(request: Said): string {
     if (request.forwarded) return this.#write(request);
     if (request.authority !== this.#authority) {
-      this.#authority = request.authority;
-      this.#fields = this.#write(request);
+      // A copy: a part of a text keeps all of it in memory.
+      this.#authority = Buffer.from(request.authority, 'latin1').toString('latin1');
+      this.#fields = this.#write({ authority: this.#authority, forwarded: undefined });
     }
     return this.#fields;
   }

@@ -142,8 +142,8 @@ const kept = new KeptLines();
 export function collect(text: string, fieldsMax: number): RequestFields | Refusal {
   const fields = new RequestFields();
   let count = 0;
-  lines.begin(text, 0, text.length);
-  kept.begin(text, 0, 0);
+  lines.begin(text, 0);
+  kept.begin(text, 0);
   while (lines.next()) {
     count += 1;
     if (count > fieldsMax) return new Refusal(431, 'too many header fields');
@@ -161,8 +161,8 @@ export const ofConnection: ReadonlySet<string> = new Set(['close', ...hopByHop])
 
 /** Connection may name further fields of this hop; ours are added later, beyond its reach. */
 export function without(names: readonly string[], text: string): string {
-  lines.begin(text, 0, text.length);
-  kept.begin(text, 0, 0);
+  lines.begin(text, 0);
+  kept.begin(text, 0);
   while (lines.next()) if (!names.includes(lines.anyName)) kept.keep(lines);
   return kept.take();
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { limits } from '../limits.ts';
 import { Refusal } from './fields.ts';
 import type { RequestHead } from './request-head.ts';
-import { parseRequestHead } from './request-head.ts';
+import { LastFields, parseRequestHead } from './request-head.ts';
 
 const host = 'Host: a.example.test';
 const get = (...fields: string[]): string => ['GET / HTTP/1.1', host, ...fields].join('\r\n');
@@ -267,5 +267,35 @@ describe('what follows the head', () => {
   test('what is accepted is kept as it came', () => {
     expect(accepted(get('Accept: text/html', 'Accept: */*')).accept).toBe('text/html,*/*');
     expect(accepted(get()).accept).toBe('');
+  });
+});
+
+describe('what a connection said before', () => {
+  test('is not taken for what it says now', () => {
+    const last = new LastFields();
+    const read = (lines: string): unknown => parseRequestHead(`${lines}\r\n`, limits, { last });
+    expect(read(get('A: b'))).toMatchObject({ fields: 'A: b\r\n', framing: 'none' });
+    expect(read(get('A: c'))).toMatchObject({ fields: 'A: c\r\n' });
+    expect(read(get('A: c', 'Content-Length: 3'))).toMatchObject({ framing: 'length', length: 3 });
+    expect(read('POST /other HTTP/1.1\r\nHost: a.example.test\r\nA: c')).toMatchObject({
+      method: 'POST',
+      target: '/other',
+      framing: 'none',
+    });
+    expect(read('GET / HTTP/1.1')).toMatchObject({ status: 400 });
+    expect(
+      read('GET http://b.example.test/ HTTP/1.1\r\nHost: a.example.test\r\nA: c'),
+    ).toMatchObject({
+      status: 400,
+    });
+  });
+
+  test('is remembered where it is short, so that idle connections cost little', () => {
+    const last = new LastFields();
+    const { rememberedHeadBytesMax: max } = limits;
+    const lines = `${host}\r\n`;
+    expect(last.read(lines, max, limits)).toBe(last.read(lines, max, limits));
+    last.read(`${lines}A: b\r\n`, max + 1, limits);
+    expect(last.read(lines, max + 1, limits)).not.toBe(last.read(lines, max + 1, limits));
   });
 });

@@ -1,7 +1,7 @@
 import type { Limits } from '../limits.ts';
 import { authority, isToken, parseLength, Refusal } from './fields.ts';
-import type { ForwardedFields } from './request-fields.ts';
-import { collect, RequestFields } from './request-fields.ts';
+import type { ForwardedFields, RequestFields } from './request-fields.ts';
+import { collect } from './request-fields.ts';
 
 /** How long a message's body is: nothing, `length` bytes, chunks, or until the connection ends. */
 export type Framing = 'none' | 'length' | 'chunked' | 'close';
@@ -45,9 +45,23 @@ const target = /^[\u0021\u0022\u0024-\u005b\u005d-\u007e]+$/;
 
 /** The fields of a connection's last request: clients mostly say the same again, and it is read once. */
 export class LastFields {
-  text = '';
-  fields = new RequestFields();
-  host = '';
+  #read: ReadFields | undefined;
+
+  /** Reads field lines, which are a part of a text of `textLength` characters. */
+  read(lines: string, textLength: number, limits: Limits): ReadFields | Refusal {
+    if (this.#read?.text === lines) return this.#read;
+    const read = readFields(lines, limits);
+    // A part of a text keeps all of it in memory.
+    const remembered = textLength <= limits.rememberedHeadBytesMax && !(read instanceof Refusal);
+    this.#read = remembered ? read : undefined;
+    return read;
+  }
+}
+
+interface ReadFields {
+  readonly text: string;
+  readonly fields: RequestFields;
+  readonly host: string;
 }
 
 /**
@@ -61,9 +75,9 @@ export function parseRequestHead(
 ): RequestHead | Refusal {
   const start = parseRequestLine(text, limits);
   if (start instanceof Refusal) return start;
-  const problem = readFields(text.slice(start.end, end), limits, last);
-  if (problem) return problem;
-  const { fields, host } = last;
+  const read = last.read(text.slice(start.end, end), text.length, limits);
+  if (read instanceof Refusal) return read;
+  const { fields, host } = read;
   if (start.absolute !== undefined && start.absolute.toLowerCase() !== fields.host.toLowerCase()) {
     return new Refusal(400, 'the target names another host than Host');
   }
@@ -146,20 +160,14 @@ function parseTarget(
   return { method, target: path, absolute: authorityPart, minor, end };
 }
 
-/** Reads them into `last`, unless that is what they are already. */
-function readFields(text: string, limits: Limits, last: LastFields): Refusal | undefined {
-  if (text === last.text && text !== '') return undefined;
-  last.text = '';
+function readFields(text: string, limits: Limits): ReadFields | Refusal {
   const fields = collect(text, limits.headersMax);
   if (fields instanceof Refusal) return fields;
   if (fields.hosts > 1) return new Refusal(400, 'more than one Host');
   if (fields.hosts === 0) return new Refusal(400, 'no Host');
   const host = hostOf(fields.host);
   if (host === undefined) return new Refusal(400, 'Host is no host name');
-  last.text = text;
-  last.fields = fields;
-  last.host = host;
-  return undefined;
+  return { text, fields, host };
 }
 
 function hostOf(written: string): string | undefined {

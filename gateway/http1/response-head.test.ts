@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { limits } from '../limits.ts';
 import type { ResponseHead } from './response-head.ts';
-import { parseResponseHead } from './response-head.ts';
+import { LastAnswer, parseResponseHead } from './response-head.ts';
 
 const ok = (...fields: string[]): string => ['HTTP/1.1 200 OK', ...fields].join('\r\n');
 
@@ -127,4 +128,20 @@ test('a switch to WebSocket is seen, another is not', () => {
   const switching = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ';
   expect(accepted(`${switching}WebSocket`)).toMatchObject({ status: 101, websocket: true });
   expect(accepted(`${switching}h2c`)).toMatchObject({ status: 101, websocket: false });
+});
+
+test('what a connection said before is not taken for what it says now', () => {
+  const last = new LastAnswer(limits);
+  const read = (lines: string, method = 'GET'): ResponseHead | undefined =>
+    last.read(`${lines}\r\n\r\nbody`, lines.length + 2, method);
+  const first = read(ok('Content-Length: 3'));
+  expect(first).toMatchObject({ framing: 'length', length: 3 });
+  expect(read(ok('Content-Length: 3'))).toBe(first);
+  expect(read(ok('Content-Length: 4'))).toMatchObject({ length: 4 });
+  expect(read(ok('Content-Length: 4'), 'HEAD')).toMatchObject({ framing: 'none' });
+  expect(read(ok('Content-Length: x'))).toBeUndefined();
+  expect(read(ok('Content-Length: x'))).toBeUndefined();
+  const long = ok('Content-Length: 3', `A: ${'b'.repeat(limits.rememberedHeadBytesMax)}`);
+  expect(read(long)).toMatchObject({ length: 3 });
+  expect(read(long)).not.toBe(read(long));
 });

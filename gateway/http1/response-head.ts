@@ -1,3 +1,4 @@
+import type { Limits } from '../limits.ts';
 import { FieldLines, KeptLines } from './field-lines.ts';
 import { hopByHop, parseLength } from './fields.ts';
 import { moreOptions, ofConnection, without } from './request-fields.ts';
@@ -22,6 +23,8 @@ interface Found {
   coding: string;
   connection: readonly string[];
   upgrade: string;
+  /** The lines that the client gets, each with CRLF. */
+  kept: string;
 }
 
 // Heads are read in one go, so one of each serves all of a worker's connections.
@@ -30,24 +33,33 @@ const kept = new KeptLines();
 
 /** The last head of a connection: what is polled or cached often says the same again, and it is read once. */
 export class LastAnswer {
-  #text = '';
+  readonly #bytesMax: number;
+  #said = '';
   #method = '';
   #head: ResponseHead | undefined;
 
-  /** The same as `parseResponseHead`. */
-  read(text: string, requestMethod: string): ResponseHead | undefined {
-    if (text !== this.#text || requestMethod !== this.#method) {
-      this.#head = parseResponseHead(text, requestMethod);
-      this.#text = text;
-      this.#method = requestMethod;
-    }
-    return this.#head;
+  constructor({ rememberedHeadBytesMax }: Limits) {
+    this.#bytesMax = rememberedHeadBytesMax;
+  }
+
+  /** The same as `parseResponseHead` of the lines that stand in `text` up to `end`. */
+  read(text: string, end: number, requestMethod: string): ResponseHead | undefined {
+    const said = text.slice(0, end);
+    if (said === this.#said && requestMethod === this.#method) return this.#head;
+    const head = parseResponseHead(said, requestMethod);
+    // A part of a text keeps all of it in memory.
+    const remembered = text.length <= this.#bytesMax;
+    this.#said = remembered ? said : '';
+    this.#head = remembered ? head : undefined;
+    this.#method = requestMethod;
+    return head;
   }
 }
 
 /**
- * Parses a head from an upstream: the status line and the field lines, each with CRLF. Undefined when it cannot be passed on without guessing (RFC 9112, 6.3): the
- * caller answers 502 and never uses the connection again.
+ * Parses a head from an upstream: the status line and the field lines, each with CRLF. Undefined when
+ * it cannot be passed on without guessing (RFC 9112, 6.3): the caller answers 502 and never uses the
+ * connection again.
  */
 export function parseResponseHead(text: string, requestMethod: string): ResponseHead | undefined {
   const startEnd = text.indexOf('\r\n') + 2;
@@ -98,12 +110,8 @@ function startOf(line: string): Start | undefined {
   };
 }
 
-interface Collected extends Found {
-  kept: string;
-}
-
-function collect(text: string, from: number, bodiless: boolean): Collected | undefined {
-  const found: Collected = {
+function collect(text: string, from: number, bodiless: boolean): Found | undefined {
+  const found: Found = {
     lengths: 0,
     length: '',
     codings: 0,
@@ -112,8 +120,8 @@ function collect(text: string, from: number, bodiless: boolean): Collected | und
     upgrade: '',
     kept: '',
   };
-  lines.begin(text, from, text.length);
-  kept.begin(text, from, from);
+  lines.begin(text, from);
+  kept.begin(text, from);
   while (lines.next()) {
     const { name } = lines;
     if (name === '' || passes(name, found, bodiless)) kept.keep(lines);

@@ -26,14 +26,18 @@ export class Upstream implements Mortal {
   readonly socket: net.Socket;
   /** It has served an exchange before, so it may be closing under the next. */
   reused = false;
-  readonly lastAnswer = new LastAnswer();
+  readonly lastAnswer: LastAnswer;
   user: UpstreamUser | undefined;
   deadlineMs: number;
   #connected = false;
   #expired = false;
   #failure: Error | undefined;
 
-  constructor(lane: Lane, { wanted, deadlineMs }: { wanted: Wanted; deadlineMs: number }) {
+  constructor(
+    lane: Lane,
+    { wanted, deadlineMs, limits }: { wanted: Wanted; deadlineMs: number; limits: Limits },
+  ) {
+    this.lastAnswer = new LastAnswer(limits);
     const { host, port } = lane.address;
     const tunnel = wanted === 'tunnel';
     this.lane = lane;
@@ -152,7 +156,7 @@ export class UpstreamPool {
       return idle;
     }
     const deadlineMs = this.#deadlines.nowMs + this.#limits.upstreamConnectMs;
-    const upstream = new Upstream(lane, { wanted, deadlineMs });
+    const upstream = new Upstream(lane, { wanted, deadlineMs, limits: this.#limits });
     upstream.user = user;
     lane.open += 1;
     this.#made += 1;

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -44,6 +45,17 @@ test('a folder that is gone costs no line that the old file can take', async () 
   fs.mkdirSync(folder);
   await write(file, 'b\n');
   expect(fs.readFileSync(path, 'utf8')).toBe('b\n');
+});
+
+test('a pipe gets all lines, each whole, in writes that others cannot mix with', async () => {
+  execFileSync('mkfifo', [path]);
+  const reader = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+  const long = `${'x'.repeat(5_000)}\n`;
+  const lines = [...Array.from({ length: 500 }, (_, index) => `line ${index}\n`), long].join('');
+  await write(new AccessFile(path, clock), lines);
+  const bytes = Buffer.alloc(65_536);
+  expect(bytes.toString('utf8', 0, fs.readSync(reader, bytes))).toBe(lines);
+  fs.closeSync(reader);
 });
 
 test('a file that cannot be opened is an error at once', () => {
