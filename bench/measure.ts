@@ -1,10 +1,8 @@
-import { once } from 'node:events';
-import tls from 'node:tls';
 import type { Subject } from './bench.ts';
+import { connect } from './clients/connection.ts';
 import type { Load } from './load/load.ts';
 import { cores } from './machine/processes.ts';
 import { busyTicks, cpuTime, ticksPerSecond } from './machine/usage.ts';
-import { podHost } from './peers/peer.ts';
 import type { Row, Sample } from './results.ts';
 
 const errorShareMax = 0.001;
@@ -72,15 +70,7 @@ export async function negotiated(
 ): Promise<string> {
   const words = new Set<string>();
   for (const { port } of subjects) {
-    const socket = tls.connect({
-      host: '127.0.0.1',
-      port,
-      servername: podHost,
-      rejectUnauthorized: false,
-      ecdhCurve: 'X25519',
-      ...(alpn.length > 0 && { ALPNProtocols: [...alpn] }),
-    });
-    await once(socket, 'secureConnect');
+    const socket = await connect(port, alpn);
     const protocol = alpn.length > 0 ? `, ALPN ${String(socket.alpnProtocol)}` : '';
     words.add(`${socket.getProtocol()} ${socket.getCipher().standardName}${protocol}`);
     socket.destroy();

@@ -3,13 +3,14 @@ import tls from 'node:tls';
 import { podHost } from '../peers/peer.ts';
 
 /** TLS to the pod's host at a port of 127.0.0.1; the key exchange is the one that all servers have. */
-export async function connect(port: number): Promise<tls.TLSSocket> {
+export async function connect(port: number, alpn: readonly string[] = []): Promise<tls.TLSSocket> {
   const socket = tls.connect({
     host: '127.0.0.1',
     port,
     servername: podHost,
     rejectUnauthorized: false,
     ecdhCurve: 'X25519',
+    ...(alpn.length > 0 && { ALPNProtocols: [...alpn] }),
   });
   await once(socket, 'secureConnect');
   socket.setNoDelay();

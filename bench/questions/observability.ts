@@ -16,7 +16,7 @@ export const observability: Question = {
   name: 'observability',
   title: 'What looking on costs',
   about:
-    'As HTTP/1.1 small. Both without a log and with one line of JSON per request (nginx 15 fields, we 22, ' +
+    'As HTTP/1.1 small. Both without a log and with one line of JSON per request (nginx 15 fields, we 23, ' +
     'buffered), into a file.',
   tools: ['nginx', 'wrk'],
   async run(bench, rounds = usual.rounds) {
