@@ -46,7 +46,10 @@ async function ask(
   try {
     await once(socket, 'secureConnect');
     socket.write('abc\n');
-    const [answer] = (await once(socket, 'data')) as [Buffer];
+    const closed = once(socket, 'close').then(() =>
+      Promise.reject(new Error('closed, unanswered')),
+    );
+    const [answer] = (await Promise.race([once(socket, 'data'), closed])) as [Buffer];
     return { answer: answer.toString(), alpn: socket.alpnProtocol };
   } catch (error) {
     return { error: String(error) };
