@@ -11,6 +11,8 @@ import fastify from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { accessInWords, enforceAccess } from './access/declared.ts';
+import { callerOf } from './auth/caller.ts';
 import { authRoutes } from './auth/routes.ts';
 import type { Tokens } from './auth/tokens.ts';
 import { apiVersion, failure } from './envelope.ts';
@@ -62,10 +64,13 @@ export async function buildApp(
   exactContentType(app);
 
   await describe(app);
+  // After the pages of the documentation, which are for anybody.
+  const { tenant } = settings;
+  enforceAccess(app, (request) => callerOf(request, { store: ports.store, tokens, tenant }));
   const refuseOthers = refuseOtherMethods(app);
   siteRoutes(app, settings, tokens);
   await authRoutes(app, ports, { settings, tokens });
-  podRoutes(app, ports, { settings, tokens });
+  podRoutes(app, ports, settings);
   refuseOthers();
   return app;
 }
@@ -107,12 +112,22 @@ async function describe(app: App): Promise<void> {
       },
       security: [{ token: [] }, { bearer: [] }],
     },
-    transform: jsonSchemaTransform,
+    transform: withAccess,
     transformObject: (document) => withoutInputs(jsonSchemaTransformObject(document)),
   });
   await app.register(swaggerUi, { routePrefix: '/v3/docs' });
   app.get('/v3/openapi.json', { schema: { hide: true } }, async () => app.swagger());
 }
+
+/** An operation says who may call it. */
+const withAccess: typeof jsonSchemaTransform = (route) => {
+  const transformed = jsonSchemaTransform(route);
+  const access = route.route.config?.access;
+  if (!access || !transformed.schema) return transformed;
+  const { schema, url } = transformed;
+  const security = access === 'anybody' ? { security: [] } : {};
+  return { url, schema: { ...schema, description: accessInWords(access), ...security } };
+};
 
 /** Named schemas come twice, as sent and as answered; ours with a name are only answered. */
 function withoutInputs(document: ReturnType<typeof jsonSchemaTransformObject>) {

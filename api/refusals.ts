@@ -69,6 +69,7 @@ export function refuseOtherMethods(app: App): () => void {
       app.route({
         url,
         method: anyMethod.filter((method) => !methods.has(method)),
+        config: { access: 'anybody' },
         schema: { hide: true },
         // Before the body is read: there is nothing it could change.
         onRequest: async (request, reply) => {

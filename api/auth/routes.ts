@@ -1,10 +1,10 @@
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { actingOf } from '../access/declared.ts';
 import type { App } from '../app.ts';
 import { answers, success } from '../envelope.ts';
 import { Refused } from '../errors.ts';
 import type { ApiPorts, ApiSettings } from '../ports.ts';
-import { callerOf } from './caller.ts';
 import { LoginThrottle } from './throttle.ts';
 import type { Tokens } from './tokens.ts';
 import { zIssuedToken } from './tokens.ts';
@@ -58,12 +58,12 @@ function tokenRoute(app: App, ports: ApiPorts, { settings, tokens }: Terms): voi
   app.post(
     '/v3/oauth2/tokens',
     {
+      config: { access: 'anybody' },
       schema: {
         operationId: 'create_token',
         tags: ['authenticator'],
         summary: 'An access token for a username and password (also as a form)',
         body: zTokenRequest,
-        security: [],
         response: answers(z.strictObject({ access_token: zIssuedToken })),
       },
     },
@@ -85,11 +85,11 @@ function tokenRoute(app: App, ports: ApiPorts, { settings, tokens }: Terms): voi
   );
 }
 
-function profileRoutes(app: App, ports: ApiPorts, { settings, tokens }: Terms): void {
-  const { tenant } = settings;
+function profileRoutes(app: App, ports: ApiPorts, { settings: { tenant } }: Terms): void {
   app.get(
     '/v3/oauth2/userinfo',
     {
+      config: { access: 'user' },
       schema: {
         operationId: 'get_userinfo',
         tags: ['authenticator'],
@@ -98,14 +98,14 @@ function profileRoutes(app: App, ports: ApiPorts, { settings, tokens }: Terms): 
       },
     },
     async (request) => {
-      const caller = await callerOf(request, { store: ports.store, tokens, tenant });
-      return success(profile(caller.username), 'User info retrieved successfully.');
+      return success(profile(actingOf(request).username), 'User info retrieved successfully.');
     },
   );
 
   app.get(
     '/v3/oauth2/profiles/:username',
     {
+      config: { access: 'user' },
       schema: {
         operationId: 'get_profile',
         tags: ['authenticator'],
@@ -115,7 +115,6 @@ function profileRoutes(app: App, ports: ApiPorts, { settings, tokens }: Terms): 
       },
     },
     async (request) => {
-      await callerOf(request, { store: ports.store, tokens, tenant });
       const { username } = request.params;
       if (!(await findUser(ports.store, tenant, username))) {
         throw new Refused(404, `Profile with identifier username: '${username}' not found`);

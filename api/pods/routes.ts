@@ -1,9 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { actingOf } from '../access/declared.ts';
 import type { App } from '../app.ts';
-import type { Caller } from '../auth/caller.ts';
-import { callerOf } from '../auth/caller.ts';
-import type { Tokens } from '../auth/tokens.ts';
 import { answers, success, unchanged } from '../envelope.ts';
 import type { ApiPorts, ApiSettings } from '../ports.ts';
 import {
@@ -37,33 +35,21 @@ function noteSentFields(request: FastifyRequest): void {
   request.setDecorator<readonly string[]>(sentFields, sent);
 }
 
-interface Routing {
-  readonly pods: PodService;
-  readonly caller: (request: FastifyRequest) => Promise<Caller>;
-}
-
-export function podRoutes(
-  app: App,
-  ports: ApiPorts,
-  { settings, tokens }: { settings: ApiSettings; tokens: Tokens },
-): void {
-  const { tenant } = settings;
+export function podRoutes(app: App, ports: ApiPorts, settings: ApiSettings): void {
   app.decorateRequest(sentFields);
-  const routing: Routing = {
-    pods: new PodService(ports, settings),
-    caller: (request) => callerOf(request, { store: ports.store, tokens, tenant }),
-  };
-  collectionRoutes(app, routing);
-  podRoute(app, routing);
-  lifeRoutes(app, routing);
-  insightRoutes(app, routing);
-  permissionRoutes(app, routing);
+  const pods = new PodService(ports, settings);
+  collectionRoutes(app, pods);
+  podRoute(app, pods);
+  lifeRoutes(app, pods);
+  insightRoutes(app, pods);
+  permissionRoutes(app, pods);
 }
 
-function collectionRoutes(app: App, { pods, caller }: Routing): void {
+function collectionRoutes(app: App, pods: PodService): void {
   app.get(
     '/v3/pods',
     {
+      config: { access: 'user' },
       schema: {
         operationId: 'list_pods',
         tags,
@@ -72,7 +58,7 @@ function collectionRoutes(app: App, { pods, caller }: Routing): void {
       },
     },
     async (request) => {
-      const listed = await pods.list(await caller(request));
+      const listed = await pods.list(actingOf(request));
       const metadata = listed.warnings.length > 0 ? { warnings: listed.warnings } : {};
       return success(listed.pods, 'Pods retrieved successfully.', metadata);
     },
@@ -80,9 +66,8 @@ function collectionRoutes(app: App, { pods, caller }: Routing): void {
   app.post(
     '/v3/pods',
     {
-      // Before the body is read: a stranger learns nothing from how it is refused.
-      onRequest: async (request) => void (await caller(request)),
       preValidation: async (request) => noteSentFields(request),
+      config: { access: 'user' },
       schema: {
         operationId: 'create_pod',
         tags,
@@ -93,26 +78,29 @@ function collectionRoutes(app: App, { pods, caller }: Routing): void {
     },
     async (request) => {
       const sent = request.getDecorator<readonly string[]>(sentFields);
-      const pod = await pods.create(request.body, sent, await caller(request));
+      const pod = await pods.create(request.body, sent, actingOf(request));
       return success(pod, 'Pod created successfully.');
     },
   );
 }
 
-function podRoute(app: App, { pods, caller }: Routing): void {
+function podRoute(app: App, pods: PodService): void {
   app.get(
     '/v3/pods/:pod_id',
-    { schema: { operationId: 'get_pod', tags, summary: 'One pod', params, response: podAnswers } },
+    {
+      config: { access: 'READ on pod' },
+      schema: { operationId: 'get_pod', tags, summary: 'One pod', params, response: podAnswers },
+    },
     async (request) =>
       success(
-        await pods.get(request.params.pod_id, await caller(request)),
+        await pods.get(request.params.pod_id, actingOf(request)),
         'Pod retrieved successfully.',
       ),
   );
   app.put(
     '/v3/pods/:pod_id',
     {
-      onRequest: async (request) => void (await caller(request)),
+      config: { access: 'USER on pod' },
       schema: {
         operationId: 'update_pod',
         tags,
@@ -124,7 +112,7 @@ function podRoute(app: App, { pods, caller }: Routing): void {
     },
     async (request) => {
       const { pod_id: podId } = request.params;
-      const { pod, changed } = await pods.update(podId, request.body, await caller(request));
+      const { pod, changed } = await pods.update(podId, request.body, actingOf(request));
       return changed
         ? success(pod, 'Pod updated successfully.', { note: restartNote })
         : unchanged(pod, nothingNew);
@@ -133,6 +121,7 @@ function podRoute(app: App, { pods, caller }: Routing): void {
   app.delete(
     '/v3/pods/:pod_id',
     {
+      config: { access: 'ADMIN on pod' },
       schema: {
         operationId: 'delete_pod',
         tags,
@@ -142,20 +131,21 @@ function podRoute(app: App, { pods, caller }: Routing): void {
       },
     },
     async (request) => {
-      await pods.remove(request.params.pod_id, await caller(request));
+      await pods.remove(request.params.pod_id, actingOf(request));
       return success('' as const, 'Pod successfully deleted.');
     },
   );
 }
 
 /** GET changes state here because the clients of the wire send GET. */
-function lifeRoutes(app: App, { pods, caller }: Routing): void {
+function lifeRoutes(app: App, pods: PodService): void {
   for (const verb of ['start', 'stop', 'restart'] as const) {
     app.get(
       `/v3/pods/:pod_id/${verb}`,
       {
         // HEAD is safe by definition (RFC 9110 9.2.1): it must not start or stop anything.
         exposeHeadRoute: false,
+        config: { access: 'ADMIN on pod' },
         schema: {
           operationId: `${verb}_pod`,
           tags,
@@ -166,17 +156,18 @@ function lifeRoutes(app: App, { pods, caller }: Routing): void {
       },
       async (request) => {
         const { pod_id: podId } = request.params;
-        const pod = await pods[verb](podId, await caller(request));
+        const pod = await pods[verb](podId, actingOf(request));
         return success(pod, `Updated pod's status_requested by ${verb}_pod.`);
       },
     );
   }
 }
 
-function insightRoutes(app: App, { pods, caller }: Routing): void {
+function insightRoutes(app: App, pods: PodService): void {
   app.get(
     '/v3/pods/:pod_id/logs',
     {
+      config: { access: 'READ on pod' },
       schema: {
         operationId: 'get_pod_logs',
         tags,
@@ -187,13 +178,14 @@ function insightRoutes(app: App, { pods, caller }: Routing): void {
     },
     async (request) =>
       success(
-        await pods.logs(request.params.pod_id, await caller(request)),
+        await pods.logs(request.params.pod_id, actingOf(request)),
         'Pod logs retrieved successfully.',
       ),
   );
   app.get(
     '/v3/pods/:pod_id/traffic',
     {
+      config: { access: 'READ on pod' },
       schema: {
         operationId: 'get_pod_traffic',
         tags,
@@ -204,13 +196,14 @@ function insightRoutes(app: App, { pods, caller }: Routing): void {
     },
     async (request) =>
       success(
-        await pods.traffic(request.params.pod_id, await caller(request)),
+        await pods.traffic(request.params.pod_id, actingOf(request)),
         'Pod traffic retrieved successfully.',
       ),
   );
   app.get(
     '/v3/pods/:pod_id/credentials',
     {
+      config: { access: 'USER on pod' },
       schema: {
         operationId: 'get_pod_credentials',
         tags,
@@ -222,17 +215,18 @@ function insightRoutes(app: App, { pods, caller }: Routing): void {
     async (request, reply) => {
       void reply.header('cache-control', 'no-store');
       return success(
-        await pods.credentials(request.params.pod_id, await caller(request)),
+        await pods.credentials(request.params.pod_id, actingOf(request)),
         'Pod credentials retrieved successfully.',
       );
     },
   );
 }
 
-function permissionRoutes(app: App, { pods, caller }: Routing): void {
+function permissionRoutes(app: App, pods: PodService): void {
   app.get(
     '/v3/pods/:pod_id/permissions',
     {
+      config: { access: 'USER on pod' },
       schema: {
         operationId: 'get_pod_permissions',
         tags,
@@ -243,14 +237,14 @@ function permissionRoutes(app: App, { pods, caller }: Routing): void {
     },
     async (request) =>
       success(
-        await pods.permissions(request.params.pod_id, await caller(request)),
+        await pods.permissions(request.params.pod_id, actingOf(request)),
         'Pod permissions retrieved successfully.',
       ),
   );
   app.post(
     '/v3/pods/:pod_id/permissions',
     {
-      onRequest: async (request) => void (await caller(request)),
+      config: { access: 'ADMIN on pod' },
       schema: {
         operationId: 'set_pod_permission',
         tags,
@@ -262,13 +256,14 @@ function permissionRoutes(app: App, { pods, caller }: Routing): void {
     },
     async (request) => {
       const { pod_id: podId } = request.params;
-      const result = await pods.setPermission(podId, request.body, await caller(request));
+      const result = await pods.setPermission(podId, request.body, actingOf(request));
       return success(result, 'Pod permissions updated successfully.');
     },
   );
   app.delete(
     '/v3/pods/:pod_id/permissions/:user',
     {
+      config: { access: 'ADMIN on pod' },
       schema: {
         operationId: 'delete_pod_permission',
         tags,
@@ -280,7 +275,7 @@ function permissionRoutes(app: App, { pods, caller }: Routing): void {
     async (request) => {
       const { pod_id: podId, user } = request.params;
       const grant = { user, level: undefined };
-      const result = await pods.setPermission(podId, grant, await caller(request));
+      const result = await pods.setPermission(podId, grant, actingOf(request));
       return success(result, 'Pod permission deleted successfully.');
     },
   );

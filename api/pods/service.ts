@@ -3,10 +3,10 @@ import type { DesiredPod, PermissionLevel, PodStatus } from '#contracts/pod.ts';
 import { desiredPods, podKey, podStatuses } from '#contracts/pod.ts';
 import { SealBroken } from '#contracts/sealer.ts';
 import { WriteConflict } from '#contracts/store.ts';
-import type { Caller } from '../auth/caller.ts';
+import type { Acting } from '../access/declared.ts';
+import { allows, levelOf } from '../access/levels.ts';
 import { Invalid, Refused } from '../errors.ts';
 import type { ApiPorts, ApiSettings } from '../ports.ts';
-import { allows, levelOf } from './access.ts';
 import { environmentOf, newPod, nextRun, passwordOf, updatedPod, withAction } from './edit.ts';
 import { imageRefusal } from './images.ts';
 import { actionLines, ownStatus, podState, presentPod } from './present.ts';
@@ -27,7 +27,7 @@ export class PodService {
     this.#settings = settings;
   }
 
-  async list(caller: Caller): Promise<{ pods: WirePod[]; warnings: string[] }> {
+  async list(caller: Acting): Promise<{ pods: WirePod[]; warnings: string[] }> {
     const { documents, broken } = await desiredPods(this.#ports.store).list();
     const visible = documents.filter(({ value }) => allows(levelOf(value, caller), 'READ'));
     const statuses = await podStatuses(this.#ports.store).list();
@@ -48,7 +48,7 @@ export class PodService {
   }
 
   /** `sent` are the keys of the body before defaults: what the user really asked for. */
-  async create(body: NewPod, sent: readonly string[], caller: Caller): Promise<WirePod> {
+  async create(body: NewPod, sent: readonly string[], caller: Acting): Promise<WirePod> {
     const variables = Object.keys(body.environment_variables);
     const refusal = imageRefusal({ ...body, variables }, this.#settings.runtime, caller);
     if (refusal) throw new Invalid([refusal]);
@@ -65,8 +65,8 @@ export class PodService {
     return this.#present(pod, undefined, caller);
   }
 
-  async get(podId: string, caller: Caller): Promise<WirePod> {
-    const { pod, status } = await this.#find(podId, caller, 'READ');
+  async get(podId: string, caller: Acting): Promise<WirePod> {
+    const { pod, status } = await this.#find(podId, caller);
     return this.#present(pod, status, caller);
   }
 
@@ -74,14 +74,15 @@ export class PodService {
   async update(
     podId: string,
     body: UpdatePod,
-    caller: Caller,
+    caller: Acting,
   ): Promise<{ pod: WirePod; changed: boolean }> {
     const problem = body.networking && networkingProblem(podId, body.networking);
     if (problem) throw new Invalid([problem]);
     let changed = false;
     // Switching a pod on or off is for those who may start and stop it.
-    const needed = body.status_requested === undefined ? 'USER' : 'ADMIN';
-    const pod = await this.#edit(podId, caller, needed, (current, status) => {
+    const acting =
+      body.status_requested === undefined ? caller : { ...caller, needed: 'ADMIN' as const };
+    const pod = await this.#edit(podId, acting, (current, status) => {
       const updated = updatedPod(current, body, { ...this.#editing(caller), status });
       const variables = Object.keys(body.environment_variables ?? {});
       const refusal =
@@ -93,24 +94,24 @@ export class PodService {
     return { pod, changed };
   }
 
-  async remove(podId: string, caller: Caller): Promise<void> {
+  async remove(podId: string, caller: Acting): Promise<void> {
     const key = podKey(caller.tenant, podId);
     await retrying(async () => {
       // With its version: what somebody else made under this id meanwhile is not ours to delete.
-      const { version } = await this.#find(podId, caller, 'ADMIN');
+      const { version } = await this.#find(podId, caller);
       await desiredPods(this.#ports.store).remove(key, { version });
     });
   }
 
-  stop(podId: string, caller: Caller): Promise<WirePod> {
-    return this.#edit(podId, caller, 'ADMIN', (pod) => {
+  stop(podId: string, caller: Acting): Promise<WirePod> {
+    return this.#edit(podId, caller, (pod) => {
       const text = `'${caller.username}' ran stop_pod, set to OFF`;
       return withAction({ ...pod, requested: 'OFF' }, text, this.#ports.clock.nowMs());
     });
   }
 
-  start(podId: string, caller: Caller): Promise<WirePod> {
-    return this.#edit(podId, caller, 'ADMIN', (pod, status) => {
+  start(podId: string, caller: Acting): Promise<WirePod> {
+    return this.#edit(podId, caller, (pod, status) => {
       if (podState(pod, status) !== 'STOPPED') {
         const advice = "Please run 'stop_pod' or 'restart_pod' instead.";
         throw new Refused(409, `Pod must be in 'STOPPED' status to run 'start_pod'. ${advice}`);
@@ -120,43 +121,44 @@ export class PodService {
     });
   }
 
-  restart(podId: string, caller: Caller): Promise<WirePod> {
-    return this.#edit(podId, caller, 'ADMIN', (pod) => {
+  restart(podId: string, caller: Acting): Promise<WirePod> {
+    return this.#edit(podId, caller, (pod) => {
       const text = `'${caller.username}' ran restart_pod, set to RESTART`;
       return withAction({ ...pod, ...nextRun(pod, 'restart') }, text, this.#ports.clock.nowMs());
     });
   }
 
-  async logs(podId: string, caller: Caller): Promise<z.infer<typeof zLogs>> {
-    const { pod, status } = await this.#find(podId, caller, 'READ');
+  async logs(podId: string, caller: Acting): Promise<z.infer<typeof zLogs>> {
+    const { pod, status } = await this.#find(podId, caller);
     const logs = await this.#ports.logs.read(podKey(caller.tenant, podId));
     return { logs, action_logs: actionLines(pod.actions, status?.actions ?? []) };
   }
 
-  async traffic(podId: string, caller: Caller): Promise<z.infer<typeof zTraffic>> {
-    const { pod } = await this.#find(podId, caller, 'READ');
+  async traffic(podId: string, caller: Acting): Promise<z.infer<typeof zTraffic>> {
+    const { pod } = await this.#find(podId, caller);
     return presentTraffic(pod, await this.#ports.traffic.read(podKey(caller.tenant, podId)));
   }
 
-  async credentials(podId: string, caller: Caller): Promise<z.infer<typeof zCredentials>> {
-    const { pod } = await this.#find(podId, caller, 'USER');
+  async credentials(podId: string, caller: Acting): Promise<z.infer<typeof zCredentials>> {
+    const { pod } = await this.#find(podId, caller);
     const password = passwordOf(pod, this.#ports.sealer);
     return { user_username: pod.credentials.userUsername, user_password: password };
   }
 
-  async permissions(podId: string, caller: Caller): Promise<z.infer<typeof zPermissions>> {
-    const { pod } = await this.#find(podId, caller, 'USER');
-    return permissionList(pod);
+  async permissions(podId: string, caller: Acting): Promise<z.infer<typeof zPermissions>> {
+    const { pod } = await this.#find(podId, caller);
+    return permissionList(pod.permissions);
   }
 
   /** Sets a user's level, or takes it away with `undefined`; somebody must remain ADMIN. */
   async setPermission(
     podId: string,
     grant: { readonly user: string; readonly level: PermissionLevel | undefined },
-    caller: Caller,
+    caller: Acting,
   ): Promise<z.infer<typeof zPermissions>> {
     const { user, level } = grant;
-    await this.#edit(podId, caller, 'ADMIN', (pod) => {
+    let granted: DesiredPod['permissions'] = {};
+    await this.#edit(podId, caller, (pod) => {
       const { [user]: _had, ...others } = pod.permissions;
       if (level === undefined && !Object.hasOwn(pod.permissions, user)) {
         throw new Invalid([`path, user: '${user}' has no permission on this pod`]);
@@ -165,22 +167,22 @@ export class PodService {
       if (!Object.values(permissions).includes('ADMIN')) {
         throw new Invalid(['permissions: would leave no user with ADMIN, grant that first']);
       }
+      granted = permissions;
       const text = `'${caller.username}' set permission of '${user}' to ${level ?? 'none'}`;
       return withAction({ ...pod, permissions }, text, this.#ports.clock.nowMs());
     });
-    return this.permissions(podId, caller);
+    return permissionList(granted);
   }
 
   /** Reads, decides, writes if nobody wrote meanwhile; else reads again. */
   #edit(
     podId: string,
-    caller: Caller,
-    needed: PermissionLevel,
+    caller: Acting,
     change: (pod: DesiredPod, status: PodStatus | undefined) => DesiredPod | undefined,
   ): Promise<WirePod> {
     const key = podKey(caller.tenant, podId);
     return retrying(async () => {
-      const { pod, status, version } = await this.#find(podId, caller, needed);
+      const { pod, status, version } = await this.#find(podId, caller);
       const changed = change(pod, status);
       if (!changed) return this.#present(pod, status, caller);
       await desiredPods(this.#ports.store).put(key, changed, { version });
@@ -190,14 +192,14 @@ export class PodService {
 
   async #find(
     podId: string,
-    caller: Caller,
-    needed: PermissionLevel,
+    caller: Acting,
   ): Promise<{ pod: DesiredPod; status: PodStatus | undefined; version: number }> {
     const key = podKey(caller.tenant, podId);
     const stored = await desiredPods(this.#ports.store).get(key);
     if (!stored) throw new Refused(404, `Pod with identifier pod_id: '${podId}' not found`);
-    if (!allows(levelOf(stored.value, caller), needed)) {
-      throw new Refused(403, `Not authorized: this needs the permission ${needed} on ${podId}.`);
+    if (!allows(levelOf(stored.value, caller), caller.needed)) {
+      const text = `Not authorized: this needs the permission ${caller.needed} on ${podId}.`;
+      throw new Refused(403, text);
     }
     const status = (await podStatuses(this.#ports.store).get(key))?.value;
     const { value: pod, version } = stored;
@@ -205,7 +207,7 @@ export class PodService {
   }
 
   /** Values of the environment may be credentials: they are for those who may use the pod. */
-  #present(pod: DesiredPod, status: PodStatus | undefined, caller: Caller): WirePod {
+  #present(pod: DesiredPod, status: PodStatus | undefined, caller: Acting): WirePod {
     const variables = environmentOf(pod, this.#ports.sealer);
     const mayUse = allows(levelOf(pod, caller), 'USER');
     const hidden = Object.fromEntries(Object.keys(variables).map((name) => [name, '***']));
@@ -213,14 +215,14 @@ export class PodService {
     return presentPod(pod, status, { domain: this.#settings.domain, environment });
   }
 
-  #editing(caller: Caller) {
+  #editing(caller: Acting) {
     const { sealer, clock } = this.#ports;
     return { sealer, nowMs: clock.nowMs(), username: caller.username };
   }
 }
 
-const permissionList = (pod: DesiredPod): z.infer<typeof zPermissions> => ({
-  permissions: Object.entries(pod.permissions).map(([user, level]) => `${user}:${level}`),
+const permissionList = (permissions: DesiredPod['permissions']): z.infer<typeof zPermissions> => ({
+  permissions: Object.entries(permissions).map(([user, level]) => `${user}:${level}`),
 });
 
 /** Tries again when somebody else wrote between our read and our write. */

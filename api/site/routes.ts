@@ -25,7 +25,7 @@ const zTenant = z.strictObject({
   authenticator: z.string(),
 });
 
-const open = { security: [] }; // asked before there is a token
+const open = { config: { access: 'anybody' } } as const; // asked before there is a token
 
 /** What a client asks before it has a token: sites, tenants, health, the CA to trust. */
 export function siteRoutes(app: App, settings: ApiSettings, tokens: Tokens): void {
@@ -38,12 +38,12 @@ function tenantRoutes(app: App, settings: ApiSettings, tokens: Tokens): void {
   app.get(
     '/v3/sites',
     {
+      ...open,
       schema: {
         operationId: 'list_sites',
         tags: ['tenants'],
         summary: 'The one site',
         response: answers(z.array(zSite)),
-        ...open,
       },
     },
     async (request) =>
@@ -55,12 +55,12 @@ function tenantRoutes(app: App, settings: ApiSettings, tokens: Tokens): void {
   app.get(
     '/v3/tenants',
     {
+      ...open,
       schema: {
         operationId: 'list_tenants',
         tags: ['tenants'],
         summary: 'The tenants served here',
         response: answers(z.array(zTenant)),
-        ...open,
       },
     },
     async (request) => {
@@ -84,18 +84,20 @@ function plainRoutes(app: App, settings: ApiSettings): void {
   app.get(
     '/v3/healthcheck',
     {
+      ...open,
       schema: {
         operationId: 'healthcheck',
         tags: ['misc'],
         summary: 'Whether the API answers',
         response: answers(z.string()),
-        ...open,
       },
     },
     async () => success('The API answers.', 'The API answers.'),
   );
-  app.get('/ca.pem', { schema: { hide: true } }, async (_request, reply) =>
+  app.get('/ca.pem', { ...open, schema: { hide: true } }, async (_request, reply) =>
     reply.header('content-type', 'application/x-pem-file').send(settings.rootPem),
   );
-  app.get('/', { schema: { hide: true } }, async (_request, reply) => reply.redirect('/v3/docs'));
+  app.get('/', { ...open, schema: { hide: true } }, async (_request, reply) =>
+    reply.redirect('/v3/docs'),
+  );
 }

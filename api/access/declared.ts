@@ -1,0 +1,68 @@
+import type { FastifyRequest } from 'fastify';
+import type { PermissionLevel } from '#contracts/pod.ts';
+import type { App } from '../app.ts';
+import type { Caller } from '../auth/caller.ts';
+import { Refused } from '../errors.ts';
+
+/**
+ * Who may call an operation: anybody, whoever has a valid token, those with the role admin, or
+ * those with a level on the object that the path names.
+ */
+export type Access =
+  | 'anybody'
+  | 'user'
+  | 'admin'
+  | `${'READ' | 'USER' | 'ADMIN'} on ${'pod' | 'template'}`;
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    access?: Access;
+  }
+}
+
+/** A caller together with the level that the operation, by its declaration, asks for. */
+export interface Acting extends Caller {
+  readonly needed: PermissionLevel;
+}
+
+const acting = 'acting';
+
+/**
+ * From here on a route without a declared access cannot be made, and none is reached without it:
+ * the caller is found, and the role checked, before a body is read, so that a stranger learns
+ * nothing from how it is refused. The level on an object is checked where the object is read.
+ */
+export function enforceAccess(
+  app: App,
+  callerOf: (request: FastifyRequest) => Promise<Caller>,
+): void {
+  app.decorateRequest(acting);
+  app.addHook('onRoute', ({ method, url, config }) => {
+    if (!config?.access) throw new TypeError(`${String(method)} ${url} declares no access`);
+  });
+  app.addHook('onRequest', async (request) => {
+    const { access } = request.routeOptions.config;
+    if (!access || access === 'anybody') return;
+    const caller = await callerOf(request);
+    if (access === 'admin' && !caller.admin)
+      throw new Refused(403, 'Not authorized: this needs the role admin.');
+    request.setDecorator<Acting>(acting, { ...caller, needed: levelIn(access) });
+  });
+}
+
+/** Who makes this request, of an operation that is not for anybody. */
+export const actingOf = (request: FastifyRequest): Acting => request.getDecorator<Acting>(acting);
+
+/** What the declaration means, in words for the documentation. */
+export function accessInWords(access: Access): string {
+  if (access === 'anybody') return 'For anybody.';
+  if (access === 'user') return 'Needs a token.';
+  if (access === 'admin') return 'Needs a token with the role admin.';
+  const [level, , object] = access.split(' ');
+  return `Needs a token of somebody with ${level} on the ${object}.`;
+}
+
+const levelIn = (access: Access): PermissionLevel => {
+  const [level] = access.split(' ');
+  return level === 'READ' || level === 'USER' || level === 'ADMIN' ? level : 'NONE';
+};
