@@ -37,6 +37,7 @@ async function start(port: number): Promise<Api> {
     publicHttpsPort: 8443,
     rootPem: '',
     runtime: 'auto',
+    statusCodes: 'http',
   });
   started.push(api);
   return api;

@@ -60,7 +60,7 @@ export async function buildApp(
   });
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   acceptJson(app);
-  answerErrors(app, ports.log);
+  answerErrors(app, ports.log, settings.statusCodes);
   exactContentType(app);
 
   await describe(app);

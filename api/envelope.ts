@@ -39,9 +39,12 @@ export const success = <Result>(
   metadata: Record<string, unknown> = {},
 ): Envelope<Result> => ({ message, metadata, result, status: 'success', version: apiVersion });
 
-export const failure = (message: string | readonly string[]): Envelope<null> => ({
+export const failure = (
+  message: string | readonly string[],
+  metadata: Record<string, unknown> = {},
+): Envelope<null> => ({
   message: typeof message === 'string' ? message : [...message],
-  metadata: {},
+  metadata,
   result: null,
   status: 'error',
   version: apiVersion,

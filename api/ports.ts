@@ -5,6 +5,7 @@ import type { Random } from '#contracts/random.ts';
 import type { Sealer } from '#contracts/sealer.ts';
 import type { Store } from '#contracts/store.ts';
 import type { TrafficReader } from '#contracts/traffic.ts';
+import type { StatusCodes } from './problem.ts';
 
 export interface ApiPorts {
   readonly store: Store;
@@ -24,5 +25,7 @@ export interface ApiSettings {
   readonly publicHttpsPort: number;
   /** The own CA's root, PEM, for `/ca.pem`. */
   readonly rootPem: string;
+  /** Which status codes refusals have: what they mean, or what callers of the original expect. */
+  readonly statusCodes: StatusCodes;
   readonly runtime: 'auto' | 'process' | 'engine' | 'kubernetes';
 }

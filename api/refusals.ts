@@ -3,9 +3,11 @@ import type { Log } from '#contracts/log.ts';
 import type { App } from './app.ts';
 import { failure } from './envelope.ts';
 import { errorReply, Refused } from './errors.ts';
+import type { StatusCodes } from './problem.ts';
+import { problemOf, wireStatus } from './problem.ts';
 
 /** Puts every failure of a request into the envelope, and tells the operator of our own. */
-export function answerErrors(app: App, log: Log): void {
+export function answerErrors(app: App, log: Log, codes: StatusCodes): void {
   app.setErrorHandler((error, request, reply) => {
     const { status, message } = errorReply(error) ?? { status: 500, message: 'Unexpected error.' };
     if (status === 500) {
@@ -14,12 +16,14 @@ export function answerErrors(app: App, log: Log): void {
     }
     // RFC 9110 11.6.1: a 401 says how to authenticate.
     if (status === 401) void reply.header('www-authenticate', 'Bearer');
-    return reply.code(status).send(failure(message));
+    const problem = problemOf(status, message);
+    return reply.code(wireStatus(status, codes)).send(failure(message, { problem }));
   });
   app.setNotFoundHandler((request, reply) => {
     const [path] = request.url.split('?');
     const message = `Request path '${path}' (${request.method}) does not match any API route.`;
-    return reply.code(404).send(failure(message));
+    const status = codes === 'tapis' ? 400 : 404;
+    return reply.code(status).send(failure(message, { problem: problemOf(404, message) }));
   });
 }
 

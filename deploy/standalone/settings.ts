@@ -14,6 +14,8 @@ export interface Settings {
   readonly apiPort: number;
   readonly adminPassword: string | undefined;
   readonly runtime: 'auto' | 'process';
+  /** `tapis`: refusals have the codes of the original service. */
+  readonly statusCodes: 'http' | 'tapis';
   readonly tenant: string;
   readonly publicHttpsPort: number;
   readonly secretKeyFile: string;
@@ -65,6 +67,7 @@ const zEnvironment = z.object({
       'must be auto or process (container engines and Kubernetes are not available yet)',
     )
     .default('auto'),
+  PODGATE_COMPAT_STATUS: z.enum(['http', 'tapis'], 'must be http or tapis').default('http'),
   PODGATE_TENANT: z
     .string()
     .regex(/^[a-z][a-z0-9-]{0,62}$/, 'must be 1 to 63 of a-z, 0-9 and -, starting with a letter')
@@ -135,6 +138,7 @@ export function readSettings(
     apiPort: values.PODGATE_API_PORT,
     adminPassword: values.PODGATE_ADMIN_PASSWORD,
     runtime: values.PODGATE_RUNTIME,
+    statusCodes: values.PODGATE_COMPAT_STATUS,
     tenant: values.PODGATE_TENANT,
     publicHttpsPort: values.PODGATE_PUBLIC_HTTPS_PORT ?? values.PODGATE_HTTPS_PORT,
     secretKeyFile: resolve(values.PODGATE_SECRET_KEY_FILE ?? `${dataDir}/secret.key`),

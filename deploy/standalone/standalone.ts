@@ -120,6 +120,7 @@ const serveApi = (ports: OpenPorts, settings: Settings, rootPem: string): Promis
     publicHttpsPort: settings.publicHttpsPort,
     rootPem,
     runtime: settings.runtime,
+    statusCodes: settings.statusCodes,
   });
 
 const serveGateway = (

@@ -73,6 +73,7 @@ export async function openBench(changes: Partial<ApiSettings> = {}) {
     publicHttpsPort: 8443,
     rootPem: '-----BEGIN CERTIFICATE-----\n',
     runtime: 'auto',
+    statusCodes: 'http',
     ...changes,
   };
   const tokens = await openTokens(ports, tenant);
