@@ -1,5 +1,3 @@
-import swagger from '@fastify/swagger';
-import swaggerUi from '@fastify/swagger-ui';
 import type {
   FastifyBaseLogger,
   FastifyInstance,
@@ -9,13 +7,15 @@ import type {
 } from 'fastify';
 import fastify from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
-import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { accessInWords, enforceAccess } from './access/declared.ts';
+import { enforceAccess } from './access/declared.ts';
 import { callerOf } from './auth/caller.ts';
 import { authRoutes } from './auth/routes.ts';
 import type { Tokens } from './auth/tokens.ts';
-import { apiVersion, failure } from './envelope.ts';
+import { failure } from './envelope.ts';
+import { imageRoutes } from './images/routes.ts';
+import { ImageService } from './images/service.ts';
+import { describeApi } from './openapi.ts';
 import { podRoutes } from './pods/routes.ts';
 import type { ApiPorts, ApiSettings } from './ports.ts';
 import { answerBrokenRequest, answerErrors, refuseOtherMethods } from './refusals.ts';
@@ -63,14 +63,16 @@ export async function buildApp(
   answerErrors(app, ports.log, settings.statusCodes);
   exactContentType(app);
 
-  await describe(app);
+  await describeApi(app);
   // After the pages of the documentation, which are for anybody.
   const { tenant } = settings;
   enforceAccess(app, (request) => callerOf(request, { store: ports.store, tokens, tenant }));
   const refuseOthers = refuseOtherMethods(app);
   siteRoutes(app, settings, tokens);
   await authRoutes(app, ports, { settings, tokens });
-  podRoutes(app, ports, settings);
+  const images = new ImageService(ports, settings);
+  imageRoutes(app, images);
+  podRoutes(app, ports, { settings, images });
   refuseOthers();
   return app;
 }
@@ -93,47 +95,4 @@ function exactContentType(app: App): void {
     if (type === 'application/json; charset=utf-8')
       reply.header('content-type', 'application/json');
   });
-}
-
-async function describe(app: App): Promise<void> {
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'Podgate',
-        description: 'Runs pods and gives each its own secure address.',
-        version: apiVersion,
-      },
-      components: {
-        securitySchemes: {
-          token: { type: 'apiKey', in: 'header', name: 'X-Tapis-Token' },
-          bearer: { type: 'http', scheme: 'bearer' },
-        },
-      },
-      security: [{ token: [] }, { bearer: [] }],
-    },
-    transform: withAccess,
-    transformObject: (document) => withoutInputs(jsonSchemaTransformObject(document)),
-  });
-  await app.register(swaggerUi, { routePrefix: '/v3/docs' });
-  app.get('/v3/openapi.json', { schema: { hide: true } }, async () => app.swagger());
-}
-
-/** An operation says who may call it. */
-const withAccess: typeof jsonSchemaTransform = (route) => {
-  const transformed = jsonSchemaTransform(route);
-  const access = route.route.config?.access;
-  if (!access || !transformed.schema) return transformed;
-  const { schema, url } = transformed;
-  const security = access === 'anybody' ? { security: [] } : {};
-  return { url, schema: { ...schema, description: accessInWords(access), ...security } };
-};
-
-/** Named schemas come twice, as sent and as answered; ours with a name are only answered. */
-function withoutInputs(document: ReturnType<typeof jsonSchemaTransformObject>) {
-  const schemas = ('components' in document && document.components?.schemas) || {};
-  for (const name of Object.keys(schemas)) {
-    if (name.endsWith('Input')) Reflect.deleteProperty(schemas, name);
-  }
-  return document;
 }

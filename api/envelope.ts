@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { problemOf } from './problem.ts';
 
 /** The frame of every JSON answer, success and error alike. */
 
@@ -49,6 +50,10 @@ export const failure = (
   status: 'error',
   version: apiVersion,
 });
+
+/** The wire answers 200 here: scripts ask whether an image is there by looking at `status`. */
+export const notFoundWith200 = (message: string): Envelope<null> =>
+  failure(message, { problem: problemOf(404, message) });
 
 /** The wire's one failure with 200 and a result: an update that changes nothing. */
 export const unchanged = <Result>(result: Result, message: string): Envelope<Result> => ({

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import { Invalid } from './errors.ts';
 
 /** One text per problem: `<where>, <path>: <what is wrong>`, as clients of the wire parse it. */
@@ -22,3 +22,8 @@ export function parse<T>(schema: z.ZodType<T>, where: string, value: unknown): T
   if (parsed.success) return parsed.data;
   throw new Invalid(texts(where, parsed.error));
 }
+
+/** Yes or no in a query string, also as Python writes it (`True`). */
+export const zFlag = z
+  .stringbool('must be true or false')
+  .meta({ type: 'boolean', examples: [true] });

@@ -1,3 +1,7 @@
+import { z } from 'zod';
+import type { Collection, Store } from './store.ts';
+import { collection } from './store.ts';
+
 /**
  * Images that Podgate brings along. They run as processes on the controller's machine, on every
  * installation; all other images need a container engine or Kubernetes.
@@ -15,3 +19,18 @@ export function imageName(image: string): string {
   const colon = name.lastIndexOf(':');
   return colon > name.lastIndexOf('/') ? name.slice(0, colon) : name;
 }
+
+/** An image that pods of some tenants may run, whatever its tag. One list for all tenants. */
+const zAllowedImage = z.strictObject({
+  /** As `imageName` gives it; the key. */
+  image: z.string(),
+  /** `*` stands for every tenant. */
+  tenants: z.array(z.string()),
+  description: z.string(),
+  addedBy: z.string(),
+  createdAtMs: z.number(),
+});
+export type AllowedImage = z.infer<typeof zAllowedImage>;
+
+export const allowedImages = (store: Store): Collection<AllowedImage> =>
+  collection(store, 'images', zAllowedImage);

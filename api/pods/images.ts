@@ -11,6 +11,8 @@ interface Wish {
   readonly command: readonly string[] | null;
   /** Names of the variables that this caller sets. */
   readonly variables: readonly string[];
+  /** Whether the list of images has it for the caller's tenant. */
+  readonly allowed: boolean;
 }
 
 /** Why this caller cannot run this image here, or undefined. */
@@ -22,12 +24,7 @@ export function imageRefusal(
   const name = imageName(pod.image);
   const mayRunAnything = runtime === 'process' || caller.admin;
   if (name === builtinImages.hello) return helloRefusal(pod, mayRunAnything);
-  if (name !== builtinImages.process) {
-    return (
-      `body, image: ${name} needs a container engine or Kubernetes, and none is connected ` +
-      `(PODGATE_RUNTIME is ${runtime}). Built-in images: ${Object.values(builtinImages).join(', ')}`
-    );
-  }
+  if (name !== builtinImages.process) return containerRefusal(name, runtime, pod.allowed);
   if (!mayRunAnything) {
     return (
       `body, image: ${name} runs programs on the host: it needs the admin role, ` +
@@ -36,6 +33,21 @@ export function imageRefusal(
   }
   if (!pod.command?.length) return `body, command: Field required for the image ${name}`;
   return undefined;
+}
+
+function containerRefusal(
+  name: string,
+  runtime: ApiSettings['runtime'],
+  allowed: boolean,
+): string | undefined {
+  if (runtime === 'auto' || runtime === 'process') {
+    return (
+      `body, image: ${name} needs a container engine or Kubernetes, and none is connected ` +
+      `(PODGATE_RUNTIME is ${runtime}). Built-in images: ${Object.values(builtinImages).join(', ')}`
+    );
+  }
+  if (allowed) return undefined;
+  return `body, image: ${name} is not on the list of images (GET /v3/pods/images), ask an admin to add it`;
 }
 
 function helloRefusal({ command, variables }: Wish, mayRunAnything: boolean): string | undefined {

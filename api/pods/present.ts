@@ -1,5 +1,6 @@
 import { podHost } from '#contracts/hosts.ts';
 import type { Action, DesiredPod, PodState, PodStatus } from '#contracts/pod.ts';
+import { timestamp } from '../times.ts';
 import type { WireNetwork } from './networking.ts';
 import { wireNetwork } from './networking.ts';
 import type { WirePod } from './schemas.ts';
@@ -76,11 +77,6 @@ function presentContainer(status: PodStatus | undefined): WirePod['status_contai
     start_time: timestamp(status.startedAtMs),
     message: status.message,
   };
-}
-
-/** ISO 8601 in UTC without a zone, with microseconds. */
-export function timestamp(ms: number | null | undefined): string | null {
-  return ms === null || ms === undefined ? null : new Date(ms).toISOString().replace('Z', '000');
 }
 
 /** The action log as lines `YY/MM/DD HH:MM: text`, oldest first. */

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { actingOf } from '../access/declared.ts';
 import type { App } from '../app.ts';
 import { answers, success, unchanged } from '../envelope.ts';
+import type { ImageService } from '../images/service.ts';
 import type { ApiPorts, ApiSettings } from '../ports.ts';
 import {
   zCredentials,
@@ -35,9 +36,13 @@ function noteSentFields(request: FastifyRequest): void {
   request.setDecorator<readonly string[]>(sentFields, sent);
 }
 
-export function podRoutes(app: App, ports: ApiPorts, settings: ApiSettings): void {
+export function podRoutes(
+  app: App,
+  ports: ApiPorts,
+  terms: { readonly settings: ApiSettings; readonly images: ImageService },
+): void {
   app.decorateRequest(sentFields);
-  const pods = new PodService(ports, settings);
+  const pods = new PodService(ports, terms);
   collectionRoutes(app, pods);
   podRoute(app, pods);
   lifeRoutes(app, pods);

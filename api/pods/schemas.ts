@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { zPodStatus } from '#contracts/pod.ts';
+import { zTime } from '../times.ts';
 import { zNetworking, zWireNetwork } from './networking.ts';
 import { notYet } from './not-yet.ts';
 
@@ -131,8 +132,6 @@ export const zSetPermission = z.strictObject({
     .toUpperCase()
     .pipe(z.enum(['READ', 'USER', 'ADMIN'], 'must be READ, USER or ADMIN')),
 });
-
-export const zTime = z.string().nullable().describe('UTC without a zone, with microseconds.');
 
 /** A pod as it is answered: all fields, always. */
 export const zPod = z

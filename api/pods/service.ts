@@ -6,6 +6,7 @@ import { WriteConflict } from '#contracts/store.ts';
 import type { Acting } from '../access/declared.ts';
 import { allows, levelOf } from '../access/levels.ts';
 import { Invalid, Refused } from '../errors.ts';
+import type { ImageService } from '../images/service.ts';
 import type { ApiPorts, ApiSettings } from '../ports.ts';
 import { environmentOf, newPod, nextRun, passwordOf, updatedPod, withAction } from './edit.ts';
 import { imageRefusal } from './images.ts';
@@ -21,10 +22,15 @@ const conflictRetriesMax = 5;
 export class PodService {
   readonly #ports: ApiPorts;
   readonly #settings: ApiSettings;
+  readonly #images: ImageService;
 
-  constructor(ports: ApiPorts, settings: ApiSettings) {
+  constructor(
+    ports: ApiPorts,
+    { settings, images }: { readonly settings: ApiSettings; readonly images: ImageService },
+  ) {
     this.#ports = ports;
     this.#settings = settings;
+    this.#images = images;
   }
 
   async list(caller: Acting): Promise<{ pods: WirePod[]; warnings: string[] }> {
@@ -50,7 +56,8 @@ export class PodService {
   /** `sent` are the keys of the body before defaults: what the user really asked for. */
   async create(body: NewPod, sent: readonly string[], caller: Acting): Promise<WirePod> {
     const variables = Object.keys(body.environment_variables);
-    const refusal = imageRefusal({ ...body, variables }, this.#settings.runtime, caller);
+    const allowed = await this.#images.mayRun(body.image, caller.tenant);
+    const refusal = imageRefusal({ ...body, variables, allowed }, this.#settings.runtime, caller);
     if (refusal) throw new Invalid([refusal]);
     const { store, random } = this.#ports;
     const key = podKey(caller.tenant, body.pod_id);
@@ -85,8 +92,9 @@ export class PodService {
     const pod = await this.#edit(podId, acting, (current, status) => {
       const updated = updatedPod(current, body, { ...this.#editing(caller), status });
       const variables = Object.keys(body.environment_variables ?? {});
-      const refusal =
-        updated && imageRefusal({ ...updated, variables }, this.#settings.runtime, caller);
+      // An image that was taken off the list since goes on.
+      const wish = updated && { ...updated, variables, allowed: true };
+      const refusal = wish && imageRefusal(wish, this.#settings.runtime, caller);
       if (refusal) throw new Invalid([refusal]);
       changed = updated !== undefined;
       return updated;

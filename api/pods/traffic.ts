@@ -2,8 +2,7 @@ import { z } from 'zod';
 import type { DesiredPod } from '#contracts/pod.ts';
 import type { NetworkTraffic, PodTraffic } from '#contracts/traffic.ts';
 import { latencyBoundsSeconds, noTraffic } from '#contracts/traffic.ts';
-import { timestamp } from './present.ts';
-import { zTime } from './schemas.ts';
+import { timestamp, zTime } from '../times.ts';
 
 /** What went through the gateway for a pod, as the wire shows it. */
 
