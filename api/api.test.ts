@@ -5,6 +5,7 @@ import { afterEach, expect, test } from 'vitest';
 import { ManualClock } from '#adapters/memory/clock.ts';
 import { MemoryLogExchange } from '#adapters/memory/log-exchange.ts';
 import { MemoryTrafficExchange } from '#adapters/memory/traffic-exchange.ts';
+import { MemoryRouteBus } from '#adapters/memory/route-bus.ts';
 import { MemoryStore } from '#adapters/memory/store.ts';
 import { systemRandom } from '#adapters/system/random.ts';
 import { openSealer } from '#adapters/system/sealer.ts';
@@ -27,6 +28,7 @@ async function start(port: number): Promise<Api> {
     random: systemRandom,
     logs: new MemoryLogExchange(),
     traffic: new MemoryTrafficExchange(),
+    routes: new MemoryRouteBus(),
     log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
   };
   const api = await startApi(ports, {

@@ -16,7 +16,10 @@ import { failure } from './envelope.ts';
 import { imageRoutes } from './images/routes.ts';
 import { ImageService } from './images/service.ts';
 import { describeApi } from './openapi.ts';
+import { gatewayRoutes } from './gateway/routes.ts';
 import { podRoutes } from './pods/routes.ts';
+import { PodService } from './pods/service.ts';
+import { unavailableRoutes } from './unavailable/routes.ts';
 import type { ApiPorts, ApiSettings } from './ports.ts';
 import { answerBrokenRequest, answerErrors, refuseOtherMethods } from './refusals.ts';
 import { siteRoutes } from './site/routes.ts';
@@ -72,7 +75,10 @@ export async function buildApp(
   await authRoutes(app, ports, { settings, tokens });
   const images = new ImageService(ports, settings);
   imageRoutes(app, images);
-  podRoutes(app, ports, { settings, images });
+  const pods = new PodService(ports, { settings, images });
+  podRoutes(app, pods);
+  gatewayRoutes(app, ports, tenant);
+  unavailableRoutes(app, pods);
   refuseOthers();
   return app;
 }

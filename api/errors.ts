@@ -6,9 +6,10 @@ import { TrafficUnavailable } from '#contracts/traffic.ts';
 /** What a caller did that cannot be done; the message is for the caller. */
 export class Refused extends Error {
   override readonly name = 'Refused';
-  readonly status: 401 | 403 | 404 | 405 | 409 | 429;
+  /** From 400 to 599. */
+  readonly status: number;
 
-  constructor(status: Refused['status'], message: string) {
+  constructor(status: number, message: string) {
     super(message);
     this.status = status;
   }

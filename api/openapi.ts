@@ -4,6 +4,7 @@ import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-pro
 import { accessInWords } from './access/declared.ts';
 import type { App } from './app.ts';
 import { apiVersion } from './envelope.ts';
+import { wildcardPaths } from './unavailable/operations.ts';
 
 /** The OpenAPI 3.1 document of the routes made from here on, as JSON, as YAML and as pages. */
 export async function describeApi(app: App): Promise<void> {
@@ -36,7 +37,10 @@ export async function describeApi(app: App): Promise<void> {
 }
 
 /** Paths of the framework whose last part may have slashes, with the name that part has for people. */
-const wildcards: Readonly<Record<string, string>> = { '/v3/pods/images/*': 'image_id' };
+const wildcards: Readonly<Record<string, string>> = {
+  '/v3/pods/images/*': 'image_id',
+  ...wildcardPaths,
+};
 
 /** An operation says who may call it, and names what its path ends with. */
 const describeRoute: typeof jsonSchemaTransform = (route) => {

@@ -2,6 +2,7 @@ import type { Clock } from '#contracts/clock.ts';
 import type { Log } from '#contracts/log.ts';
 import type { PodLogs } from '#contracts/logs.ts';
 import type { Random } from '#contracts/random.ts';
+import type { RouteBus } from '#contracts/route.ts';
 import type { Sealer } from '#contracts/sealer.ts';
 import type { Store } from '#contracts/store.ts';
 import type { TrafficReader } from '#contracts/traffic.ts';
@@ -14,6 +15,8 @@ export interface ApiPorts {
   readonly random: Random;
   readonly logs: PodLogs;
   readonly traffic: TrafficReader;
+  /** Followed for a snapshot of what is published. */
+  readonly routes: Pick<RouteBus, 'follow'>;
   readonly log: Log;
 }
 

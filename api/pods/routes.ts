@@ -3,8 +3,6 @@ import { z } from 'zod';
 import { actingOf } from '../access/declared.ts';
 import type { App } from '../app.ts';
 import { answers, success, unchanged } from '../envelope.ts';
-import type { ImageService } from '../images/service.ts';
-import type { ApiPorts, ApiSettings } from '../ports.ts';
 import {
   zCredentials,
   zLogs,
@@ -14,7 +12,7 @@ import {
   zSetPermission,
   zUpdatePod,
 } from './schemas.ts';
-import { PodService } from './service.ts';
+import type { PodService } from './service.ts';
 import { zTraffic } from './traffic.ts';
 
 const params = z.object({ pod_id: z.string() });
@@ -36,13 +34,8 @@ function noteSentFields(request: FastifyRequest): void {
   request.setDecorator<readonly string[]>(sentFields, sent);
 }
 
-export function podRoutes(
-  app: App,
-  ports: ApiPorts,
-  terms: { readonly settings: ApiSettings; readonly images: ImageService },
-): void {
+export function podRoutes(app: App, pods: PodService): void {
   app.decorateRequest(sentFields);
-  const pods = new PodService(ports, terms);
   collectionRoutes(app, pods);
   podRoute(app, pods);
   lifeRoutes(app, pods);

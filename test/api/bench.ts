@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ManualClock } from '#adapters/memory/clock.ts';
 import { MemoryLogExchange } from '#adapters/memory/log-exchange.ts';
+import { MemoryRouteBus } from '#adapters/memory/route-bus.ts';
 import { MemoryStore } from '#adapters/memory/store.ts';
 import { MemoryTrafficExchange } from '#adapters/memory/traffic-exchange.ts';
 import { systemRandom } from '#adapters/system/random.ts';
@@ -64,7 +65,8 @@ export async function openBench(changes: Partial<ApiSettings> = {}) {
   const sealer = openSealer(join(folder, 'secret.key'));
   const logs = new MemoryLogExchange();
   const traffic = new MemoryTrafficExchange();
-  const ports = { store, clock, sealer, logs, traffic, log, random: systemRandom };
+  const routes = new MemoryRouteBus();
+  const ports = { store, clock, sealer, logs, traffic, routes, log, random: systemRandom };
   const settings: ApiSettings = {
     tenant,
     domain: 'localhost',
@@ -105,6 +107,7 @@ export async function openBench(changes: Partial<ApiSettings> = {}) {
     sealer,
     logs,
     traffic,
+    routes,
     logged,
     tokens,
     call,
