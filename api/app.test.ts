@@ -423,7 +423,7 @@ describe('the description of the API', () => {
   test('documents the fields of a new pod', async () => {
     const { paths } = await readDocument();
     const schema = paths['/v3/pods']?.['post']?.requestBody?.content['application/json']?.schema;
-    expect(schema?.required).toEqual(['pod_id', 'image']);
+    expect(schema?.required).toEqual(['pod_id']);
     expect(Object.keys(schema?.properties ?? {}).toSorted()).toEqual(
       [
         'pod_id image template description command arguments environment_variables',

@@ -22,6 +22,31 @@ const zResources = z.strictObject({
   gpus: z.int(),
 });
 
+/**
+ * What a template, or a user, says of a pod: only what was really said, under the names of the
+ * wire. The environment of a user's own is kept sealed and apart.
+ */
+export const zDefinition = z.strictObject({
+  image: z.string().optional(),
+  /** Templates only: the fully resolved one that this builds on. */
+  template: z.string().optional(),
+  description: z.string().optional(),
+  command: z.array(z.string()).optional(),
+  arguments: z.array(z.string()).optional(),
+  environment_variables: z.record(z.string(), z.string()).optional(),
+  time_to_stop_default: z.int().optional(),
+  time_to_stop_instance: z.int().optional(),
+  /** By network the leaves that were set. */
+  networking: z.record(z.string(), z.record(z.string(), z.unknown())).optional(),
+  resources: z.record(z.string(), z.int()).optional(),
+  compute_queue: z.string().optional(),
+});
+export type Definition = z.infer<typeof zDefinition>;
+
+/** One step of a chain of templates, with its name `id:tag@timestamp`. */
+const zLayer = z.strictObject({ ref: z.string(), definition: zDefinition });
+export type Layer = z.infer<typeof zLayer>;
+
 export const permissionLevels = ['NONE', 'READ', 'USER', 'ADMIN'] as const;
 export type PermissionLevel = (typeof permissionLevels)[number];
 
@@ -59,8 +84,22 @@ const zDesiredPod = z.strictObject({
   permissions: z.record(z.string(), z.enum(permissionLevels)),
   /** Per-pod credentials for `<<TAPIS_user_password>>`. Context `pod/<key>/credentials`. */
   credentials: z.strictObject({ userUsername: z.string(), userPassword: zSealed }),
-  /** Top-level keys the user really sent: the provenance the template merge will need. */
+  /** Top-level keys the user really sent. */
   modifiedFields: z.array(z.string()),
+  /**
+   * Where the fields above come from, for a pod made from a template: what the user said himself,
+   * and the templates with what they say, closest first. So a template may go, the pod stays.
+   */
+  template: z
+    .strictObject({
+      /** Fully resolved: `id:tag@timestamp`. */
+      ref: z.string(),
+      own: zDefinition,
+      /** JSON of the user's own variables. Context `pod/<key>/own-environment`. */
+      ownEnvironment: zSealed,
+      layers: z.array(zLayer),
+    })
+    .optional(),
   actions: z.array(zAction),
   createdAtMs: z.number(),
   updatedAtMs: z.number(),
@@ -113,6 +152,7 @@ export const podStatuses = (store: Store): Collection<PodStatus> =>
 /** Contexts under which a pod's secrets are sealed. */
 export const sealContext = {
   environment: (key: string): string => `pod/${key}/environment`,
+  ownEnvironment: (key: string): string => `pod/${key}/own-environment`,
   credentials: (key: string): string => `pod/${key}/credentials`,
   certificate: (id: string): string => `certificate/${id}/key`,
 } as const;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { DesiredPod } from '#contracts/pod.ts';
 import { podKey, sealContext } from '#contracts/pod.ts';
 import type { Sealer } from '#contracts/sealer.ts';
-import { fillPlaceholders } from './placeholders.ts';
+import { fillPlaceholders } from '#contracts/placeholders.ts';
 import type { RunSpec } from './runtime/runtime.ts';
 
 const zEnvironment = z.record(z.string(), z.string());

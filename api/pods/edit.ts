@@ -3,8 +3,10 @@ import { z } from 'zod';
 import type { DesiredPod, PodStatus } from '#contracts/pod.ts';
 import { actionsMax, podKey, sealContext } from '#contracts/pod.ts';
 import type { Random } from '#contracts/random.ts';
-import type { Sealer } from '#contracts/sealer.ts';
-import { storedNetwork } from './networking.ts';
+import type { Sealed, Sealer } from '#contracts/sealer.ts';
+import type { Definition, Layer } from '#contracts/pod.ts';
+import type { Effective } from './fields.ts';
+import { storedNetwork, wireNetwork } from './networking.ts';
 import type { NewPod, UpdatePod } from './schemas.ts';
 
 /** Pure steps from one desired pod to the next; nothing here reads or writes. */
@@ -15,16 +17,56 @@ export interface Editing {
   readonly username: string;
 }
 
+/** What was said of a pod, with the templates below it, and what comes out. */
+export interface Shape {
+  readonly own: Definition;
+  /** Fully resolved; undefined: no template. */
+  readonly ref: string | undefined;
+  readonly layers: readonly Layer[];
+  readonly effective: Effective;
+}
+
 const zVariables = z.record(z.string(), z.string());
+
+const openVariables = (sealed: Sealed, context: string, sealer: Sealer): Record<string, string> =>
+  zVariables.parse(JSON.parse(sealer.open(sealed, context)));
 
 export function environmentOf(pod: DesiredPod, sealer: Sealer): Record<string, string> {
   const key = podKey(pod.tenant, pod.podId);
-  return zVariables.parse(JSON.parse(sealer.open(pod.environment, sealContext.environment(key))));
+  return openVariables(pod.environment, sealContext.environment(key), sealer);
 }
 
 export function passwordOf(pod: DesiredPod, sealer: Sealer): string {
   const key = podKey(pod.tenant, pod.podId);
   return sealer.open(pod.credentials.userPassword, sealContext.credentials(key));
+}
+
+/** What the user himself said of the pod. */
+export function ownOf(pod: DesiredPod, sealer: Sealer): Definition {
+  if (pod.template) {
+    const context = sealContext.ownEnvironment(podKey(pod.tenant, pod.podId));
+    const variables = openVariables(pod.template.ownEnvironment, context, sealer);
+    return { ...pod.template.own, environment_variables: variables };
+  }
+  const networking = Object.entries(pod.networking).map(([name, network]) => {
+    const { url: _url, ...leaves } = wireNetwork(network, '');
+    return [name, leaves] as const;
+  });
+  const all: Definition = {
+    image: pod.image,
+    description: pod.description,
+    command: pod.command ?? undefined,
+    arguments: pod.arguments ?? undefined,
+    environment_variables: environmentOf(pod, sealer),
+    time_to_stop_default: pod.timeToStopDefault,
+    time_to_stop_instance: pod.timeToStopInstance ?? undefined,
+    networking: Object.fromEntries(networking),
+    resources: pod.resources,
+    compute_queue: pod.computeQueue,
+  };
+  return Object.fromEntries(
+    Object.entries(all).filter(([field]) => pod.modifiedFields.includes(field)),
+  );
 }
 
 /**
@@ -37,32 +79,21 @@ export function newPod(
   editing: Editing & {
     readonly random: Random;
     readonly earlier: PodStatus | undefined;
-    /** The keys of the body as it came, before defaults. */
-    readonly sent: readonly string[];
+    readonly shape: Shape;
   },
 ): DesiredPod {
-  const { sealer, nowMs, username, random, earlier, sent } = editing;
-  const firstGeneration = body.status_requested === 'ON' ? 1 : 0;
+  const { sealer, nowMs, username, random, earlier, shape } = editing;
+  const requested = body.status_requested ?? 'ON';
+  const firstGeneration = requested === 'ON' ? 1 : 0;
   const key = podKey(tenant, body.pod_id);
   const password = makePassword(random);
   return {
     tenant,
     podId: body.pod_id,
     owner: username,
-    description: body.description,
-    image: body.image,
-    command: body.command,
-    arguments: body.arguments,
-    environment: sealer.seal(
-      JSON.stringify(body.environment_variables),
-      sealContext.environment(key),
-    ),
-    networking: storedNetworking(body.networking),
-    resources: body.resources,
-    computeQueue: body.compute_queue,
-    timeToStopDefault: body.time_to_stop_default,
-    timeToStopInstance: body.time_to_stop_instance,
-    requested: body.status_requested,
+    ...fieldsOf(shape.effective),
+    ...sealedFields(key, shape, sealer),
+    requested,
     generation: earlier ? earlier.generation + 1 : firstGeneration,
     generationCause: 'create',
     permissions: { [username]: 'ADMIN' },
@@ -70,47 +101,69 @@ export function newPod(
       userUsername: body.pod_id,
       userPassword: sealer.seal(password, sealContext.credentials(key)),
     },
-    modifiedFields: [...sent],
+    modifiedFields: Object.keys(body),
     actions: [{ atMs: nowMs, text: `Pod object created by '${username}'` }],
     createdAtMs: nowMs,
     updatedAtMs: nowMs,
   };
 }
 
-/** The pod with the keys of `body` replaced, or undefined when that changes nothing. */
+/** The pod with its shape and switch changed, or undefined when that changes nothing. */
 export function updatedPod(
   pod: DesiredPod,
   body: UpdatePod,
-  editing: Editing & { readonly status: PodStatus | undefined },
+  editing: Editing & { readonly status: PodStatus | undefined; readonly shape: Shape },
 ): DesiredPod | undefined {
-  const { sealer, status } = editing;
-  const environment = body.environment_variables;
-  const changes: Partial<DesiredPod> = {
-    ...(body.description === undefined ? {} : { description: body.description }),
-    ...(body.command === undefined ? {} : { command: body.command }),
-    ...(body.time_to_stop_default === undefined
-      ? {}
-      : { timeToStopDefault: body.time_to_stop_default }),
-    ...(body.time_to_stop_instance === undefined
-      ? {}
-      : { timeToStopInstance: body.time_to_stop_instance }),
-    ...(body.networking ? { networking: storedNetworking(body.networking) } : {}),
-    ...(body.resources ? { resources: body.resources } : {}),
-    ...(environment && !isDeepStrictEqual(environment, environmentOf(pod, sealer))
-      ? {
-          environment: sealer.seal(
-            JSON.stringify(environment),
-            sealContext.environment(podKey(pod.tenant, pod.podId)),
-          ),
-        }
-      : {}),
-  };
-  const edited = { ...pod, ...changes };
+  const { status, shape, nowMs } = editing;
+  const edited = reshaped(pod, shape, editing.sealer);
   const switched = body.status_requested ? asked(edited, status, body.status_requested) : edited;
   if (isDeepStrictEqual(switched, pod)) return undefined;
   const fields = [...new Set([...pod.modifiedFields, ...Object.keys(body)])];
   const text = `'${editing.username}' updated pod: ${Object.keys(body).join(', ')}`;
-  return withAction({ ...switched, modifiedFields: fields }, text, editing.nowMs);
+  return withAction({ ...switched, modifiedFields: fields }, text, nowMs);
+}
+
+/** The pod with another shape; what stays the same keeps its sealed form. */
+export function reshaped(pod: DesiredPod, shape: Shape, sealer: Sealer): DesiredPod {
+  const key = podKey(pod.tenant, pod.podId);
+  const fresh = sealedFields(key, shape, sealer);
+  const variables = shape.effective.environment_variables;
+  const same = isDeepStrictEqual(variables, environmentOf(pod, sealer));
+  const environment = same ? pod.environment : fresh.environment;
+  const next = { ...pod, ...fieldsOf(shape.effective), environment };
+  if (!fresh.template || !pod.template) return next;
+  const { environment_variables: own = {} } = shape.own;
+  const { environment_variables: before } = ownOf(pod, sealer);
+  const ownEnvironment = isDeepStrictEqual(own, before)
+    ? pod.template.ownEnvironment
+    : fresh.template.ownEnvironment;
+  return { ...next, template: { ...fresh.template, ownEnvironment } };
+}
+
+const fieldsOf = (effective: Effective) => ({
+  description: effective.description,
+  image: effective.image,
+  command: effective.command,
+  arguments: effective.arguments,
+  networking: Object.fromEntries(
+    Object.entries(effective.networking).map(([name, network]) => [name, storedNetwork(network)]),
+  ),
+  resources: effective.resources,
+  computeQueue: effective.compute_queue,
+  timeToStopDefault: effective.time_to_stop_default,
+  timeToStopInstance: effective.time_to_stop_instance,
+});
+
+function sealedFields(key: string, shape: Shape, sealer: Sealer) {
+  const { effective, ref, layers } = shape;
+  const { environment_variables: variables = {}, ...own } = shape.own;
+  const environment = sealer.seal(
+    JSON.stringify(effective.environment_variables),
+    sealContext.environment(key),
+  );
+  if (ref === undefined) return { environment };
+  const ownEnvironment = sealer.seal(JSON.stringify(variables), sealContext.ownEnvironment(key));
+  return { environment, template: { ref, own, ownEnvironment, layers: [...layers] } };
 }
 
 function asked(
@@ -136,11 +189,6 @@ export function withAction(pod: DesiredPod, text: string, nowMs: number): Desire
   const actions = [...pod.actions, { atMs: nowMs, text }].slice(-actionsMax);
   return { ...pod, actions, updatedAtMs: nowMs };
 }
-
-const storedNetworking = (networking: NewPod['networking']): DesiredPod['networking'] =>
-  Object.fromEntries(
-    Object.entries(networking).map(([name, network]) => [name, storedNetwork(network)]),
-  );
 
 const passwordAlphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 const passwordLength = 30;

@@ -4,6 +4,7 @@ import type { Network } from '#contracts/pod.ts';
 import type { Compression, Cors, Policy } from '#contracts/policy.ts';
 import { contentCodings } from '#contracts/policy.ts';
 import { notYet } from './not-yet.ts';
+import { sparse } from './sparse.ts';
 
 /** The networking object of the wire: names, defaults and bounds, and how it is stored. */
 
@@ -124,6 +125,10 @@ const wireFields = {
     .default(1024),
 };
 
+const zNetworkName = z
+  .string()
+  .regex(/^[a-z0-9]{3,61}$/, 'a network name has 3 to 61 lowercase letters and digits');
+
 type Fields = z.infer<z.ZodObject<typeof wireFields>>;
 
 /** Whether the gateway sees requests and answers, not bytes alone. */
@@ -169,6 +174,11 @@ const contradictions: readonly (readonly [
   ],
 ];
 
+/** Networks as they are said: leaves that are left out are left to templates and defaults. */
+export const zSaidNetworking = z
+  .record(zNetworkName, z.strictObject(sparse(wireFields)))
+  .refine((networks) => Object.keys(networks).length > 0, 'has no network, name at least one');
+
 export const zWireNetwork = z.strictObject(wireFields).check((context) => {
   const found = contradictions.find(([, , holds]) => holds(context.value));
   if (!found) return;
@@ -178,13 +188,10 @@ export const zWireNetwork = z.strictObject(wireFields).check((context) => {
 export type WireNetwork = z.infer<typeof zWireNetwork>;
 
 const networksMax = 4;
+/** All networks of a pod with all their leaves; contradictions between leaves are refused. */
 export const zNetworking = z
-  .record(
-    z.string().regex(/^[a-z0-9]{3,61}$/, 'a network name has 3 to 61 lowercase letters and digits'),
-    zWireNetwork,
-  )
-  .refine((networks) => Object.keys(networks).length <= networksMax, 'has more than 4 networks')
-  .refine((networks) => Object.keys(networks).length > 0, 'has no network, name at least one');
+  .record(zNetworkName, zWireNetwork)
+  .refine((networks) => Object.keys(networks).length <= networksMax, 'has more than 4 networks');
 
 /** As it is stored: what the gateway shall enforce stands in the policy. */
 export function storedNetwork(wire: WireNetwork): Network {

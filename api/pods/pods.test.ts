@@ -115,7 +115,7 @@ describe('create_pod', () => {
   const port = 'body, networking, default, port: must be a port from 10 to 65535';
   test.each<[Fields, string]>([
     [{ pod_id: undefined }, 'body, pod_id: Field required'],
-    [{ image: undefined }, 'body, image: Field required'],
+    [{ image: undefined }, 'body, image: Field required, or name a template'],
     [{ pod_id: 'Upper' }, idRule],
     [{ pod_id: '1abc' }, idRule],
     [{ pod_id: 'a-b' }, idRule],
@@ -152,7 +152,7 @@ describe('create_pod', () => {
       'body, resources, cpu_request: must not be more than cpu_limit',
     ],
     [{ resources: { mem_limit: 20_000 } }, 'body, resources, mem_limit: must be at most 12288 MiB'],
-    [{ template: 'neo4j' }, 'body, template: templates are not available yet, give an image'],
+    [{ template: 'neo4j' }, 'body, template: there is no template neo4j that you may read'],
     [{ compute_queue: 'gpu' }, 'body, compute_queue: there is only the queue default'],
   ])('refuses %j and names the field', async (change, text) => {
     const answer = await create('invalid', change);

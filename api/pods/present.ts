@@ -13,11 +13,7 @@ export function presentPod(
 ): WirePod {
   return {
     pod_id: desired.podId,
-    image: desired.image,
-    template: '',
-    description: desired.description,
-    command: desired.command,
-    arguments: desired.arguments,
+    ...saidFields(desired),
     environment_variables: options.environment,
     status_requested: statusRequested(desired, status),
     volume_mounts: {},
@@ -32,6 +28,19 @@ export function presentPod(
     creation_ts: timestamp(desired.createdAtMs),
     update_ts: timestamp(desired.updatedAtMs),
     start_instance_ts: timestamp(status?.startedAtMs),
+  };
+}
+
+/** What the template gives is seen in the derived pod; here stands what was said of this one. */
+function saidFields(desired: DesiredPod) {
+  const { template } = desired;
+  const said = template ? template.own : desired;
+  return {
+    image: said.image ?? '',
+    template: template?.ref ?? '',
+    description: said.description ?? '',
+    command: said.command ?? null,
+    arguments: said.arguments ?? null,
   };
 }
 

@@ -1,19 +1,11 @@
-import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { actingOf } from '../access/declared.ts';
 import type { App } from '../app.ts';
 import { answers, success, unchanged } from '../envelope.ts';
-import {
-  zCredentials,
-  zLogs,
-  zNewPod,
-  zPermissions,
-  zPod,
-  zSetPermission,
-  zUpdatePod,
-} from './schemas.ts';
+import { zFlag } from '../validation.ts';
+import { zNewPod, zPermissions, zPod, zSetPermission, zUpdatePod } from './schemas.ts';
+import { insightRoutes } from './insight-routes.ts';
 import type { PodService } from './service.ts';
-import { zTraffic } from './traffic.ts';
 
 const params = z.object({ pod_id: z.string() });
 const tags = ['pods'];
@@ -25,17 +17,7 @@ const restartNote = [
   'Restart the pod for the update to take effect.',
 ];
 
-const sentFields = 'sentFields';
-
-/** Before validation, which puts defaults in place of what was not sent. */
-function noteSentFields(request: FastifyRequest): void {
-  const { body } = request;
-  const sent = typeof body === 'object' && body !== null ? Object.keys(body) : [];
-  request.setDecorator<readonly string[]>(sentFields, sent);
-}
-
 export function podRoutes(app: App, pods: PodService): void {
-  app.decorateRequest(sentFields);
   collectionRoutes(app, pods);
   podRoute(app, pods);
   lifeRoutes(app, pods);
@@ -64,7 +46,6 @@ function collectionRoutes(app: App, pods: PodService): void {
   app.post(
     '/v3/pods',
     {
-      preValidation: async (request) => noteSentFields(request),
       config: { access: 'user' },
       schema: {
         operationId: 'create_pod',
@@ -75,8 +56,7 @@ function collectionRoutes(app: App, pods: PodService): void {
       },
     },
     async (request) => {
-      const sent = request.getDecorator<readonly string[]>(sentFields);
-      const pod = await pods.create(request.body, sent, actingOf(request));
+      const pod = await pods.create(request.body, actingOf(request));
       return success(pod, 'Pod created successfully.');
     },
   );
@@ -137,7 +117,7 @@ function podRoute(app: App, pods: PodService): void {
 
 /** GET changes state here because the clients of the wire send GET. */
 function lifeRoutes(app: App, pods: PodService): void {
-  for (const verb of ['start', 'stop', 'restart'] as const) {
+  for (const verb of ['start', 'stop'] as const) {
     app.get(
       `/v3/pods/:pod_id/${verb}`,
       {
@@ -159,63 +139,29 @@ function lifeRoutes(app: App, pods: PodService): void {
       },
     );
   }
-}
-
-function insightRoutes(app: App, pods: PodService): void {
   app.get(
-    '/v3/pods/:pod_id/logs',
+    '/v3/pods/:pod_id/restart',
     {
-      config: { access: 'READ on pod' },
+      exposeHeadRoute: false,
+      config: { access: 'ADMIN on pod' },
       schema: {
-        operationId: 'get_pod_logs',
+        operationId: 'restart_pod',
         tags,
-        summary: 'Output and actions',
+        summary: 'restart a pod',
         params,
-        response: answers(zLogs),
+        querystring: z.strictObject({
+          grab_latest_template_tag: zFlag
+            .default(false)
+            .describe("Run from the newest version of its template's tag."),
+        }),
+        response: podAnswers,
       },
     },
-    async (request) =>
-      success(
-        await pods.logs(request.params.pod_id, actingOf(request)),
-        'Pod logs retrieved successfully.',
-      ),
-  );
-  app.get(
-    '/v3/pods/:pod_id/traffic',
-    {
-      config: { access: 'READ on pod' },
-      schema: {
-        operationId: 'get_pod_traffic',
-        tags,
-        summary: 'What went through the gateway',
-        params,
-        response: answers(zTraffic),
-      },
-    },
-    async (request) =>
-      success(
-        await pods.traffic(request.params.pod_id, actingOf(request)),
-        'Pod traffic retrieved successfully.',
-      ),
-  );
-  app.get(
-    '/v3/pods/:pod_id/credentials',
-    {
-      config: { access: 'USER on pod' },
-      schema: {
-        operationId: 'get_pod_credentials',
-        tags,
-        summary: 'Its own account',
-        params,
-        response: answers(zCredentials),
-      },
-    },
-    async (request, reply) => {
-      void reply.header('cache-control', 'no-store');
-      return success(
-        await pods.credentials(request.params.pod_id, actingOf(request)),
-        'Pod credentials retrieved successfully.',
-      );
+    async (request) => {
+      const { pod_id: podId } = request.params;
+      const grab = request.query.grab_latest_template_tag;
+      const pod = await pods.restart(podId, actingOf(request), grab);
+      return success(pod, "Updated pod's status_requested by restart_pod.");
     },
   );
 }

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { zPodStatus } from '#contracts/pod.ts';
 import { zTime } from '../times.ts';
-import { zNetworking, zWireNetwork } from './networking.ts';
-import { notYet } from './not-yet.ts';
+import { lasting, updatable, zTemplateReference } from './fields.ts';
+import { zWireNetwork } from './networking.ts';
 
 /** What callers may send for a pod: names, defaults and bounds of the wire. */
 
@@ -24,64 +24,8 @@ const zPodId = z
   .max(labelLengthMax, `must have at most ${labelLengthMax} characters`)
   .refine((id) => !reservedIds.has(id), 'is a reserved word, choose another');
 
-const zDescription = z
-  .string()
-  .max(255, 'must have at most 255 characters')
-  // oxlint-disable-next-line no-control-regex -- the wire allows all of ASCII
-  .regex(/^[\u0000-\u007f]*$/, 'must be ASCII');
-
-const zSeconds = z
-  .int('must be a whole number of seconds')
-  .refine((value) => value === -1 || value >= 300, 'must be -1 (never) or at least 300 seconds');
-
-const bounded = (unit: string, min: number, max: number): z.ZodType<number> =>
-  z
-    .int(`must be a whole number of ${unit}`)
-    .min(min, `must be at least ${min} ${unit}`)
-    .max(max, `must be at most ${max} ${unit}`);
-
-const resourceFields = {
-  cpu_request: bounded('millicpu', 250, 6000).default(250),
-  cpu_limit: bounded('millicpu', 250, 6000).default(2000),
-  mem_request: bounded('MiB', 256, 12_288).default(256),
-  mem_limit: bounded('MiB', 256, 12_288).default(3072),
-  gpus: z.literal(0, notYet).default(0),
-};
-const zWireResources = z
-  .strictObject(resourceFields)
-  .refine((r) => r.cpu_request <= r.cpu_limit, {
-    path: ['cpu_request'],
-    message: 'must not be more than cpu_limit',
-  })
-  .refine((r) => r.mem_request <= r.mem_limit, {
-    path: ['mem_request'],
-    message: 'must not be more than mem_limit',
-  });
-
-// No system passes it to a program: the pod would be accepted and never start.
-const zText = z
-  .string('must be a string')
-  .refine((text) => !text.includes('\0'), 'must not contain NUL');
-const zWords = z.array(zText).nullable();
-
-const zEnvironment = z.record(
-  z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'a name has letters, digits and _, no digit first'),
-  zText,
-);
-
-const updatable = {
-  description: zDescription,
-  command: zWords,
-  environment_variables: zEnvironment,
-  status_requested: z.enum(['ON', 'OFF', 'RESTART'], 'must be ON, OFF or RESTART'),
-  volume_mounts: z
-    .record(z.string(), z.unknown())
-    .refine((map) => Object.keys(map).length === 0, notYet),
-  time_to_stop_default: zSeconds,
-  time_to_stop_instance: zSeconds.nullable(),
-  networking: zNetworking,
-  resources: zWireResources,
-};
+const referenceForms =
+  '`id`, `id:tag` or `id:tag@timestamp`; without a tag it is `latest`. Stored with the timestamp.';
 
 const labelFits = (podId: string, networks: object): boolean =>
   Object.keys(networks).every(
@@ -93,31 +37,31 @@ const labelTooLong = `pod_id and a network's name have together more than ${labe
 export const zNewPod = z
   .strictObject({
     pod_id: zPodId,
-    image: z.string().min(1, 'is empty, name an image'),
-    template: z.literal('', 'templates are not available yet, give an image').default(''),
+    template: zTemplateReference.optional().describe(referenceForms),
+    ...lasting,
     ...updatable,
-    volume_mounts: updatable.volume_mounts.default({}),
-    description: updatable.description.default(''),
-    command: updatable.command.default(null),
-    arguments: zWords.default(null),
-    environment_variables: updatable.environment_variables.default({}),
-    status_requested: z.enum(['ON', 'OFF'], 'must be ON or OFF for a new pod').default('ON'),
-    time_to_stop_default: updatable.time_to_stop_default.default(43_200),
-    time_to_stop_instance: updatable.time_to_stop_instance.default(null),
-    networking: updatable.networking.prefault({ default: {} }),
-    resources: updatable.resources.prefault({}),
-    compute_queue: z.literal('default', 'there is only the queue default').default('default'),
+    status_requested: z
+      .enum(['ON', 'OFF'], 'must be ON or OFF for a new pod')
+      .optional()
+      .meta({ default: 'ON' }),
   })
-  .refine(({ pod_id, networking }) => labelFits(pod_id, networking), {
+  .refine(({ image, template }) => image !== undefined || Boolean(template), {
+    path: ['image'],
+    message: 'Field required, or name a template',
+  })
+  .refine(({ pod_id, networking }) => labelFits(pod_id, networking ?? {}), {
     path: ['networking'],
     message: labelTooLong,
   });
 export type NewPod = z.infer<typeof zNewPod>;
 
-export const zUpdatePod = z.strictObject(updatable).partial();
+export const zUpdatePod = z.strictObject({
+  ...updatable,
+  status_requested: z.enum(['ON', 'OFF', 'RESTART'], 'must be ON, OFF or RESTART').optional(),
+});
 export type UpdatePod = z.infer<typeof zUpdatePod>;
 
-/** Why a change of networks does not fit this pod, or undefined. */
+/** Why these networks do not fit this pod, or undefined. */
 export const networkingProblem = (podId: string, networking: object): string | undefined =>
   labelFits(podId, networking) ? undefined : `body, networking: ${labelTooLong}`;
 

@@ -1,36 +1,49 @@
 import type { z } from 'zod';
-import type { DesiredPod, PermissionLevel, PodStatus } from '#contracts/pod.ts';
+import type { DesiredPod, PermissionLevel } from '#contracts/pod.ts';
 import { desiredPods, podKey, podStatuses } from '#contracts/pod.ts';
+import { fillPlaceholders } from '#contracts/placeholders.ts';
 import { SealBroken } from '#contracts/sealer.ts';
 import { WriteConflict } from '#contracts/store.ts';
+import type { Definition } from '#contracts/pod.ts';
 import type { Acting } from '../access/declared.ts';
 import { allows, levelOf } from '../access/levels.ts';
 import { Invalid, Refused } from '../errors.ts';
 import type { ImageService } from '../images/service.ts';
 import type { ApiPorts, ApiSettings } from '../ports.ts';
-import { environmentOf, newPod, nextRun, passwordOf, updatedPod, withAction } from './edit.ts';
+import { retrying } from '../retrying.ts';
+import type { Provenance } from '../templates/derive.ts';
+import type { TemplateService } from '../templates/service.ts';
+import { newPod, nextRun, ownOf, passwordOf, reshaped, updatedPod, withAction } from './edit.ts';
+import type { Effective } from './fields.ts';
 import { imageRefusal } from './images.ts';
-import { actionLines, ownStatus, podState, presentPod } from './present.ts';
+import { actionLines, ownStatus, podState } from './present.ts';
 import type { NewPod, UpdatePod, WirePod, zCredentials, zLogs, zPermissions } from './schemas.ts';
-import { networkingProblem } from './schemas.ts';
+import { PodRecords } from './records.ts';
+import type { Below } from './shape.ts';
+import { definitionOf, explain, shapeOf } from './shape.ts';
 import type { zTraffic } from './traffic.ts';
 import { presentTraffic } from './traffic.ts';
 
-const conflictRetriesMax = 5;
+interface PodTerms {
+  readonly settings: ApiSettings;
+  readonly images: ImageService;
+  readonly templates: TemplateService;
+}
 
 /** The operations on pods, as a caller with a right to them sees them. Throws `Refused`, `Invalid`. */
 export class PodService {
   readonly #ports: ApiPorts;
   readonly #settings: ApiSettings;
+  readonly #records: PodRecords;
   readonly #images: ImageService;
+  readonly #templates: TemplateService;
 
-  constructor(
-    ports: ApiPorts,
-    { settings, images }: { readonly settings: ApiSettings; readonly images: ImageService },
-  ) {
+  constructor(ports: ApiPorts, { settings, images, templates }: PodTerms) {
     this.#ports = ports;
     this.#settings = settings;
+    this.#records = new PodRecords(ports, settings.domain);
     this.#images = images;
+    this.#templates = templates;
   }
 
   async list(caller: Acting): Promise<{ pods: WirePod[]; warnings: string[] }> {
@@ -43,7 +56,7 @@ export class PodService {
     for (const { id, value } of visible) {
       if (damaged.has(id)) continue;
       try {
-        pods.push(this.#present(value, ownStatus(value, byKey.get(id)), caller));
+        pods.push(this.#records.present(value, ownStatus(value, byKey.get(id)), caller));
       } catch (error) {
         if (!(error instanceof SealBroken)) throw error;
         damaged.add(id);
@@ -53,28 +66,47 @@ export class PodService {
     return { pods, warnings: ours.map((id) => `pod ${id} is left out: its record is damaged`) };
   }
 
-  /** `sent` are the keys of the body before defaults: what the user really asked for. */
-  async create(body: NewPod, sent: readonly string[], caller: Acting): Promise<WirePod> {
-    const variables = Object.keys(body.environment_variables);
-    const allowed = await this.#images.mayRun(body.image, caller.tenant);
-    const refusal = imageRefusal({ ...body, variables, allowed }, this.#settings.runtime, caller);
-    if (refusal) throw new Invalid([refusal]);
+  async create(body: NewPod, caller: Acting): Promise<WirePod> {
+    const { template, ...said } = body;
+    const own = definitionOf(said);
+    const below = await this.#below(template ?? '', caller);
+    const shape = shapeOf(body.pod_id, own, below);
+    await this.#refuseImage(shape.effective, shape.effective, caller);
     const { store, random } = this.#ports;
     const key = podKey(caller.tenant, body.pod_id);
     const earlier = (await podStatuses(store).get(key))?.value;
-    const pod = newPod(caller.tenant, body, { ...this.#editing(caller), random, earlier, sent });
+    const pod = newPod(caller.tenant, body, { ...this.#editing(caller), random, earlier, shape });
     try {
       await desiredPods(store).put(key, pod, 'absent');
     } catch (error) {
       if (!(error instanceof WriteConflict)) throw error;
       throw new Refused(409, `Pod with pod_id '${body.pod_id}' already exists, choose another.`);
     }
-    return this.#present(pod, undefined, caller);
+    return this.#records.present(pod, undefined, caller);
+  }
+
+  #below(template: string, caller: Acting): Promise<Below> {
+    return template === ''
+      ? Promise.resolve({ ref: undefined, layers: [] })
+      : this.#templates.resolve(template, caller);
+  }
+
+  /** `said` is what this caller says now: what others said was for them to be allowed. */
+  async #refuseImage(
+    effective: Effective,
+    said: Pick<Definition, 'environment_variables'>,
+    caller: Acting,
+  ): Promise<void> {
+    const allowed = await this.#images.mayRun(effective.image, caller.tenant);
+    const variables = Object.keys(said.environment_variables ?? {});
+    const wish = { ...effective, variables, allowed };
+    const refusal = imageRefusal(wish, this.#settings.runtime, caller);
+    if (refusal) throw new Invalid([refusal]);
   }
 
   async get(podId: string, caller: Acting): Promise<WirePod> {
-    const { pod, status } = await this.#find(podId, caller);
-    return this.#present(pod, status, caller);
+    const { pod, status } = await this.#records.find(podId, caller);
+    return this.#records.present(pod, status, caller);
   }
 
   /** The updated pod, or with `changed` false the pod as it was. */
@@ -83,16 +115,17 @@ export class PodService {
     body: UpdatePod,
     caller: Acting,
   ): Promise<{ pod: WirePod; changed: boolean }> {
-    const problem = body.networking && networkingProblem(podId, body.networking);
-    if (problem) throw new Invalid([problem]);
     let changed = false;
     // Switching a pod on or off is for those who may start and stop it.
-    const acting =
-      body.status_requested === undefined ? caller : { ...caller, needed: 'ADMIN' as const };
-    const pod = await this.#edit(podId, acting, (current, status) => {
-      const updated = updatedPod(current, body, { ...this.#editing(caller), status });
-      const variables = Object.keys(body.environment_variables ?? {});
+    const switches = body.status_requested !== undefined;
+    const acting = switches ? { ...caller, needed: 'ADMIN' as const } : caller;
+    const said = definitionOf(body);
+    const pod = await this.#records.edit(podId, acting, (current, status) => {
+      const own = { ...ownOf(current, this.#ports.sealer), ...unsaid(body), ...said };
+      const shape = shapeOf(podId, own, belowOf(current));
+      const updated = updatedPod(current, body, { ...this.#editing(caller), status, shape });
       // An image that was taken off the list since goes on.
+      const variables = Object.keys(said.environment_variables ?? {});
       const wish = updated && { ...updated, variables, allowed: true };
       const refusal = wish && imageRefusal(wish, this.#settings.runtime, caller);
       if (refusal) throw new Invalid([refusal]);
@@ -102,24 +135,58 @@ export class PodService {
     return { pod, changed };
   }
 
+  /** The pod as it runs, with who set each of its fields; for those who may use it, filled in. */
+  async derived(podId: string, caller: Acting): Promise<{ pod: WirePod; provenance: Provenance }> {
+    const { pod, status, rights } = await this.#records.find(podId, caller);
+    const { sealer } = this.#ports;
+    const own = ownOf(pod, sealer);
+    const { provenance } = explain(own, belowOf(pod).layers);
+    const { userUsername } = pod.credentials;
+    const userPassword = passwordOf(pod, sealer);
+    const fill = (text: string): string =>
+      allows(rights, 'USER') ? fillPlaceholders(text, { userUsername, userPassword }) : text;
+    const { template: _own, ...derived } = pod;
+    const shown = this.#records.present(derived, status, caller);
+    const variables = Object.entries(shown.environment_variables);
+    return {
+      pod: {
+        ...shown,
+        template: pod.template?.ref ?? '',
+        command: shown.command?.map(fill) ?? null,
+        arguments: shown.arguments?.map(fill) ?? null,
+        environment_variables: Object.fromEntries(
+          variables.map(([name, text]) => [name, fill(text)]),
+        ),
+      },
+      provenance,
+    };
+  }
+
+  /** What the user himself said of it, as a template would say it. */
+  async saidOf(podId: string, caller: Acting): Promise<Definition> {
+    const { pod } = await this.#records.find(podId, caller);
+    const own = ownOf(pod, this.#ports.sealer);
+    return pod.template ? { ...own, template: pod.template.ref } : own;
+  }
+
   async remove(podId: string, caller: Acting): Promise<void> {
     const key = podKey(caller.tenant, podId);
     await retrying(async () => {
       // With its version: what somebody else made under this id meanwhile is not ours to delete.
-      const { version } = await this.#find(podId, caller);
+      const { version } = await this.#records.find(podId, caller);
       await desiredPods(this.#ports.store).remove(key, { version });
     });
   }
 
   stop(podId: string, caller: Acting): Promise<WirePod> {
-    return this.#edit(podId, caller, (pod) => {
+    return this.#records.edit(podId, caller, (pod) => {
       const text = `'${caller.username}' ran stop_pod, set to OFF`;
       return withAction({ ...pod, requested: 'OFF' }, text, this.#ports.clock.nowMs());
     });
   }
 
   start(podId: string, caller: Acting): Promise<WirePod> {
-    return this.#edit(podId, caller, (pod, status) => {
+    return this.#records.edit(podId, caller, (pod, status) => {
       if (podState(pod, status) !== 'STOPPED') {
         const advice = "Please run 'stop_pod' or 'restart_pod' instead.";
         throw new Refused(409, `Pod must be in 'STOPPED' status to run 'start_pod'. ${advice}`);
@@ -129,32 +196,47 @@ export class PodService {
     });
   }
 
-  restart(podId: string, caller: Acting): Promise<WirePod> {
-    return this.#edit(podId, caller, (pod) => {
+  /** `grabLatest`: from the newest version of the template's tag. */
+  async restart(podId: string, caller: Acting, grabLatest: boolean): Promise<WirePod> {
+    const below = grabLatest ? await this.#newestBelow(podId, caller) : undefined;
+    return this.#records.edit(podId, caller, (current) => {
+      const pod = below ? this.#rebased(current, below) : current;
       const text = `'${caller.username}' ran restart_pod, set to RESTART`;
       return withAction({ ...pod, ...nextRun(pod, 'restart') }, text, this.#ports.clock.nowMs());
     });
   }
 
+  async #newestBelow(podId: string, caller: Acting): Promise<Below | undefined> {
+    const { pod } = await this.#records.find(podId, caller);
+    if (!pod.template) return undefined;
+    const [tag = ''] = pod.template.ref.split('@');
+    return this.#templates.resolve(tag, caller);
+  }
+
+  #rebased(pod: DesiredPod, below: Below): DesiredPod {
+    const { sealer } = this.#ports;
+    return reshaped(pod, shapeOf(pod.podId, ownOf(pod, sealer), below), sealer);
+  }
+
   async logs(podId: string, caller: Acting): Promise<z.infer<typeof zLogs>> {
-    const { pod, status } = await this.#find(podId, caller);
+    const { pod, status } = await this.#records.find(podId, caller);
     const logs = await this.#ports.logs.read(podKey(caller.tenant, podId));
     return { logs, action_logs: actionLines(pod.actions, status?.actions ?? []) };
   }
 
   async traffic(podId: string, caller: Acting): Promise<z.infer<typeof zTraffic>> {
-    const { pod } = await this.#find(podId, caller);
+    const { pod } = await this.#records.find(podId, caller);
     return presentTraffic(pod, await this.#ports.traffic.read(podKey(caller.tenant, podId)));
   }
 
   async credentials(podId: string, caller: Acting): Promise<z.infer<typeof zCredentials>> {
-    const { pod } = await this.#find(podId, caller);
+    const { pod } = await this.#records.find(podId, caller);
     const password = passwordOf(pod, this.#ports.sealer);
     return { user_username: pod.credentials.userUsername, user_password: password };
   }
 
   async permissions(podId: string, caller: Acting): Promise<z.infer<typeof zPermissions>> {
-    const { pod } = await this.#find(podId, caller);
+    const { pod } = await this.#records.find(podId, caller);
     return permissionList(pod.permissions);
   }
 
@@ -166,7 +248,7 @@ export class PodService {
   ): Promise<z.infer<typeof zPermissions>> {
     const { user, level } = grant;
     let granted: DesiredPod['permissions'] = {};
-    await this.#edit(podId, caller, (pod) => {
+    await this.#records.edit(podId, caller, (pod) => {
       const { [user]: _had, ...others } = pod.permissions;
       if (level === undefined && !Object.hasOwn(pod.permissions, user)) {
         throw new Invalid([`path, user: '${user}' has no permission on this pod`]);
@@ -182,64 +264,25 @@ export class PodService {
     return permissionList(granted);
   }
 
-  /** Reads, decides, writes if nobody wrote meanwhile; else reads again. */
-  #edit(
-    podId: string,
-    caller: Acting,
-    change: (pod: DesiredPod, status: PodStatus | undefined) => DesiredPod | undefined,
-  ): Promise<WirePod> {
-    const key = podKey(caller.tenant, podId);
-    return retrying(async () => {
-      const { pod, status, version } = await this.#find(podId, caller);
-      const changed = change(pod, status);
-      if (!changed) return this.#present(pod, status, caller);
-      await desiredPods(this.#ports.store).put(key, changed, { version });
-      return this.#present(changed, status, caller);
-    });
-  }
-
-  async #find(
-    podId: string,
-    caller: Acting,
-  ): Promise<{ pod: DesiredPod; status: PodStatus | undefined; version: number }> {
-    const key = podKey(caller.tenant, podId);
-    const stored = await desiredPods(this.#ports.store).get(key);
-    if (!stored) throw new Refused(404, `Pod with identifier pod_id: '${podId}' not found`);
-    if (!allows(levelOf(stored.value, caller), caller.needed)) {
-      const text = `Not authorized: this needs the permission ${caller.needed} on ${podId}.`;
-      throw new Refused(403, text);
-    }
-    const status = (await podStatuses(this.#ports.store).get(key))?.value;
-    const { value: pod, version } = stored;
-    return { pod, status: ownStatus(pod, status), version };
-  }
-
-  /** Values of the environment may be credentials: they are for those who may use the pod. */
-  #present(pod: DesiredPod, status: PodStatus | undefined, caller: Acting): WirePod {
-    const variables = environmentOf(pod, this.#ports.sealer);
-    const mayUse = allows(levelOf(pod, caller), 'USER');
-    const hidden = Object.fromEntries(Object.keys(variables).map((name) => [name, '***']));
-    const environment = mayUse ? variables : hidden;
-    return presentPod(pod, status, { domain: this.#settings.domain, environment });
-  }
-
   #editing(caller: Acting) {
     const { sealer, clock } = this.#ports;
     return { sealer, nowMs: clock.nowMs(), username: caller.username };
   }
 }
 
+const belowOf = ({ template }: DesiredPod): Below => ({
+  ref: template?.ref,
+  layers: template?.layers ?? [],
+});
+
+/** Fields that are sent as null are given back to templates and defaults. */
+const unsaid = (body: UpdatePod): Record<string, undefined> =>
+  Object.fromEntries(
+    Object.entries(body)
+      .filter(([, value]) => value === null)
+      .map(([field]) => [field, undefined]),
+  );
+
 const permissionList = (permissions: DesiredPod['permissions']): z.infer<typeof zPermissions> => ({
   permissions: Object.entries(permissions).map(([user, level]) => `${user}:${level}`),
 });
-
-/** Tries again when somebody else wrote between our read and our write. */
-async function retrying<T>(attempt: () => Promise<T>): Promise<T> {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (!(error instanceof WriteConflict) || tries === conflictRetriesMax) throw error;
-    }
-  }
-}

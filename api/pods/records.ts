@@ -1,0 +1,73 @@
+import type { DesiredPod, PermissionLevel, PodStatus } from '#contracts/pod.ts';
+import { desiredPods, podKey, podStatuses } from '#contracts/pod.ts';
+import type { Acting } from '../access/declared.ts';
+import { allows, levelOf } from '../access/levels.ts';
+import type { Caller } from '../auth/caller.ts';
+import { Refused } from '../errors.ts';
+import type { ApiPorts } from '../ports.ts';
+import { retrying } from '../retrying.ts';
+import { environmentOf, ownOf } from './edit.ts';
+import { ownStatus, presentPod } from './present.ts';
+import type { WirePod } from './schemas.ts';
+
+/** Pods as they are stored, seen and changed by callers with a right to. */
+export class PodRecords {
+  readonly #ports: ApiPorts;
+  readonly #domain: string;
+
+  constructor(ports: ApiPorts, domain: string) {
+    this.#ports = ports;
+    this.#domain = domain;
+  }
+
+  /** Reads, decides, writes if nobody wrote meanwhile; else reads again. */
+  edit(
+    podId: string,
+    caller: Acting,
+    change: (pod: DesiredPod, status: PodStatus | undefined) => DesiredPod | undefined,
+  ): Promise<WirePod> {
+    const key = podKey(caller.tenant, podId);
+    return retrying(async () => {
+      const { pod, status, version } = await this.find(podId, caller);
+      const changed = change(pod, status);
+      if (!changed) return this.present(pod, status, caller);
+      await desiredPods(this.#ports.store).put(key, changed, { version });
+      return this.present(changed, status, caller);
+    });
+  }
+
+  /** The pod, when the caller has the level that is needed. Throws `Refused`. */
+  async find(
+    podId: string,
+    caller: Acting,
+  ): Promise<{
+    pod: DesiredPod;
+    status: PodStatus | undefined;
+    version: number;
+    rights: PermissionLevel;
+  }> {
+    const key = podKey(caller.tenant, podId);
+    const stored = await desiredPods(this.#ports.store).get(key);
+    if (!stored) throw new Refused(404, `Pod with identifier pod_id: '${podId}' not found`);
+    if (!allows(levelOf(stored.value, caller), caller.needed)) {
+      const text = `Not authorized: this needs the permission ${caller.needed} on ${podId}.`;
+      throw new Refused(403, text);
+    }
+    const status = (await podStatuses(this.#ports.store).get(key))?.value;
+    const { value: pod, version } = stored;
+    const rights = levelOf(pod, caller);
+    return { pod, status: ownStatus(pod, status), version, rights };
+  }
+
+  /** Values of the environment may be credentials: they are for those who may use the pod. */
+  present(pod: DesiredPod, status: PodStatus | undefined, caller: Caller): WirePod {
+    const { sealer } = this.#ports;
+    const variables = pod.template
+      ? (ownOf(pod, sealer).environment_variables ?? {})
+      : environmentOf(pod, sealer);
+    const mayUse = allows(levelOf(pod, caller), 'USER');
+    const hidden = Object.fromEntries(Object.keys(variables).map((name) => [name, '***']));
+    const environment = mayUse ? variables : hidden;
+    return presentPod(pod, status, { domain: this.#domain, environment });
+  }
+}
