@@ -1,6 +1,11 @@
+import { podsDomain } from '#contracts/hosts.ts';
 import { openTokens } from './auth/tokens.ts';
 import { buildApp } from './app.ts';
 import type { ApiPorts, ApiSettings } from './ports.ts';
+import { containerSeeds } from './templates/seed/containers.ts';
+import { processSeeds } from './templates/seed/processes.ts';
+import type { Seed } from './templates/seed/seed.ts';
+import { plant } from './templates/seed/seed.ts';
 
 export interface Api {
   readonly port: number;
@@ -12,6 +17,7 @@ export interface Api {
 /** Serves the REST API; rejects with the listen error (`code`, `port`) when the port is taken. */
 export async function startApi(ports: ApiPorts, settings: ApiSettings): Promise<Api> {
   const tokens = await openTokens(ports, settings.tenant);
+  await plant(ports, settings.tenant, seedsOf(settings));
   const app = await buildApp(ports, { settings, tokens });
   await app.listen({ host: settings.host, port: settings.port });
   const address = app.server.address();
@@ -24,4 +30,11 @@ export async function startApi(ports: ApiPorts, settings: ApiSettings): Promise<
       await app.close();
     },
   };
+}
+
+/** The templates whose images can be run here. */
+function seedsOf({ runtime, domain, publicHttpsPort, programs }: ApiSettings): readonly Seed[] {
+  const site = { podsDomain: podsDomain(domain), publicHttpsPort };
+  const containers = runtime === 'engine' || runtime === 'kubernetes';
+  return containers ? containerSeeds(site) : processSeeds(programs, site);
 }

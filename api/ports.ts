@@ -7,6 +7,7 @@ import type { Sealer } from '#contracts/sealer.ts';
 import type { Store } from '#contracts/store.ts';
 import type { TrafficReader } from '#contracts/traffic.ts';
 import type { StatusCodes } from './problem.ts';
+import type { MachinePrograms } from './templates/seed/processes.ts';
 
 export interface ApiPorts {
   readonly store: Store;
@@ -30,5 +31,7 @@ export interface ApiSettings {
   readonly rootPem: string;
   /** Which status codes refusals have: what they mean, or what callers of the original expect. */
   readonly statusCodes: StatusCodes;
+  /** Of the machine that runs pods as processes. */
+  readonly programs: MachinePrograms;
   readonly runtime: 'auto' | 'process' | 'engine' | 'kubernetes';
 }

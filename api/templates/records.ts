@@ -3,6 +3,7 @@ import type { Definition } from '#contracts/pod.ts';
 import { zDefinition } from '#contracts/pod.ts';
 import type { Collection, Store } from '#contracts/store.ts';
 import { collection } from '#contracts/store.ts';
+import { tagTimestamp } from './reference.ts';
 
 const zTagEntry = z.strictObject({
   tag: z.string(),
@@ -40,3 +41,26 @@ export const templates = (store: Store): Collection<Template> =>
  */
 export const tagDefinitions = (store: Store): Collection<Definition> =>
   collection(store, 'template-tags', zDefinition);
+
+/**
+ * Writes the definition of one more tag and returns the index that names it, for the caller to
+ * write: an index never names what is not there. Tags of one template never share a second, since
+ * their timestamps name them. Throws `WriteConflict` when that second is just being taken.
+ */
+export async function addTag(
+  store: Store,
+  template: Template,
+  { definition, notBeforeMs, ...said }: NewEntry,
+): Promise<{ next: Template; entry: TagEntry }> {
+  const seconds = template.tags.map(({ createdAtMs }) => Math.floor(createdAtMs / 1000) + 1);
+  const createdAtMs = Math.max(notBeforeMs, ...seconds.map((second) => second * 1000));
+  const timestamp = tagTimestamp(said.tag, createdAtMs);
+  await tagDefinitions(store).put(`${template.templateId}:${timestamp}`, definition, 'absent');
+  const entry = { ...said, timestamp, createdAtMs };
+  return { next: { ...template, tags: [...template.tags, entry] }, entry };
+}
+
+interface NewEntry extends Pick<TagEntry, 'tag' | 'commitMessage' | 'addedBy'> {
+  readonly definition: Definition;
+  readonly notBeforeMs: number;
+}

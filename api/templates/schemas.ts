@@ -43,7 +43,7 @@ function nullable<Fields extends Record<string, z.ZodType>>(fields: Fields): Nul
   return Object.fromEntries(entries) as Nullable<Fields>;
 }
 
-const zPodDefinition = z.strictObject({
+export const zPodDefinition = z.strictObject({
   template: zTemplateReference.nullable().optional(),
   ...nullable(lasting),
   ...nullable(updatable),

@@ -1,6 +1,6 @@
 import type { Definition, Layer } from '#contracts/pod.ts';
 import type { TagEntry, Template } from './records.ts';
-import { tagDefinitions, templates } from './records.ts';
+import { addTag, tagDefinitions, templates } from './records.ts';
 import { WriteConflict } from '#contracts/store.ts';
 import type { PermissionLevel } from '#contracts/pod.ts';
 import type { Acting } from '../access/declared.ts';
@@ -12,7 +12,7 @@ import type { ApiPorts } from '../ports.ts';
 import { retrying } from '../retrying.ts';
 import { isShared, templateLevel } from './access.ts';
 import { presentTag, presentTemplate } from './present.ts';
-import { parseReference, tagTimestamp } from './reference.ts';
+import { parseReference } from './reference.ts';
 import type {
   NewTag,
   NewTemplate,
@@ -149,14 +149,12 @@ export class TemplateService {
       const { template, version } = await this.#find(id, caller);
       if (template.tags.length >= tagsMax)
         throw new Refused(409, `Template ${id} has ${tagsMax} tags, more are not kept.`);
-      const createdAtMs = freeSecond(template.tags, clock.nowMs()) + takenMs;
-      const timestamp = tagTimestamp(tag, createdAtMs);
-      const entry = { tag, timestamp, commitMessage, addedBy: caller.username, createdAtMs };
       // A second that somebody else is just taking, or that a crash left taken, is passed over.
+      const notBeforeMs = clock.nowMs() + takenMs;
       takenMs += 1000;
-      await tagDefinitions(store).put(`${id}:${timestamp}`, definition, 'absent');
-      const next = { ...template, tags: [...template.tags, entry], updatedAtMs: clock.nowMs() };
-      await templates(store).put(id, next, { version });
+      const said = { tag, commitMessage, addedBy: caller.username, definition, notBeforeMs };
+      const { next, entry } = await addTag(store, template, said);
+      await templates(store).put(id, { ...next, updatedAtMs: clock.nowMs() }, { version });
       return presentTag(next, entry, definition);
     });
   }
@@ -268,10 +266,6 @@ export class TemplateService {
     return { template: stored.value, version: stored.version };
   }
 }
-
-/** Tags of one template never share a second: their timestamps name them. */
-const freeSecond = (tags: readonly TagEntry[], nowMs: number): number =>
-  Math.max(nowMs, ...tags.map(({ createdAtMs }) => Math.floor(createdAtMs / 1000) * 1000 + 1000));
 
 const newestOf = (
   tags: readonly TagEntry[],

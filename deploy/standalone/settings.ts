@@ -2,8 +2,10 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { isBlock } from '../../gateway/allowed.ts';
+import type { MachinePrograms } from '../../api/templates/seed/processes.ts';
 import type { AccessLogLevel } from '../../gateway/observe/access-log.ts';
 import { accessLogLevels } from '../../gateway/observe/access-log.ts';
+import { machinePrograms } from './machine-programs.ts';
 
 /** Settings of standalone, each an environment variable; README lists them with their meaning. */
 export interface Settings {
@@ -16,6 +18,7 @@ export interface Settings {
   readonly runtime: 'auto' | 'process';
   /** `tapis`: refusals have the codes of the original service. */
   readonly statusCodes: 'http' | 'tapis';
+  readonly programs: MachinePrograms;
   readonly tenant: string;
   readonly publicHttpsPort: number;
   readonly secretKeyFile: string;
@@ -68,6 +71,8 @@ const zEnvironment = z.object({
     )
     .default('auto'),
   PODGATE_COMPAT_STATUS: z.enum(['http', 'tapis'], 'must be http or tapis').default('http'),
+  PODGATE_NEO4J_JARS: z.string().min(1, 'is empty').optional(),
+  PATH: z.string().default(''),
   PODGATE_TENANT: z
     .string()
     .regex(/^[a-z][a-z0-9-]{0,62}$/, 'must be 1 to 63 of a-z, 0-9 and -, starting with a letter')
@@ -139,6 +144,7 @@ export function readSettings(
     adminPassword: values.PODGATE_ADMIN_PASSWORD,
     runtime: values.PODGATE_RUNTIME,
     statusCodes: values.PODGATE_COMPAT_STATUS,
+    programs: machinePrograms(values.PATH, values.PODGATE_NEO4J_JARS),
     tenant: values.PODGATE_TENANT,
     publicHttpsPort: values.PODGATE_PUBLIC_HTTPS_PORT ?? values.PODGATE_HTTPS_PORT,
     secretKeyFile: resolve(values.PODGATE_SECRET_KEY_FILE ?? `${dataDir}/secret.key`),

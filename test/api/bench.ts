@@ -76,6 +76,7 @@ export async function openBench(changes: Partial<ApiSettings> = {}) {
     rootPem: '-----BEGIN CERTIFICATE-----\n',
     runtime: 'auto',
     statusCodes: 'http',
+    programs: { postgres: undefined, neo4j: undefined },
     ...changes,
   };
   const tokens = await openTokens(ports, tenant);
