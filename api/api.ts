@@ -1,4 +1,6 @@
 import { podsDomain } from '#contracts/hosts.ts';
+import type { Identity } from './auth/identity.ts';
+import { openIdentity } from './auth/identity.ts';
 import { openTokens } from './auth/tokens.ts';
 import { buildApp } from './app.ts';
 import type { ApiPorts, ApiSettings } from './ports.ts';
@@ -18,7 +20,10 @@ export interface Api {
 export async function startApi(ports: ApiPorts, settings: ApiSettings): Promise<Api> {
   const tokens = await openTokens(ports, settings.tenant);
   await plant(ports, settings.tenant, seedsOf(settings));
-  const app = await buildApp(ports, { settings, tokens });
+  const identity = openIdentity(ports, tokens, settings.tenant);
+  const app = await buildApp(ports, { settings, identity });
+  const stopped = new AbortController();
+  void sweeping(ports, identity, stopped.signal);
   await app.listen({ host: settings.host, port: settings.port });
   const address = app.server.address();
   const port = typeof address === 'object' && address ? address.port : settings.port;
@@ -26,6 +31,7 @@ export async function startApi(ports: ApiPorts, settings: ApiSettings): Promise<
     port,
     problem: () => (app.server.listening ? undefined : 'it does not listen'),
     stop: async () => {
+      stopped.abort();
       app.server.closeAllConnections();
       await app.close();
     },
@@ -37,4 +43,23 @@ function seedsOf({ runtime, domain, publicHttpsPort, programs }: ApiSettings): r
   const site = { podsDomain: podsDomain(domain), publicHttpsPort };
   const containers = runtime === 'engine' || runtime === 'kubernetes';
   return containers ? containerSeeds(site) : processSeeds(programs, site);
+}
+
+const sweepMs = 3_600_000;
+
+/** Forgets what has expired, now and then, until the signal aborts. */
+async function sweeping(
+  { clock, log }: ApiPorts,
+  { sessions, codes }: Identity,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await clock.sleep(sweepMs, signal);
+      await sessions.sweep();
+      await codes.sweep();
+    } catch (error) {
+      if (!signal.aborted) log.warn({ error: String(error) }, 'expired tokens were not removed');
+    }
+  }
 }

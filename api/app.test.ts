@@ -243,8 +243,14 @@ describe('POST /v3/oauth2/tokens', () => {
   });
 
   test.each([
-    [{ username: 'ada', password }, ['body, grant_type: must be password']],
-    [{ username: 'ada', password, grant_type: 'code' }, ['body, grant_type: must be password']],
+    [
+      { username: 'ada', password },
+      ['body, grant_type: must be password, refresh_token or authorization_code'],
+    ],
+    [
+      { username: 'ada', password, grant_type: 'code' },
+      ['body, grant_type: must be password, refresh_token or authorization_code'],
+    ],
     [{ grant_type: 'password', password }, ['body, username: Field required']],
     [{ grant_type: 'password', username: 'ada', password: '' }, ['body, password: is empty']],
     [

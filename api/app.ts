@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { enforceAccess } from './access/declared.ts';
 import { callerOf } from './auth/caller.ts';
 import { authRoutes } from './auth/routes.ts';
-import type { Tokens } from './auth/tokens.ts';
+import type { Identity } from './auth/identity.ts';
 import { failure } from './envelope.ts';
 import { imageRoutes } from './images/routes.ts';
 import { ImageService } from './images/service.ts';
@@ -42,7 +42,7 @@ const requestMs = 30_000;
 /** The REST API as an app that can be served or injected into. */
 export async function buildApp(
   ports: ApiPorts,
-  { settings, tokens }: { settings: ApiSettings; tokens: Tokens },
+  { settings, identity }: { settings: ApiSettings; identity: Identity },
 ): Promise<App> {
   const app: App = fastify({
     bodyLimit: bodyBytesMax,
@@ -69,12 +69,13 @@ export async function buildApp(
   exactContentType(app);
 
   await describeApi(app);
+  const { tokens } = identity;
   // After the pages of the documentation, which are for anybody.
   const { tenant } = settings;
   enforceAccess(app, (request) => callerOf(request, { store: ports.store, tokens, tenant }));
   const refuseOthers = refuseOtherMethods(app);
   siteRoutes(app, settings, tokens);
-  await authRoutes(app, ports, { settings, tokens });
+  await authRoutes(app, ports, identity);
   const images = new ImageService(ports, settings);
   imageRoutes(app, images);
   const templates = new TemplateService(ports);

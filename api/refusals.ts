@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Log } from '#contracts/log.ts';
 import type { App } from './app.ts';
+import { TooManyTries } from './auth/identity.ts';
 import { failure } from './envelope.ts';
 import { errorReply, Refused } from './errors.ts';
 import type { StatusCodes } from './problem.ts';
@@ -14,6 +15,7 @@ export function answerErrors(app: App, log: Log, codes: StatusCodes): void {
       const { method, url } = request.routeOptions;
       log.error({ method, route: url, error: String(error) }, 'request failed unexpectedly');
     }
+    if (error instanceof TooManyTries) void reply.header('retry-after', String(error.waitSeconds));
     // RFC 9110 11.6.1: a 401 says how to authenticate.
     if (status === 401) void reply.header('www-authenticate', 'Bearer');
     const problem = problemOf(status, message);

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { Store } from '#contracts/store.ts';
 import { Refused } from '../errors.ts';
+import { isRevoked } from './sessions.ts';
 import type { Tokens } from './tokens.ts';
 import { findUser } from './users.ts';
 
@@ -23,10 +24,16 @@ export async function callerOf(
       'No token: send one in the header X-Tapis-Token (POST /v3/oauth2/tokens).',
     );
   }
-  const username = await tokens.verify(token);
-  // The role is read anew: taking it away must not wait for the token to expire.
-  const user = username === undefined ? undefined : await findUser(store, tenant, username);
-  if (!user) throw new Refused(401, 'Invalid Tapis token: it is malformed, forged or expired.');
+  const access = await tokens.verify(token);
+  // Read anew each time: taking a role or a token away must not wait for the token to expire.
+  const [user, revoked] = access
+    ? await Promise.all([
+        findUser(store, tenant, access.username),
+        access.jti !== undefined && isRevoked(store, access.jti),
+      ])
+    : [];
+  if (!user || revoked)
+    throw new Refused(401, 'Invalid Tapis token: it is malformed, forged, expired or revoked.');
   return { tenant, username: user.username, admin: user.admin };
 }
 

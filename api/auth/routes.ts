@@ -1,20 +1,15 @@
-import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { actingOf } from '../access/declared.ts';
 import type { App } from '../app.ts';
 import { answers, success } from '../envelope.ts';
 import { Refused } from '../errors.ts';
-import type { ApiPorts, ApiSettings } from '../ports.ts';
-import { LoginThrottle } from './throttle.ts';
-import type { Tokens } from './tokens.ts';
-import { zIssuedToken } from './tokens.ts';
-import { authenticate, findUser } from './users.ts';
-
-const zTokenRequest = z.strictObject({
-  grant_type: z.literal('password', 'must be password'),
-  username: z.string().min(1, 'is empty').max(128, 'is longer than 128'),
-  password: z.string().min(1, 'is empty').max(1024, 'is longer than 1024'),
-});
+import type { ApiPorts } from '../ports.ts';
+import { authorizeRoutes } from './authorize-routes.ts';
+import { clientRoutes } from './client-routes.ts';
+import { discoveryRoutes } from './discovery-routes.ts';
+import type { Identity } from './identity.ts';
+import { tokenRoutes } from './token-routes.ts';
+import { findUser, usernames } from './users.ts';
 
 const zProfile = z.strictObject({
   username: z.string(),
@@ -25,67 +20,32 @@ const zProfile = z.strictObject({
   create_time: z.null(),
 });
 
-/** Where the client found us: what tenants and tokens name as their base. */
-export const originOf = (request: FastifyRequest): string =>
-  `${request.protocol}://${request.host}`;
-
-interface Terms {
-  readonly settings: ApiSettings;
-  readonly tokens: Tokens;
+/** The endpoints of authentication. */
+export async function authRoutes(app: App, ports: ApiPorts, identity: Identity): Promise<void> {
+  await tokenRoutes(app, identity);
+  clientRoutes(app, identity.clients);
+  await authorizeRoutes(app, identity);
+  discoveryRoutes(app, identity);
+  profileRoutes(app, ports, identity.tenant);
 }
 
-export async function authRoutes(app: App, ports: ApiPorts, terms: Terms): Promise<void> {
-  await app.register(async (scope) => {
-    acceptForms(scope);
-    tokenRoute(scope, ports, terms);
-  });
-  profileRoutes(app, ports, terms);
-}
-
-/** RFC 6749 clients send forms to the token endpoint, and to no other. */
-function acceptForms(app: App): void {
-  app.addContentTypeParser(
-    'application/x-www-form-urlencoded',
-    { parseAs: 'string' },
-    (_request, body, done) => done(null, Object.fromEntries(new URLSearchParams(String(body)))),
-  );
-}
-
-function tokenRoute(app: App, ports: ApiPorts, { settings, tokens }: Terms): void {
-  const { tenant } = settings;
-  const throttle = new LoginThrottle(ports.clock);
-
-  app.post(
-    '/v3/oauth2/tokens',
+function profileRoutes(app: App, ports: ApiPorts, tenant: string): void {
+  app.get(
+    '/v3/oauth2/profiles',
     {
-      config: { access: 'anybody' },
+      config: { access: 'user' },
       schema: {
-        operationId: 'create_token',
+        operationId: 'list_profiles',
         tags: ['authenticator'],
-        summary: 'An access token for a username and password (also as a form)',
-        body: zTokenRequest,
-        response: answers(z.strictObject({ access_token: zIssuedToken })),
+        summary: 'The users of the tenant',
+        response: answers(z.array(zProfile)),
       },
     },
-    async (request, reply) => {
-      const { username, password } = request.body;
-      const waitSeconds = throttle.waitSeconds(username);
-      if (waitSeconds > 0) {
-        void reply.header('retry-after', String(waitSeconds));
-        throw new Refused(429, `Too many failed tries: wait ${waitSeconds} seconds.`);
-      }
-      throttle.tried(username);
-      const user = await authenticate(ports.store, { tenant, username, password });
-      if (!user) throw new Refused(401, 'Invalid username/password combination.');
-      throttle.succeeded(username);
-      const token = await tokens.issue(user.username, `${originOf(request)}/v3/tokens`);
-      void reply.header('cache-control', 'no-store');
-      return success({ access_token: token }, 'Token created successfully.');
+    async () => {
+      const names = await usernames(ports.store, tenant);
+      return success(names.map(profile), 'Profiles retrieved successfully.');
     },
   );
-}
-
-function profileRoutes(app: App, ports: ApiPorts, { settings: { tenant } }: Terms): void {
   app.get(
     '/v3/oauth2/userinfo',
     {

@@ -37,14 +37,34 @@ export const zIssuedToken = z.strictObject({
   expires_in: z.int().describe('Seconds.'),
   jti: z.string(),
 });
-type IssuedToken = z.infer<typeof zIssuedToken>;
+export type IssuedToken = z.infer<typeof zIssuedToken>;
+
+/** A valid access token. */
+interface Access {
+  readonly username: string;
+  /** Absent in none of ours. */
+  readonly jti: string | undefined;
+  readonly expiresAtMs: number;
+}
+
+interface Refresh {
+  readonly username: string;
+  /** What it goes on with. */
+  readonly session: string;
+}
 
 export interface Tokens {
   /** The tenant's public key, PEM: anybody may verify our tokens. */
   readonly publicKey: string;
   issue(username: string, issuer: string): Promise<IssuedToken>;
-  /** The username a token was issued for, or undefined when it is not valid now. */
-  verify(token: string): Promise<string | undefined>;
+  issueRefresh(
+    refresh: Refresh,
+    terms: { readonly issuer: string; readonly seconds: number },
+  ): Promise<IssuedToken>;
+  /** What an access token says, or undefined when it is not valid now. */
+  verify(token: string): Promise<Access | undefined>;
+  /** What a refresh token says, or undefined when it is not valid now. */
+  readRefresh(token: string): Promise<(Refresh & { readonly jti: string }) | undefined>;
 }
 
 /** Opens the tenant's signing key; the first call in a store's life makes it. */
@@ -52,63 +72,81 @@ export async function openTokens(ports: TokenPorts, tenant: string): Promise<Tok
   const pair = await signingKey(ports, tenant);
   const privateKey = await importPKCS8(pair.privateKey, algorithm);
   const publicKey = await importSPKI(pair.publicKey, algorithm);
+  const issue = issuing(ports, privateKey, tenant);
+  const read = reading(ports.clock, publicKey, tenant);
   return {
     publicKey: pair.publicKey,
-    issue: (username, issuer) => issue(ports, privateKey, { tenant, username, issuer }),
-    verify: (token) => verify(ports.clock, publicKey, { tenant, token }),
+    issue: (username, issuer) =>
+      issue({ username, issuer, type: 'access', seconds: accessTokenSeconds, more: {} }),
+    issueRefresh: ({ username, session }, { issuer, seconds }) =>
+      issue({ username, issuer, type: 'refresh', seconds, more: { [sessionClaim]: session } }),
+    verify: async (token) => {
+      const payload = await read(token, 'access');
+      return payload && { ...payload, jti: payload.jti };
+    },
+    readRefresh: async (token) => {
+      const payload = await read(token, 'refresh');
+      const session = payload?.claims[sessionClaim];
+      if (!payload?.jti || typeof session !== 'string') return undefined;
+      return { username: payload.username, session, jti: payload.jti };
+    },
   };
 }
 
-async function issue(
-  { clock, random }: TokenPorts,
-  key: CryptoKey,
-  { tenant, username, issuer }: { tenant: string; username: string; issuer: string },
-): Promise<IssuedToken> {
-  const issuedAt = Math.floor(clock.nowMs() / 1000);
-  const expires = issuedAt + accessTokenSeconds;
-  const jti = random.bytes(16).toString('hex');
-  const token = await new SignJWT({
-    'tapis/tenant_id': tenant,
-    'tapis/token_type': 'access',
-    'tapis/delegation': false,
-    'tapis/delegation_sub': null,
-    'tapis/username': username,
-    'tapis/account_type': 'user',
-  })
-    .setProtectedHeader({ alg: algorithm, typ: 'JWT' })
-    .setJti(jti)
-    .setIssuer(issuer)
-    .setSubject(`${username}@${tenant}`)
-    .setIssuedAt(issuedAt)
-    .setExpirationTime(expires)
-    .sign(key);
-  return {
-    access_token: token,
-    expires_at: new Date(expires * 1000).toISOString().replace('Z', '+00:00'),
-    expires_in: accessTokenSeconds,
-    jti,
-  };
+const sessionClaim = 'podgate/session';
+
+interface Wanted {
+  readonly username: string;
+  readonly issuer: string;
+  readonly type: 'access' | 'refresh';
+  readonly seconds: number;
+  readonly more: Readonly<Record<string, string>>;
 }
 
-async function verify(
-  clock: Clock,
-  key: CryptoKey,
-  { tenant, token }: { tenant: string; token: string },
-): Promise<string | undefined> {
-  try {
-    const { payload } = await jwtVerify(token, key, {
-      algorithms: [algorithm],
-      currentDate: new Date(clock.nowMs()),
-      requiredClaims: ['exp'],
-    });
-    const username = payload['tapis/username'];
-    const ours = payload['tapis/tenant_id'] === tenant && payload['tapis/token_type'] === 'access';
-    return ours && typeof username === 'string' ? username : undefined;
-  } catch {
-    // Whatever is wrong with it, the caller learns only that it is not valid.
-    return undefined;
-  }
-}
+const issuing =
+  ({ clock, random }: TokenPorts, key: CryptoKey, tenant: string) =>
+  async ({ username, issuer, type, seconds, more }: Wanted): Promise<IssuedToken> => {
+    const issuedAt = Math.floor(clock.nowMs() / 1000);
+    const expires = issuedAt + seconds;
+    const jti = random.bytes(16).toString('hex');
+    const token = await new SignJWT({
+      'tapis/tenant_id': tenant,
+      'tapis/token_type': type,
+      'tapis/delegation': false,
+      'tapis/delegation_sub': null,
+      'tapis/username': username,
+      'tapis/account_type': 'user',
+      ...more,
+    })
+      .setProtectedHeader({ alg: algorithm, typ: 'JWT' })
+      .setJti(jti)
+      .setIssuer(issuer)
+      .setSubject(`${username}@${tenant}`)
+      .setIssuedAt(issuedAt)
+      .setExpirationTime(expires)
+      .sign(key);
+    const expiresAt = new Date(expires * 1000).toISOString().replace('Z', '+00:00');
+    return { access_token: token, expires_at: expiresAt, expires_in: seconds, jti };
+  };
+
+const reading =
+  (clock: Clock, key: CryptoKey, tenant: string) => async (token: string, type: Wanted['type']) => {
+    try {
+      const { payload } = await jwtVerify(token, key, {
+        algorithms: [algorithm],
+        currentDate: new Date(clock.nowMs()),
+        requiredClaims: ['exp'],
+      });
+      const username = payload['tapis/username'];
+      const ours = payload['tapis/tenant_id'] === tenant && payload['tapis/token_type'] === type;
+      if (!ours || typeof username !== 'string') return undefined;
+      const expiresAtMs = (payload.exp ?? 0) * 1000;
+      return { username, jti: payload.jti, expiresAtMs, claims: payload };
+    } catch {
+      // Whatever is wrong with it, the caller learns only that it is not valid.
+      return undefined;
+    }
+  };
 
 async function signingKey(
   ports: TokenPorts,

@@ -26,6 +26,13 @@ export async function findUser(
   return (await users(store).get(userKey(tenant, username)))?.value;
 }
 
+export async function usernames(store: Store, tenant: string): Promise<string[]> {
+  const { documents } = await users(store).list();
+  return documents
+    .filter(({ value }) => value.tenant === tenant)
+    .map(({ value }) => value.username);
+}
+
 export async function hasUser(
   { store }: { readonly store: Store },
   tenant: string,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { App } from '../app.ts';
-import { originOf } from '../auth/routes.ts';
+import { originOf } from '../auth/origin.ts';
 import type { Tokens } from '../auth/tokens.ts';
 import { answers, success } from '../envelope.ts';
 import type { ApiSettings } from '../ports.ts';

@@ -10,6 +10,7 @@ import { systemRandom } from '#adapters/system/random.ts';
 import { openSealer } from '#adapters/system/sealer.ts';
 import type { Log } from '#contracts/log.ts';
 import { buildApp } from '../../api/app.ts';
+import { openIdentity } from '../../api/auth/identity.ts';
 import { openTokens } from '../../api/auth/tokens.ts';
 import { ensureUser } from '../../api/auth/users.ts';
 import type { ApiSettings } from '../../api/ports.ts';
@@ -80,7 +81,8 @@ export async function openBench(changes: Partial<ApiSettings> = {}) {
     ...changes,
   };
   const tokens = await openTokens(ports, tenant);
-  const app = await buildApp(ports, { settings, tokens });
+  const identity = openIdentity(ports, tokens, tenant);
+  const app = await buildApp(ports, { settings, identity });
 
   async function call(method: Method, url: string, options: Call = {}): Promise<Answer> {
     const { body, headers = {}, from = '127.0.0.1' } = options;
@@ -111,6 +113,7 @@ export async function openBench(changes: Partial<ApiSettings> = {}) {
     routes,
     logged,
     tokens,
+    identity,
     call,
     /** Calls as a user that exists, with a token that is valid now. */
     as:
