@@ -123,6 +123,11 @@ export async function openBench(changes: Partial<ApiSettings> = {}) {
         const headers = { 'x-tapis-token': token, ...options.headers };
         return call(method, url, { ...options, headers });
       },
+    /** A token that is good for a user of this name in another tenant. */
+    foreignToken: async (username: string): Promise<string> => {
+      const foreign = await openTokens(ports, 'other');
+      return (await foreign.issue(username, `${origin}/v3/tokens`)).access_token;
+    },
     addUser: (username: string, password: string, admin = false) =>
       ensureUser(ports, { tenant, username, password, admin }),
     close: async () => {
