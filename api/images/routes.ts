@@ -3,13 +3,22 @@ import { imageName } from '#contracts/image.ts';
 import { actingOf } from '../access/declared.ts';
 import type { App } from '../app.ts';
 import { answers, notFoundWith200, success } from '../envelope.ts';
+import type { Listing } from '../listing.ts';
+import { listFields, pageOf } from '../listing.ts';
 import { zFlag } from '../validation.ts';
 import { newImagesMax, zImage, zNewImage } from './schemas.ts';
+import type { WireImage } from './schemas.ts';
 import type { ImageService } from './service.ts';
 
 const tags = ['images'];
 // Ids have slashes: they are everything that follows. The document names them `image_id`.
 const params = z.object({ '*': z.string().min(1, 'is empty, name an image') });
+
+const imageListing: Listing<WireImage> = {
+  id: ({ image }) => image,
+  texts: ({ image, description }) => [image, description],
+  keys: { image: ({ image }) => image, creation_ts: (image) => image.creation_ts },
+};
 
 /** The wire says what was cut off, since a list holds names without tags. */
 const cutNotice = (image: string): Record<string, unknown> =>
@@ -20,11 +29,12 @@ const cutNotice = (image: string): Record<string, unknown> =>
 const missing = (id: string) => notFoundWith200(`Image with id ${id} not found.`);
 
 export function imageRoutes(app: App, images: ImageService): void {
-  listRoutes(app, images);
+  listRoute(app, images);
+  addRoutes(app, images);
   imageRoute(app, images);
 }
 
-function listRoutes(app: App, images: ImageService): void {
+function listRoute(app: App, images: ImageService): void {
   app.get(
     '/v3/pods/images',
     {
@@ -33,12 +43,19 @@ function listRoutes(app: App, images: ImageService): void {
         operationId: 'get_images',
         tags,
         summary: 'The images that pods may run',
+        querystring: z.strictObject(listFields),
         response: answers(z.array(zImage)),
       },
     },
-    async (request) =>
-      success(await images.list(actingOf(request)), 'Images retrieved successfully.'),
+    async (request) => {
+      const listed = await images.list(actingOf(request));
+      const { items, metadata } = pageOf(listed, imageListing, request.query);
+      return success(items, 'Images retrieved successfully.', metadata);
+    },
   );
+}
+
+function addRoutes(app: App, images: ImageService): void {
   app.post(
     '/v3/pods/images',
     {

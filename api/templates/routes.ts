@@ -4,23 +4,31 @@ import type { App } from '../app.ts';
 import { answers, success, unchanged } from '../envelope.ts';
 import { zPermissions, zSetPermission } from '../pods/schemas.ts';
 import type { PodService } from '../pods/service.ts';
-import { zFlag } from '../validation.ts';
+import type { Listing } from '../listing.ts';
+import { listFields, pageOf } from '../listing.ts';
 import {
   zNewTag,
   zNewTemplate,
-  zSaveAsTag,
   zTagAnswer,
   zTemplateAnswer,
   zTemplateWithTags,
   zUpdateTemplate,
 } from './schemas.ts';
+import type { WireTemplate } from './schemas.ts';
 import type { TemplateService } from './service.ts';
+import { fullQuery, tagRoutes } from './tag-routes.ts';
 
 const tags = ['templates'];
 const params = z.object({ template_id: z.string() });
-const fullQuery = z.strictObject({
-  full: zFlag.default(true).describe('false: without the definitions.'),
-});
+const templateListing: Listing<WireTemplate> = {
+  id: (template) => template.template_id,
+  texts: (template) => [template.template_id, template.description, ...template.metatags],
+  keys: {
+    template_id: (template) => template.template_id,
+    creation_ts: (template) => template.creation_ts,
+    update_ts: (template) => template.update_ts,
+  },
+};
 const nothingNew =
   'Incoming data made no changes to template. Is incoming data equal to current data?';
 
@@ -28,8 +36,7 @@ export function templateRoutes(app: App, templates: TemplateService, pods: PodSe
   listRoutes(app, templates);
   addRoutes(app, templates);
   templateRoute(app, templates);
-  tagRoutes(app, templates);
-  saveRoute(app, templates, pods);
+  tagRoutes(app, templates, pods);
   permissionRoutes(app, templates);
 }
 
@@ -42,11 +49,15 @@ function listRoutes(app: App, templates: TemplateService): void {
         operationId: 'list_templates',
         tags,
         summary: 'The templates I may read',
+        querystring: z.strictObject(listFields),
         response: answers(z.array(zTemplateAnswer)),
       },
     },
-    async (request) =>
-      success(await templates.list(actingOf(request)), 'Templates retrieved successfully.'),
+    async (request) => {
+      const listed = await templates.list(actingOf(request));
+      const { items, metadata } = pageOf(listed, templateListing, request.query);
+      return success(items, 'Templates retrieved successfully.', metadata);
+    },
   );
   app.get(
     '/v3/pods/templates/tags',
@@ -168,72 +179,6 @@ function templateRoute(app: App, templates: TemplateService): void {
     async (request) => {
       await templates.remove(request.params.template_id, actingOf(request));
       return success('' as const, 'Template successfully deleted.');
-    },
-  );
-}
-
-function tagRoutes(app: App, templates: TemplateService): void {
-  app.get(
-    '/v3/pods/templates/:template_id/tags',
-    {
-      config: { access: 'READ on template' },
-      schema: {
-        operationId: 'list_template_tags',
-        tags,
-        summary: 'The tags of a template, newest first',
-        params,
-        querystring: fullQuery,
-        response: answers(z.array(zTagAnswer)),
-      },
-    },
-    async (request) => {
-      const { template_id: id } = request.params;
-      const listed = await templates.tags(id, actingOf(request), request.query.full);
-      return success(listed, 'Template tags retrieved successfully.');
-    },
-  );
-  app.get(
-    '/v3/pods/templates/:template_id/tags/:tag_id',
-    {
-      config: { access: 'READ on template' },
-      schema: {
-        operationId: 'get_template_tag',
-        tags,
-        summary: 'All versions of a tag, newest first; or one, as tag@timestamp',
-        params: params.extend({ tag_id: z.string() }),
-        response: answers(z.array(zTagAnswer)),
-      },
-    },
-    async (request) => {
-      const { template_id: id, tag_id: tag } = request.params;
-      const found = await templates.tag(id, tag, actingOf(request));
-      return success(found, 'Template tag retrieved successfully.');
-    },
-  );
-}
-
-function saveRoute(app: App, templates: TemplateService, pods: PodService): void {
-  app.post(
-    '/v3/pods/:pod_id_net/save_pod_as_template_tag',
-    {
-      config: { access: 'ADMIN on pod' },
-      schema: {
-        operationId: 'save_pod_as_template_tag',
-        tags: ['pods'],
-        summary: 'Add a tag that says what was said of a pod; needs USER on the template too',
-        params: z.object({ pod_id_net: z.string() }),
-        body: zSaveAsTag,
-        response: answers(zTagAnswer),
-      },
-    },
-    async (request) => {
-      const acting = actingOf(request);
-      const [podId = ''] = request.params.pod_id_net.split('-');
-      const definition = await pods.saidOf(podId, acting);
-      const { template_id: id, ...tag } = request.body;
-      const caller = { ...acting, needed: 'USER' as const };
-      const saved = await templates.saveTag(id, tag, { definition, caller });
-      return success(saved, 'Pod saved as template tag successfully.');
     },
   );
 }
