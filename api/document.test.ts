@@ -12,7 +12,7 @@ interface Operation {
   readonly summary: string;
   readonly security?: readonly object[];
   readonly parameters?: readonly { readonly name: string; readonly in: string }[];
-  readonly responses: Readonly<Record<string, { content: Record<string, { schema: unknown }> }>>;
+  readonly responses: Readonly<Record<string, { content?: Record<string, { schema: unknown }> }>>;
 }
 
 let bench: Bench;
@@ -38,11 +38,14 @@ test('every operation has a name, its path parameters and its answers', () => {
     const parameters = (operation.parameters ?? []).filter((each) => each.in === 'path');
     expect.soft(parameters.map(({ name }) => name).toSorted(), path).toEqual(named.toSorted());
     expect.soft(operation.operationId).toMatch(/^[a-z]+(_[a-z]+)*$/);
-    expect.soft(Object.keys(operation.responses).toSorted(), path).toEqual(['200', '4XX', '5XX']);
+    const codes = operation.operationId === 'get_pod' ? ['200', '304'] : ['200'];
+    expect
+      .soft(Object.keys(operation.responses).toSorted(), path)
+      .toEqual([...codes, '4XX', '5XX']);
     for (const [code, answer] of Object.entries(operation.responses)) {
       const isPage = operation.operationId === 'authorize' && code === '200';
-      const type = isPage ? 'text/html' : 'application/json';
-      expect.soft(Object.keys(answer.content), path).toEqual([type]);
+      const types = code === '304' ? [] : [isPage ? 'text/html' : 'application/json'];
+      expect.soft(Object.keys(answer.content ?? {}), path).toEqual(types);
     }
   }
 });

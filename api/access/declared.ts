@@ -20,9 +20,11 @@ declare module 'fastify' {
   }
 }
 
-/** A caller together with the level that the operation, by its declaration, asks for. */
+/** A caller with what the operation, by its declaration, asks for, and on what condition. */
 export interface Acting extends Caller {
   readonly needed: PermissionLevel;
+  /** The version that the caller means, when they say (RFC 9110, 13.1.1). */
+  readonly ifMatch: string | undefined;
 }
 
 const acting = 'acting';
@@ -46,7 +48,8 @@ export function enforceAccess(
     const caller = await callerOf(request);
     if (access === 'admin' && !caller.admin)
       throw new Refused(403, 'Not authorized: this needs the role admin.');
-    request.setDecorator<Acting>(acting, { ...caller, needed: levelIn(access) });
+    const ifMatch = request.headers['if-match'];
+    request.setDecorator<Acting>(acting, { ...caller, needed: levelIn(access), ifMatch });
   });
 }
 

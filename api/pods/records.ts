@@ -3,6 +3,7 @@ import { desiredPods, podKey, podStatuses } from '#contracts/pod.ts';
 import type { Acting } from '../access/declared.ts';
 import { allows, levelOf } from '../access/levels.ts';
 import type { Caller } from '../auth/caller.ts';
+import { entityTag, requireMatch } from '../entity-tag.ts';
 import { Refused } from '../errors.ts';
 import type { ApiPorts } from '../ports.ts';
 import { retrying } from '../retrying.ts';
@@ -45,6 +46,7 @@ export class PodRecords {
     status: PodStatus | undefined;
     version: number;
     rights: PermissionLevel;
+    tag: string;
   }> {
     const key = podKey(caller.tenant, podId);
     const stored = await desiredPods(this.#ports.store).get(key);
@@ -53,10 +55,12 @@ export class PodRecords {
       const text = `Not authorized: this needs the permission ${caller.needed} on ${podId}.`;
       throw new Refused(403, text);
     }
-    const status = (await podStatuses(this.#ports.store).get(key))?.value;
+    requireMatch(caller.ifMatch, stored.version);
+    const status = await podStatuses(this.#ports.store).get(key);
     const { value: pod, version } = stored;
     const rights = levelOf(pod, caller);
-    return { pod, status: ownStatus(pod, status), version, rights };
+    const tag = entityTag(version, status?.version);
+    return { pod, status: ownStatus(pod, status?.value), version, rights, tag };
   }
 
   /** Values of the environment may be credentials: they are for those who may use the pod. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { actingOf } from '../access/declared.ts';
 import type { App } from '../app.ts';
+import { isKnown } from '../entity-tag.ts';
 import { answers, success, unchanged } from '../envelope.ts';
 import type { Listing } from '../listing.ts';
 import { listFields, pageOf } from '../listing.ts';
@@ -92,13 +93,20 @@ function podRoute(app: App, pods: PodService): void {
     '/v3/pods/:pod_id',
     {
       config: { access: 'READ on pod' },
-      schema: { operationId: 'get_pod', tags, summary: 'One pod', params, response: podAnswers },
+      schema: {
+        operationId: 'get_pod',
+        tags,
+        summary: 'One pod, with its ETag for If-None-Match and If-Match',
+        params,
+        response: { ...podAnswers, 304: z.null().describe('It is the version that was named.') },
+      },
     },
-    async (request) =>
-      success(
-        await pods.get(request.params.pod_id, actingOf(request)),
-        'Pod retrieved successfully.',
-      ),
+    async (request, reply) => {
+      const { pod, tag } = await pods.get(request.params.pod_id, actingOf(request));
+      void reply.header('etag', tag);
+      if (isKnown(request.headers['if-none-match'], tag)) return reply.code(304).send(null);
+      return success(pod, 'Pod retrieved successfully.');
+    },
   );
   app.put(
     '/v3/pods/:pod_id',

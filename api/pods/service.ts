@@ -104,9 +104,10 @@ export class PodService {
     if (refusal) throw new Invalid([refusal]);
   }
 
-  async get(podId: string, caller: Acting): Promise<WirePod> {
-    const { pod, status } = await this.#records.find(podId, caller);
-    return this.#records.present(pod, status, caller);
+  /** The pod with the tag of this version. */
+  async get(podId: string, caller: Acting): Promise<{ pod: WirePod; tag: string }> {
+    const { pod, status, tag } = await this.#records.find(podId, caller);
+    return { pod: this.#records.present(pod, status, caller), tag };
   }
 
   /** The updated pod, or with `changed` false the pod as it was. */
