@@ -2,6 +2,7 @@ import { podsDomain } from '#contracts/hosts.ts';
 import type { Identity } from './auth/identity.ts';
 import { openIdentity } from './auth/identity.ts';
 import { openTokens } from './auth/tokens.ts';
+import { sweepAnswers } from './idempotency.ts';
 import { buildApp } from './app.ts';
 import type { ApiPorts, ApiSettings } from './ports.ts';
 import { containerSeeds } from './templates/seed/containers.ts';
@@ -49,17 +50,19 @@ const sweepMs = 3_600_000;
 
 /** Forgets what has expired, now and then, until the signal aborts. */
 async function sweeping(
-  { clock, log }: ApiPorts,
+  ports: ApiPorts,
   { sessions, codes }: Identity,
   signal: AbortSignal,
 ): Promise<void> {
+  const { clock, log } = ports;
   while (!signal.aborted) {
     try {
       await clock.sleep(sweepMs, signal);
       await sessions.sweep();
       await codes.sweep();
+      await sweepAnswers(ports);
     } catch (error) {
-      if (!signal.aborted) log.warn({ error: String(error) }, 'expired tokens were not removed');
+      if (!signal.aborted) log.warn({ error: String(error) }, 'what expired was not removed');
     }
   }
 }

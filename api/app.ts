@@ -13,6 +13,7 @@ import { callerOf } from './auth/caller.ts';
 import { authRoutes } from './auth/routes.ts';
 import type { Identity } from './auth/identity.ts';
 import { failure } from './envelope.ts';
+import { heedIdempotencyKeys } from './idempotency.ts';
 import { imageRoutes } from './images/routes.ts';
 import { ImageService } from './images/service.ts';
 import { describeApi } from './openapi.ts';
@@ -68,6 +69,7 @@ export async function buildApp(
   answerErrors(app, ports.log, settings.statusCodes);
   exactContentType(app);
 
+  heedIdempotencyKeys(app, ports);
   await describeApi(app);
   const { tokens } = identity;
   // After the pages of the documentation, which are for anybody.
