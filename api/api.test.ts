@@ -40,6 +40,7 @@ async function start(port: number): Promise<Api> {
     rootPem: '',
     runtime: 'auto',
     statusCodes: 'http',
+    requestsPerMinute: 0,
     programs: { postgres: undefined, neo4j: undefined },
   });
   started.push(api);

@@ -22,6 +22,7 @@ import { podRoutes } from './pods/routes.ts';
 import { PodService } from './pods/service.ts';
 import { templateRoutes } from './templates/routes.ts';
 import { TemplateService } from './templates/service.ts';
+import { ruleTraffic } from './traffic-rules.ts';
 import { unavailableRoutes } from './unavailable/routes.ts';
 import type { ApiPorts, ApiSettings } from './ports.ts';
 import { answerBrokenRequest, answerErrors, refuseOtherMethods } from './refusals.ts';
@@ -69,6 +70,7 @@ export async function buildApp(
   answerErrors(app, ports.log, settings.statusCodes);
   exactContentType(app);
 
+  await ruleTraffic(app, settings.requestsPerMinute);
   heedIdempotencyKeys(app, ports);
   await describeApi(app);
   const { tokens } = identity;

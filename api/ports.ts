@@ -31,6 +31,8 @@ export interface ApiSettings {
   readonly rootPem: string;
   /** Which status codes refusals have: what they mean, or what callers of the original expect. */
   readonly statusCodes: StatusCodes;
+  /** Of one user, or of one address without a token; 0: as many as they like. */
+  readonly requestsPerMinute: number;
   /** Of the machine that runs pods as processes. */
   readonly programs: MachinePrograms;
   readonly runtime: 'auto' | 'process' | 'engine' | 'kubernetes';

@@ -30,7 +30,6 @@ describe('a method that a path does not have', () => {
     ['PUT', '/v3/pods', 'GET, HEAD, POST'],
     ['PATCH', '/v3/pods/first', 'DELETE, GET, HEAD, PUT'],
     ['PATCH', '/v3/pods/first/', 'DELETE, GET, HEAD, PUT'],
-    ['OPTIONS', '/v3/pods', 'GET, HEAD, POST'],
     ['GET', '/v3/oauth2/tokens', 'POST'],
     ['POST', '/v3/pods/first/start', 'GET'],
     ['GET', '/v3/pods/first/permissions/ada', 'DELETE'],

@@ -18,6 +18,7 @@ export interface Settings {
   readonly runtime: 'auto' | 'process';
   /** `tapis`: refusals have the codes of the original service. */
   readonly statusCodes: 'http' | 'tapis';
+  readonly requestsPerMinute: number;
   readonly programs: MachinePrograms;
   readonly tenant: string;
   readonly publicHttpsPort: number;
@@ -71,6 +72,11 @@ const zEnvironment = z.object({
     )
     .default('auto'),
   PODGATE_COMPAT_STATUS: z.enum(['http', 'tapis'], 'must be http or tapis').default('http'),
+  PODGATE_API_REQUESTS_PER_MINUTE: z.coerce
+    .number('must be a number')
+    .int('must be a whole number')
+    .min(0, 'must not be negative')
+    .default(6000),
   PODGATE_NEO4J_JARS: z.string().min(1, 'is empty').optional(),
   PATH: z.string().default(''),
   PODGATE_TENANT: z
@@ -144,6 +150,7 @@ export function readSettings(
     adminPassword: values.PODGATE_ADMIN_PASSWORD,
     runtime: values.PODGATE_RUNTIME,
     statusCodes: values.PODGATE_COMPAT_STATUS,
+    requestsPerMinute: values.PODGATE_API_REQUESTS_PER_MINUTE,
     programs: machinePrograms(values.PATH, values.PODGATE_NEO4J_JARS),
     tenant: values.PODGATE_TENANT,
     publicHttpsPort: values.PODGATE_PUBLIC_HTTPS_PORT ?? values.PODGATE_HTTPS_PORT,

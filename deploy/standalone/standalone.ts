@@ -121,6 +121,7 @@ const serveApi = (ports: OpenPorts, settings: Settings, rootPem: string): Promis
     rootPem,
     runtime: settings.runtime,
     statusCodes: settings.statusCodes,
+    requestsPerMinute: settings.requestsPerMinute,
     programs: settings.programs,
   });
 

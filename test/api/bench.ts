@@ -42,7 +42,7 @@ export interface Call {
   readonly from?: string;
 }
 
-type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PUT' | 'DELETE' | 'OPTIONS';
 
 /** A store in which somebody else can get in between a read and the write that follows. */
 class RacingStore extends MemoryStore {
@@ -77,6 +77,7 @@ export async function openBench(changes: Partial<ApiSettings> = {}) {
     rootPem: '-----BEGIN CERTIFICATE-----\n',
     runtime: 'auto',
     statusCodes: 'http',
+    requestsPerMinute: 0,
     programs: { postgres: undefined, neo4j: undefined },
     ...changes,
   };

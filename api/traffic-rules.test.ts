@@ -1,0 +1,55 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Bench } from '../test/api/bench.ts';
+import { openBench } from '../test/api/bench.ts';
+
+/** Pages of other origins, and callers who ask too often. */
+
+let bench: Bench;
+const page = { origin: 'https://app.example.org' };
+
+beforeAll(async () => {
+  bench = await openBench({ requestsPerMinute: 5 });
+  for (const name of ['ada', 'bob']) await bench.addUser(name, 'pass word');
+}, 30_000);
+
+afterAll(() => bench.close());
+
+test('a page of any origin is let ask, with its token in a header', async () => {
+  const asks = { ...page, 'access-control-request-method': 'PUT' };
+  const preflight = await bench.call('OPTIONS', '/v3/pods/mine', {
+    headers: { ...asks, 'access-control-request-headers': 'x-tapis-token' },
+  });
+  expect([preflight.status, preflight.text]).toEqual([204, '']);
+  expect(preflight.headers).toMatchObject({
+    'access-control-allow-origin': '*',
+    'access-control-allow-methods': 'GET, HEAD, POST, PUT, DELETE',
+    'access-control-allow-headers': expect.stringContaining('X-Tapis-Token'),
+  });
+  expect(preflight.headers).not.toHaveProperty('access-control-allow-credentials');
+  const answer = await bench.as('bob')('GET', '/v3/pods', { headers: page });
+  expect(answer.headers['access-control-allow-origin']).toBe('*');
+  expect(answer.headers['access-control-expose-headers']).toContain('ETag');
+  const refused = await bench.call('GET', '/v3/pods', { headers: page });
+  expect([refused.status, refused.headers['access-control-allow-origin']]).toEqual([401, '*']);
+});
+
+test('a user who asks too often is told to wait, and nobody else', async () => {
+  const statuses: number[] = [];
+  for (let time = 0; time < 6; time += 1)
+    statuses.push((await bench.as('ada')('GET', '/v3/pods')).status);
+  expect(statuses).toEqual([200, 200, 200, 200, 200, 429]);
+  const told = await bench.as('ada')('GET', '/v3/pods');
+  expect(told.body).toMatchObject({ status: 'error', result: null });
+  expect(String(told.body.message)).toContain('more than 5 in a minute');
+  expect(Number(told.headers['retry-after'])).toBeGreaterThan(0);
+  expect((await bench.as('bob')('GET', '/v3/pods')).status).toBe(200);
+  expect((await bench.call('GET', '/v3/healthcheck')).status).toBe(200);
+});
+
+test('callers without a token are counted by address', async () => {
+  const from = '192.0.2.9';
+  const statuses: number[] = [];
+  for (let time = 0; time < 6; time += 1)
+    statuses.push((await bench.call('GET', '/v3/healthcheck', { from })).status);
+  expect(statuses).toEqual([200, 200, 200, 200, 200, 429]);
+});

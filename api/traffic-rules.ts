@@ -1,0 +1,43 @@
+import cors from '@fastify/cors';
+import rateLimit from '@fastify/rate-limit';
+import { actingOf } from './access/declared.ts';
+import type { App } from './app.ts';
+import { Refused } from './errors.ts';
+
+/** Rules for every request of the routes made from here on: where pages may call from, how often. */
+export async function ruleTraffic(app: App, requestsPerMinute: number): Promise<void> {
+  // Tokens travel in a header that a page has to be given: any page may ask, none can borrow.
+  await app.register(cors, {
+    origin: '*',
+    methods: ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'],
+    allowedHeaders: [
+      'Authorization',
+      'Content-Type',
+      'Idempotency-Key',
+      'If-Match',
+      'If-None-Match',
+      'X-Tapis-Token',
+      'X-Tapis-Tracking-ID',
+    ],
+    exposedHeaders: ['ETag', 'Idempotency-Replayed', 'Retry-After'],
+    maxAge: 600,
+    // OPTIONS that is no preflight goes on to the answer that names the methods.
+    strictPreflight: false,
+    preflightContinue: false,
+  });
+  if (requestsPerMinute === 0) return;
+  await app.register(rateLimit, {
+    max: requestsPerMinute,
+    timeWindow: 60_000,
+    // After the caller is known: users behind one address do not wait for each other.
+    hook: 'preHandler',
+    keyGenerator: (request) => {
+      const { access } = request.routeOptions.config;
+      if (!access || access === 'anybody') return `address ${request.ip}`;
+      const { tenant, username } = actingOf(request);
+      return `user ${tenant}/${username}`;
+    },
+    errorResponseBuilder: (_request, { after, max }) =>
+      new Refused(429, `Too many requests: more than ${max} in a minute, wait ${after}.`),
+  });
+}
