@@ -7,6 +7,7 @@ import { idle } from './idle.ts';
 import { routes } from './routes.ts';
 import { podLife } from './pod-life.ts';
 import { tcp } from './tcp.ts';
+import { api } from './api.ts';
 import { compression } from './compression.ts';
 import { transfer } from './transfer.ts';
 import { webSocket } from './websocket.ts';
@@ -26,4 +27,5 @@ export const questions: readonly Question[] = [
   routes,
   observability,
   compression,
+  api,
 ];

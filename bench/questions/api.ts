@@ -1,0 +1,115 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { Agent, request } from 'node:http';
+import { join } from 'node:path';
+import type { Bench } from '../bench.ts';
+import type { ApiReady } from '../api/main.ts';
+import { memoryBytes } from '../machine/usage.ts';
+import type { Row, Sample } from '../results.ts';
+import type { Question } from './question.ts';
+
+const podsUsual = 10_000;
+const atATime = 4;
+const gets = 5_000;
+const lists = 20;
+const pages = 200;
+
+/** Calls one after the other on connections that are kept, so many at a time; how long each took. */
+async function trials(
+  { port, token }: ApiReady,
+  count: number,
+  call: (index: number) => {
+    readonly method: string;
+    readonly path: string;
+    readonly body?: object;
+  },
+): Promise<Sample[]> {
+  const agent = new Agent({ keepAlive: true, maxSockets: atATime });
+  const samples: Sample[] = [];
+  let next = 0;
+  const caller = async (): Promise<void> => {
+    for (let index = next++; index < count; index = next++) {
+      const { method, path, body } = call(index);
+      const startedMs = performance.now();
+      const headers = { 'x-tapis-token': token, 'content-type': 'application/json' };
+      const sent = request({ host: '127.0.0.1', port, agent, method, path, headers });
+      sent.end(body ? JSON.stringify(body) : undefined);
+      const [answer] = await once(sent, 'response');
+      answer.resume();
+      await once(answer, 'end');
+      if (answer.statusCode !== 200) throw new Error(`${method} ${path}: ${answer.statusCode}`);
+      samples.push({ total: performance.now() - startedMs });
+    }
+  };
+  await Promise.all(Array.from({ length: atATime }, caller));
+  agent.destroy();
+  return samples;
+}
+
+const rowOf = (what: string, samples: readonly Sample[], tookMs: number): Row => ({
+  subject: `${what}: ${Math.round((samples.length / tookMs) * 1000)} a second`,
+  samples,
+});
+
+const pod = (index: number) => ({
+  pod_id: `pod${index}`,
+  image: 'podgate/hello',
+  status_requested: 'OFF',
+});
+
+export const api: Question = {
+  name: 'api',
+  title: 'The REST API on SQLite',
+  about:
+    `The api program alone, ${podsUsual.toLocaleString('en')} pods (not running), ${atATime} callers at a time on kept ` +
+    'connections from the same machine, nothing pinned. A create is answered when it is on disk.',
+  tools: [],
+  wholeMachine: true,
+  async run(bench: Bench, pods = podsUsual) {
+    const folder = join(bench.folder, 'api');
+    mkdirSync(folder);
+    const child = fork(join(import.meta.dirname, '../api/main.ts'), [folder]);
+    const stop = bench.atClose(async () => {
+      child.kill();
+    });
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- our own program's message
+    const [ready] = (await once(child, 'message')) as [ApiReady];
+    const rows: Row[] = [];
+    const measure = async (what: string, ...terms: [number, Parameters<typeof trials>[2]]) => {
+      const startedMs = performance.now();
+      const samples = await trials(ready, ...terms);
+      rows.push(rowOf(what, samples, performance.now() - startedMs));
+    };
+    const pid = child.pid ?? 0;
+    const before = memoryBytes([pid]) / 2 ** 20;
+    await measure('create', pods, (index) => ({
+      method: 'POST',
+      path: '/v3/pods',
+      body: pod(index),
+    }));
+    await measure('get', gets, (index) => ({ method: 'GET', path: `/v3/pods/pod${index % pods}` }));
+    await measure('list, all', lists, () => ({ method: 'GET', path: '/v3/pods' }));
+    await measure('list, a page of 50 by time', pages, () => ({
+      method: 'GET',
+      path: '/v3/pods?limit=50&sort=-creation_ts',
+    }));
+    const after = memoryBytes([pid]) / 2 ** 20;
+    await stop();
+    const memory = [
+      { subject: 'without pods', samples: [{ total: before }] },
+      { subject: `with ${pods} pods, after listing them`, samples: [{ total: after }] },
+    ];
+    return [
+      { id: 'calls', title: 'Calls', unit: 'ms', rows, remarks: [], kind: 'trials' },
+      {
+        id: 'memory',
+        title: 'Memory',
+        unit: 'MiB (PSS)',
+        rows: memory,
+        remarks: [],
+        kind: 'trials',
+      },
+    ];
+  },
+};
