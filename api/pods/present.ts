@@ -32,7 +32,7 @@ export function presentPod(
 }
 
 /** What the template gives is seen in the derived pod; here stands what was said of this one. */
-function saidFields(desired: DesiredPod) {
+export function saidFields(desired: DesiredPod) {
   const { template } = desired;
   const said = template ? template.own : desired;
   return {
@@ -44,7 +44,7 @@ function saidFields(desired: DesiredPod) {
   };
 }
 
-function statusRequested(
+export function statusRequested(
   { requested, generation, generationCause }: DesiredPod,
   status: PodStatus | undefined,
 ): 'ON' | 'OFF' | 'RESTART' {

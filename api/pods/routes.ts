@@ -3,37 +3,15 @@ import { actingOf } from '../access/declared.ts';
 import type { App } from '../app.ts';
 import { isKnown } from '../entity-tag.ts';
 import { answers, success, unchanged } from '../envelope.ts';
-import type { Listing } from '../listing.ts';
-import { listFields, pageOf } from '../listing.ts';
 import { zFlag } from '../validation.ts';
-import type { WirePod } from './schemas.ts';
 import { zNewPod, zPermissions, zPod, zSetPermission, zUpdatePod } from './schemas.ts';
 import { insightRoutes } from './insight-routes.ts';
+import { zPodQuery } from './listing.ts';
 import type { PodService } from './service.ts';
 
 const params = z.object({ pod_id: z.string() });
 const tags = ['pods'];
 const podAnswers = answers(zPod);
-
-const podListing: Listing<WirePod> = {
-  id: (pod) => pod.pod_id,
-  texts: (pod) => [pod.pod_id, pod.description],
-  keys: {
-    pod_id: (pod) => pod.pod_id,
-    image: (pod) => pod.image,
-    template: (pod) => pod.template,
-    status: (pod) => pod.status,
-    status_requested: (pod) => pod.status_requested,
-    creation_ts: (pod) => pod.creation_ts,
-    update_ts: (pod) => pod.update_ts,
-  },
-};
-const zPodQuery = z.strictObject({
-  ...listFields,
-  status: zPod.shape.status.optional(),
-  status_requested: zPod.shape.status_requested.optional(),
-  image: z.string().optional(),
-});
 
 const nothingNew = 'Incoming data made no changes to pod. Is incoming data equal to current data?';
 const restartNote = [
@@ -63,10 +41,8 @@ function collectionRoutes(app: App, pods: PodService): void {
       },
     },
     async (request) => {
-      const listed = await pods.list(actingOf(request));
-      const { items, metadata } = pageOf(listed.pods, podListing, request.query);
-      const warnings = listed.warnings.length > 0 ? { warnings: listed.warnings } : {};
-      return success(items, 'Pods retrieved successfully.', { ...metadata, ...warnings });
+      const listed = await pods.list(actingOf(request), request.query);
+      return success(listed.pods, 'Pods retrieved successfully.', listed.metadata);
     },
   );
   app.post(

@@ -9,6 +9,8 @@ import type { Acting } from '../access/declared.ts';
 import { allows, levelOf } from '../access/levels.ts';
 import { Invalid, Refused } from '../errors.ts';
 import type { ImageService } from '../images/service.ts';
+import type { Wanted } from '../listing.ts';
+import { pageOf } from '../listing.ts';
 import type { ApiPorts, ApiSettings } from '../ports.ts';
 import { retrying } from '../retrying.ts';
 import type { Provenance } from '../templates/derive.ts';
@@ -18,6 +20,7 @@ import type { Effective } from './fields.ts';
 import { imageRefusal } from './images.ts';
 import { actionLines, ownStatus, podState } from './present.ts';
 import type { NewPod, UpdatePod, WirePod, zCredentials, zLogs, zPermissions } from './schemas.ts';
+import { podListing } from './listing.ts';
 import { PodRecords } from './records.ts';
 import type { Below } from './shape.ts';
 import { definitionOf, explain, shapeOf } from './shape.ts';
@@ -46,24 +49,32 @@ export class PodService {
     this.#templates = templates;
   }
 
-  async list(caller: Acting): Promise<{ pods: WirePod[]; warnings: string[] }> {
+  /** Damaged records are left out, and named in the metadata. */
+  async list(
+    caller: Acting,
+    wanted: Wanted,
+  ): Promise<{ pods: WirePod[]; metadata: Record<string, unknown> }> {
     const { documents, broken } = await desiredPods(this.#ports.store).list();
     const visible = documents.filter(({ value }) => allows(levelOf(value, caller), 'READ'));
     const statuses = await podStatuses(this.#ports.store).list();
     const byKey = new Map(statuses.documents.map(({ id, value }) => [id, value]));
     const damaged = new Set([...broken, ...statuses.broken].map(({ id }) => id));
+    const entries = visible
+      .filter(({ id }) => !damaged.has(id))
+      .map(({ id, value }) => ({ pod: value, status: ownStatus(value, byKey.get(id)) }));
+    const { items, metadata } = pageOf(entries, podListing, wanted);
     const pods: WirePod[] = [];
-    for (const { id, value } of visible) {
-      if (damaged.has(id)) continue;
+    for (const { pod, status } of items) {
       try {
-        pods.push(this.#records.present(value, ownStatus(value, byKey.get(id)), caller));
+        pods.push(this.#records.present(pod, status, caller));
       } catch (error) {
         if (!(error instanceof SealBroken)) throw error;
-        damaged.add(id);
+        damaged.add(podKey(pod.tenant, pod.podId));
       }
     }
     const ours = [...damaged].filter((id) => id.startsWith(podKey(caller.tenant, '')));
-    return { pods, warnings: ours.map((id) => `pod ${id} is left out: its record is damaged`) };
+    const warnings = ours.map((id) => `pod ${id} is left out: its record is damaged`);
+    return { pods, metadata: { ...metadata, ...(warnings.length > 0 ? { warnings } : {}) } };
   }
 
   async create(body: NewPod, caller: Acting): Promise<WirePod> {
