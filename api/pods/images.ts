@@ -9,7 +9,7 @@ const loaderVariable =
 interface Wish {
   readonly image: string;
   readonly command: readonly string[] | null;
-  /** Names of the variables that this caller sets. */
+  /** Names of the variables that this caller sets, or brings in by a template. */
   readonly variables: readonly string[];
   /** Whether the list of images has it for the caller's tenant. */
   readonly allowed: boolean;
@@ -34,6 +34,12 @@ export function imageRefusal(
   if (!pod.command?.length) return `body, command: Field required for the image ${name}`;
   return undefined;
 }
+
+/** Names of the variables that were not there before, or had another value. */
+export const changedNames = (
+  before: Readonly<Record<string, string>>,
+  after: Readonly<Record<string, string>>,
+): string[] => Object.keys(after).filter((name) => before[name] !== after[name]);
 
 function containerRefusal(
   name: string,

@@ -1,5 +1,6 @@
 import type { DesiredPod, PermissionLevel, PodStatus } from '#contracts/pod.ts';
 import { desiredPods, podKey, podStatuses } from '#contracts/pod.ts';
+import { fillPlaceholders } from '#contracts/placeholders.ts';
 import type { Acting } from '../access/declared.ts';
 import { allows, levelOf } from '../access/levels.ts';
 import type { Caller } from '../auth/caller.ts';
@@ -7,9 +8,11 @@ import { entityTag, requireMatch } from '../entity-tag.ts';
 import { Refused } from '../errors.ts';
 import type { ApiPorts } from '../ports.ts';
 import { retrying } from '../retrying.ts';
-import { environmentOf, ownOf } from './edit.ts';
+import type { Provenance } from '../templates/derive.ts';
+import { environmentOf, ownOf, passwordOf } from './edit.ts';
 import { ownStatus, presentPod } from './present.ts';
 import type { WirePod } from './schemas.ts';
+import { belowOf, explain } from './shape.ts';
 
 /** Pods as they are stored, seen and changed by callers with a right to. */
 export class PodRecords {
@@ -73,5 +76,32 @@ export class PodRecords {
     const hidden = Object.fromEntries(Object.keys(variables).map((name) => [name, '***']));
     const environment = mayUse ? variables : hidden;
     return presentPod(pod, status, { domain: this.#domain, environment });
+  }
+
+  /** The pod as it runs, with who set each of its fields; for those who may use it, filled in. */
+  async derived(podId: string, caller: Acting): Promise<{ pod: WirePod; provenance: Provenance }> {
+    const { pod, status, rights } = await this.find(podId, caller);
+    const { sealer } = this.#ports;
+    const own = ownOf(pod, sealer);
+    const { provenance } = explain(own, belowOf(pod).layers);
+    const { userUsername } = pod.credentials;
+    const userPassword = passwordOf(pod, sealer);
+    const fill = (text: string): string =>
+      allows(rights, 'USER') ? fillPlaceholders(text, { userUsername, userPassword }) : text;
+    const { template: _own, ...derived } = pod;
+    const shown = this.present(derived, status, caller);
+    const variables = Object.entries(shown.environment_variables);
+    return {
+      pod: {
+        ...shown,
+        template: pod.template?.ref ?? '',
+        command: shown.command?.map(fill) ?? null,
+        arguments: shown.arguments?.map(fill) ?? null,
+        environment_variables: Object.fromEntries(
+          variables.map(([name, text]) => [name, fill(text)]),
+        ),
+      },
+      provenance,
+    };
   }
 }

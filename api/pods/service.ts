@@ -1,10 +1,8 @@
 import type { z } from 'zod';
-import type { DesiredPod, PermissionLevel } from '#contracts/pod.ts';
+import type { Definition, DesiredPod, PermissionLevel } from '#contracts/pod.ts';
 import { desiredPods, podKey, podStatuses } from '#contracts/pod.ts';
-import { fillPlaceholders } from '#contracts/placeholders.ts';
 import { SealBroken } from '#contracts/sealer.ts';
 import { WriteConflict } from '#contracts/store.ts';
-import type { Definition } from '#contracts/pod.ts';
 import type { Acting } from '../access/declared.ts';
 import { allows, levelOf } from '../access/levels.ts';
 import { Invalid, Refused } from '../errors.ts';
@@ -13,17 +11,25 @@ import type { Wanted } from '../listing.ts';
 import { pageOf } from '../listing.ts';
 import type { ApiPorts, ApiSettings } from '../ports.ts';
 import { retrying } from '../retrying.ts';
-import type { Provenance } from '../templates/derive.ts';
 import type { TemplateService } from '../templates/service.ts';
-import { newPod, nextRun, ownOf, passwordOf, reshaped, updatedPod, withAction } from './edit.ts';
+import {
+  environmentOf,
+  newPod,
+  nextRun,
+  ownOf,
+  passwordOf,
+  reshaped,
+  updatedPod,
+  withAction,
+} from './edit.ts';
 import type { Effective } from './fields.ts';
-import { imageRefusal } from './images.ts';
+import { changedNames, imageRefusal } from './images.ts';
 import { actionLines, ownStatus, podState } from './present.ts';
 import type { NewPod, UpdatePod, WirePod, zCredentials, zLogs, zPermissions } from './schemas.ts';
 import { podListing } from './listing.ts';
 import { PodRecords } from './records.ts';
 import type { Below } from './shape.ts';
-import { definitionOf, explain, shapeOf } from './shape.ts';
+import { belowOf, definitionOf, shapeOf, unsaid } from './shape.ts';
 import type { zTraffic } from './traffic.ts';
 import { presentTraffic } from './traffic.ts';
 
@@ -82,7 +88,7 @@ export class PodService {
     const own = definitionOf(said);
     const below = await this.#below(template ?? '', caller);
     const shape = shapeOf(body.pod_id, own, below);
-    await this.#refuseImage(shape.effective, shape.effective, caller);
+    await this.#refuseImage(shape.effective, caller);
     const { store, random } = this.#ports;
     const key = podKey(caller.tenant, body.pod_id);
     const earlier = (await podStatuses(store).get(key))?.value;
@@ -102,15 +108,13 @@ export class PodService {
       : this.#templates.resolve(template, caller);
   }
 
-  /** `said` is what this caller says now: what others said was for them to be allowed. */
-  async #refuseImage(
-    effective: Effective,
-    said: Pick<Definition, 'environment_variables'>,
-    caller: Acting,
-  ): Promise<void> {
+  async #refuseImage(effective: Effective, caller: Acting): Promise<void> {
     const allowed = await this.#images.mayRun(effective.image, caller.tenant);
-    const variables = Object.keys(said.environment_variables ?? {});
-    const wish = { ...effective, variables, allowed };
+    const variables = Object.keys(effective.environment_variables);
+    this.#refuse({ ...effective, variables, allowed }, caller);
+  }
+
+  #refuse(wish: Parameters<typeof imageRefusal>[0], caller: Acting): void {
     const refusal = imageRefusal(wish, this.#settings.runtime, caller);
     if (refusal) throw new Invalid([refusal]);
   }
@@ -137,41 +141,15 @@ export class PodService {
       const shape = shapeOf(podId, own, belowOf(current));
       const updated = updatedPod(current, body, { ...this.#editing(caller), status, shape });
       // An image that was taken off the list since goes on.
-      const variables = Object.keys(said.environment_variables ?? {});
-      const wish = updated && { ...updated, variables, allowed: true };
-      const refusal = wish && imageRefusal(wish, this.#settings.runtime, caller);
-      if (refusal) throw new Invalid([refusal]);
+      if (updated) this.#refuseChange(current, updated, { said, allowed: true, caller });
       changed = updated !== undefined;
       return updated;
     });
     return { pod, changed };
   }
 
-  /** The pod as it runs, with who set each of its fields; for those who may use it, filled in. */
-  async derived(podId: string, caller: Acting): Promise<{ pod: WirePod; provenance: Provenance }> {
-    const { pod, status, rights } = await this.#records.find(podId, caller);
-    const { sealer } = this.#ports;
-    const own = ownOf(pod, sealer);
-    const { provenance } = explain(own, belowOf(pod).layers);
-    const { userUsername } = pod.credentials;
-    const userPassword = passwordOf(pod, sealer);
-    const fill = (text: string): string =>
-      allows(rights, 'USER') ? fillPlaceholders(text, { userUsername, userPassword }) : text;
-    const { template: _own, ...derived } = pod;
-    const shown = this.#records.present(derived, status, caller);
-    const variables = Object.entries(shown.environment_variables);
-    return {
-      pod: {
-        ...shown,
-        template: pod.template?.ref ?? '',
-        command: shown.command?.map(fill) ?? null,
-        arguments: shown.arguments?.map(fill) ?? null,
-        environment_variables: Object.fromEntries(
-          variables.map(([name, text]) => [name, fill(text)]),
-        ),
-      },
-      provenance,
-    };
+  derived(podId: string, caller: Acting): ReturnType<PodRecords['derived']> {
+    return this.#records.derived(podId, caller);
   }
 
   /** What the user himself said of it, as a template would say it. */
@@ -210,19 +188,38 @@ export class PodService {
 
   /** `grabLatest`: from the newest version of the template's tag. */
   async restart(podId: string, caller: Acting, grabLatest: boolean): Promise<WirePod> {
-    const below = grabLatest ? await this.#newestBelow(podId, caller) : undefined;
+    const newest = grabLatest ? await this.#newestBelow(podId, caller) : undefined;
     return this.#records.edit(podId, caller, (current) => {
-      const pod = below ? this.#rebased(current, below) : current;
+      const pod = newest ? this.#rebased(current, newest.below) : current;
+      if (newest) this.#refuseChange(current, pod, { said: {}, allowed: newest.allowed, caller });
       const text = `'${caller.username}' ran restart_pod, set to RESTART`;
       return withAction({ ...pod, ...nextRun(pod, 'restart') }, text, this.#ports.clock.nowMs());
     });
   }
 
-  async #newestBelow(podId: string, caller: Acting): Promise<Below | undefined> {
+  async #newestBelow(podId: string, caller: Acting) {
     const { pod } = await this.#records.find(podId, caller);
     if (!pod.template) return undefined;
     const [tag = ''] = pod.template.ref.split('@');
-    return this.#templates.resolve(tag, caller);
+    const below = await this.#templates.resolve(tag, caller);
+    const { image } = this.#rebased(pod, below);
+    return { below, allowed: await this.#images.mayRun(image, caller.tenant) };
+  }
+
+  /**
+   * A template can bring another image, command or variables: they are checked like the caller's
+   * own words. What was there before was for others to be allowed.
+   */
+  #refuseChange(
+    before: DesiredPod,
+    after: DesiredPod,
+    { said, allowed, caller }: { said: Definition; allowed: boolean; caller: Acting },
+  ): void {
+    const { sealer } = this.#ports;
+    const changed = changedNames(environmentOf(before, sealer), environmentOf(after, sealer));
+    const variables = [...Object.keys(said.environment_variables ?? {}), ...changed];
+    const wish = { ...after, variables, allowed: allowed || after.image === before.image };
+    this.#refuse(wish, caller);
   }
 
   #rebased(pod: DesiredPod, below: Below): DesiredPod {
@@ -281,19 +278,6 @@ export class PodService {
     return { sealer, nowMs: clock.nowMs(), username: caller.username };
   }
 }
-
-const belowOf = ({ template }: DesiredPod): Below => ({
-  ref: template?.ref,
-  layers: template?.layers ?? [],
-});
-
-/** Fields that are sent as null are given back to templates and defaults. */
-const unsaid = (body: UpdatePod): Record<string, undefined> =>
-  Object.fromEntries(
-    Object.entries(body)
-      .filter(([, value]) => value === null)
-      .map(([field]) => [field, undefined]),
-  );
 
 const permissionList = (permissions: DesiredPod['permissions']): z.infer<typeof zPermissions> => ({
   permissions: Object.entries(permissions).map(([user, level]) => `${user}:${level}`),

@@ -1,4 +1,4 @@
-import type { Definition, Layer } from '#contracts/pod.ts';
+import type { Definition, DesiredPod, Layer } from '#contracts/pod.ts';
 import { zDefinition } from '#contracts/pod.ts';
 import { unknownPlaceholders } from '#contracts/placeholders.ts';
 import { Invalid } from '../errors.ts';
@@ -66,3 +66,16 @@ export function definitionOf(body: Readonly<Record<string, unknown>>): Definitio
     ...(definition.networking ? { networking: Object.fromEntries(networking) } : {}),
   };
 }
+
+/** Fields that are sent as null are given back to templates and defaults. */
+export const unsaid = (body: object): Record<string, undefined> =>
+  Object.fromEntries(
+    Object.entries(body)
+      .filter(([, value]) => value === null)
+      .map(([field]) => [field, undefined]),
+  );
+
+export const belowOf = ({ template }: DesiredPod): Below => ({
+  ref: template?.ref,
+  layers: template?.layers ?? [],
+});
