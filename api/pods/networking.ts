@@ -175,9 +175,12 @@ const contradictions: readonly (readonly [
 ];
 
 /** Networks as they are said: leaves that are left out are left to templates and defaults. */
-export const zSaidNetworking = z
-  .record(zNetworkName, z.strictObject(sparse(wireFields)))
-  .refine((networks) => Object.keys(networks).length > 0, 'has no network, name at least one');
+export const zSaidNetworks = z.record(zNetworkName, z.strictObject(sparse(wireFields)));
+
+export const zSaidNetworking = zSaidNetworks.refine(
+  (networks) => Object.keys(networks).length > 0,
+  'has no network, name at least one',
+);
 
 export const zWireNetwork = z.strictObject(wireFields).check((context) => {
   const found = contradictions.find(([, , holds]) => holds(context.value));

@@ -50,10 +50,10 @@ export const tagDefinitions = (store: Store): Collection<Definition> =>
 export async function addTag(
   store: Store,
   template: Template,
-  { definition, notBeforeMs, ...said }: NewEntry,
+  { definition, nowMs, passedOverMs, ...said }: NewEntry,
 ): Promise<{ next: Template; entry: TagEntry }> {
   const seconds = template.tags.map(({ createdAtMs }) => Math.floor(createdAtMs / 1000) + 1);
-  const createdAtMs = Math.max(notBeforeMs, ...seconds.map((second) => second * 1000));
+  const createdAtMs = Math.max(nowMs, ...seconds.map((second) => second * 1000)) + passedOverMs;
   const timestamp = tagTimestamp(said.tag, createdAtMs);
   await tagDefinitions(store).put(`${template.templateId}:${timestamp}`, definition, 'absent');
   const entry = { ...said, timestamp, createdAtMs };
@@ -62,5 +62,7 @@ export async function addTag(
 
 interface NewEntry extends Pick<TagEntry, 'tag' | 'commitMessage' | 'addedBy'> {
   readonly definition: Definition;
-  readonly notBeforeMs: number;
+  readonly nowMs: number;
+  /** Whole seconds that turned out to be taken. */
+  readonly passedOverMs: number;
 }

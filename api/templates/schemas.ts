@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { lasting, updatable, zDescription, zTemplateReference } from '../pods/fields.ts';
+import { zSaidNetworks } from '../pods/networking.ts';
 import { zTime } from '../times.ts';
 import { tagPattern } from './reference.ts';
 
@@ -47,6 +48,8 @@ export const zPodDefinition = z.strictObject({
   template: zTemplateReference.nullable().optional(),
   ...nullable(lasting),
   ...nullable(updatable),
+  // Empty as a tag shows it that names no network.
+  networking: zSaidNetworks.nullable().optional(),
 });
 
 const zTag = z

@@ -150,9 +150,9 @@ export class TemplateService {
       if (template.tags.length >= tagsMax)
         throw new Refused(409, `Template ${id} has ${tagsMax} tags, more are not kept.`);
       // A second that somebody else is just taking, or that a crash left taken, is passed over.
-      const notBeforeMs = clock.nowMs() + takenMs;
+      const times = { nowMs: clock.nowMs(), passedOverMs: takenMs };
       takenMs += 1000;
-      const said = { tag, commitMessage, addedBy: caller.username, definition, notBeforeMs };
+      const said = { tag, commitMessage, addedBy: caller.username, definition, ...times };
       const { next, entry } = await addTag(store, template, said);
       await templates(store).put(id, { ...next, updatedAtMs: clock.nowMs() }, { version });
       return presentTag(next, entry, definition);

@@ -48,3 +48,25 @@ test('variables that were switched off come in by no update either', async () =>
   expect(refused.status).toBe(400);
   expect(String(refused.body.message)).toContain('NODE_OPTIONS: may run programs');
 });
+
+test('a tag is added though the template is edited meanwhile, in a second that is not yet', async () => {
+  for (let index = 0; index < 6; index += 1) await tag('busy', hello);
+  bench.store.beforeNextPut = async () => {
+    await Promise.resolve();
+    bench.store.beforeNextPut = () => ada('PUT', '/templates/busy', { description: 'new' });
+  };
+  await tag('busy', hello);
+  const { result } = (await ada('GET', '/templates/busy/tags')).body as { result: object[] };
+  expect(result).toHaveLength(7);
+});
+
+test('a definition can be sent as it is shown', async () => {
+  await tag('copied', hello);
+  const { result } = (await ada('GET', '/templates/copied/tags/latest')).body as {
+    result: { pod_definition: object }[];
+  };
+  await tag('copied', result[0]?.pod_definition ?? {});
+  const refused = { pod_definition: { networking: { web: { prot: 1 } } }, commit_message: '' };
+  const answer = await ada('POST', '/templates/copied/tags', refused);
+  expect(answer.body.message).toEqual([expect.stringContaining('networking, web')]);
+});

@@ -99,7 +99,6 @@ const workplaces: readonly Seed[] = [
     metatags: ['notebook', 'python'],
     definition: {
       image: 'quay.io/jupyter/minimal-notebook',
-      command: ['start-notebook.py', '--IdentityProvider.token=$(JUPYTER_TOKEN)', '--port=8888'],
       environment_variables: { JUPYTER_TOKEN: password },
       networking: { default: { protocol: 'http', port: 8888 } },
       resources: large,

@@ -45,7 +45,7 @@ async function plantOne({ store, clock }: Ground, tenant: string, seed: Seed): P
     newest && (await tagDefinitions(store).get(`${templateId}:${newest.timestamp}`))?.value;
   if (isDeepStrictEqual(before, definition)) return;
   const said = { tag: 'latest', commitMessage: 'Comes with Podgate.', addedBy: owner, definition };
-  const { next } = await addTag(store, template, { ...said, notBeforeMs: nowMs });
+  const { next } = await addTag(store, template, { ...said, nowMs, passedOverMs: 0 });
   const texts = { description: seed.description, metatags: [...seed.metatags] };
   const expected = stored ? { version: stored.version } : 'absent';
   await templates(store).put(templateId, { ...next, ...texts, updatedAtMs: nowMs }, expected);
