@@ -76,7 +76,7 @@ export const updatable = {
 
 /** Fields that are said once: when a pod is made, or in a template. */
 export const lasting = {
-  image: z.string().min(1, 'is empty, name an image').optional(),
+  image: z.string().optional().meta({ default: '' }),
   arguments: zWords.optional().meta({ default: null }),
   compute_queue: z
     .literal('default', 'there is only the queue default')

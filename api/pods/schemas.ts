@@ -45,7 +45,7 @@ export const zNewPod = z
       .optional()
       .meta({ default: 'ON' }),
   })
-  .refine(({ image, template }) => image !== undefined || Boolean(template), {
+  .refine(({ image, template }) => Boolean(image) || Boolean(template), {
     path: ['image'],
     message: 'Field required, or name a template',
   })

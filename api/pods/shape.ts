@@ -61,8 +61,11 @@ export function definitionOf(body: Readonly<Record<string, unknown>>): Definitio
   const networking = Object.entries(definition.networking ?? {}).map(
     ([name, { url: _url, ...leaves }]) => [name, leaves] as const,
   );
+  // On the wire an empty name says nothing.
+  const { image, ...named } = definition;
   return {
-    ...definition,
+    ...named,
+    ...(image ? { image } : {}),
     ...(definition.networking ? { networking: Object.fromEntries(networking) } : {}),
   };
 }

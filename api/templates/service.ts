@@ -171,8 +171,8 @@ export class TemplateService {
   ): Promise<{ permissions: string[] }> {
     if (isShared(user)) refuseSharing(level, caller);
     const updated = await this.#edit(id, caller, (template) => {
-      const { [user]: had, ...others } = template.permissions;
-      if (level === undefined && had === undefined)
+      const { [user]: _had, ...others } = template.permissions;
+      if (level === undefined && !Object.hasOwn(template.permissions, user))
         throw new Invalid([`path, user: '${user}' has no permission on this template`]);
       const permissions =
         level === undefined || level === 'NONE' ? others : { ...others, [user]: level };

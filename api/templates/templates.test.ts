@@ -192,7 +192,7 @@ describe('a pod made from a template', () => {
 
   test('shows its secrets in no derived pod of somebody who may only read', async () => {
     await template('secret', { image, environment_variables: { PASS: '<<TAPIS_user_password>>' } });
-    await ada('POST', '', { pod_id: 'shy', template: 'secret', command: null });
+    await ada('POST', '', { pod_id: 'shy', image: '', template: 'secret', command: null });
     await ada('POST', '/shy/permissions', { user: 'bob', level: 'READ' });
     const { result } = await derived('shy', 'bob');
     expect(result['environment_variables']).toEqual({ PASS: '***' });
@@ -281,7 +281,8 @@ describe('permissions of a template', () => {
     expect(list.body.result).toEqual({ permissions: ['ada:ADMIN', '*:READ'] });
     const gone = await ada('DELETE', '/templates/shared/permissions/*');
     expect(gone.body.result).toEqual({ permissions: ['ada:ADMIN'] });
-    expect((await ada('DELETE', '/templates/shared/permissions/ada')).status).toBe(400);
+    for (const user of ['ada', 'bob', 'constructor'])
+      expect((await ada('DELETE', `/templates/shared/permissions/${user}`)).status).toBe(400);
   });
 
   test('beyond the tenant are given by admins, and only for reading', async () => {
