@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { desiredPods } from '#contracts/pod.ts';
 import type { Answer, Bench } from '../../test/api/bench.ts';
 import { openBench } from '../../test/api/bench.ts';
+import { tagDefinitions, templates } from './records.ts';
 
 /** Templates, their tags, and pods made from them, over the wire. */
 
@@ -297,5 +298,45 @@ describe('permissions of a template', () => {
     expect(tenants.body.result).toEqual({
       permissions: ['admin:ADMIN', 'ada:ADMIN', '**:READ', 'tenant.other:READ'],
     });
+  });
+});
+
+/** Written past the API, which stores references resolved and so cannot make a loop. */
+async function chain(ids: readonly string[], lastBuildsOn: string | undefined): Promise<void> {
+  const stamp = 'latest@2026-01-01-12:00:00';
+  for (const [index, id] of ids.entries()) {
+    await template(id);
+    const stored = await templates(bench.store).get(id);
+    if (!stored) throw new Error(`no template ${id}`);
+    const entry = { tag: 'latest', timestamp: stamp, commitMessage: '', addedBy: 'ada' };
+    const tags = [{ ...entry, createdAtMs: 0 }];
+    await templates(bench.store).put(id, { ...stored.value, tags }, 'anything');
+    const next = ids[index + 1] ?? lastBuildsOn;
+    const definition = next === undefined ? { image } : { template: `${next}:${stamp}` };
+    await tagDefinitions(bench.store).put(`${id}:${stamp}`, definition, 'absent');
+  }
+}
+
+const ids = (letter: string, count: number): string[] =>
+  Array.from({ length: count }, (_, index) => `chain${letter}${index}`);
+
+describe('a chain of templates', () => {
+  test.each([
+    ['itself', ids('a', 1), 'chaina0'],
+    ['its second, deep down', ids('b', 15), 'chainb1'],
+  ])('that comes back to %s is refused', async (_name, chained, back) => {
+    await chain(chained, back);
+    const answer = await ada('POST', '', { pod_id: 'looped', template: chained[0] });
+    expect(answer.status).toBe(400);
+    expect(String(answer.body.message)).toContain(
+      `${back}:latest@2026-01-01-12:00:00 builds on itself`,
+    );
+  });
+
+  test('has at most twenty', async () => {
+    await chain(ids('c', 21), undefined);
+    const long = await ada('POST', '', { pod_id: 'toolong', template: 'chainc0' });
+    expect(String(long.body.message)).toContain('builds on more than 20 others');
+    expect((await ada('POST', '', { pod_id: 'longest', template: 'chainc1' })).status).toBe(200);
   });
 });
