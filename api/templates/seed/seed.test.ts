@@ -81,6 +81,10 @@ describe('planting', () => {
       'latest@2026-01-01-12:00:00',
       'latest@2026-01-01-12:00:01',
     ]);
+    const said = { ...changed, description: 'Said in other words, and nothing else is new.' };
+    await plant({ store, clock }, 'default', [said]);
+    const again = (await templates(store).get(first.templateId))?.value;
+    expect(again).toMatchObject({ description: said.description, tags: template?.tags });
     const newest = await tagDefinitions(store).get('postgres:latest@2026-01-01-12:00:01');
     expect(newest?.value.image).toBe('postgres:18');
   });

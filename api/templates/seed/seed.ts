@@ -18,7 +18,8 @@ export interface Seed {
   readonly definition: Readonly<Record<string, unknown>>;
 }
 
-const owner = 'podgate';
+// No user can be called so: whoever owns these templates decides what everybody's pods run.
+const owner = '(podgate)';
 
 interface Ground {
   readonly store: Store;
@@ -43,10 +44,16 @@ async function plantOne({ store, clock }: Ground, tenant: string, seed: Seed): P
   const newest = template.tags.findLast(({ tag }) => tag === 'latest');
   const before =
     newest && (await tagDefinitions(store).get(`${templateId}:${newest.timestamp}`))?.value;
-  if (isDeepStrictEqual(before, definition)) return;
+  const texts = { description: seed.description, metatags: [...seed.metatags] };
+  if (isDeepStrictEqual(before, definition)) {
+    const { description, metatags } = template;
+    if (!stored || isDeepStrictEqual({ description, metatags }, texts)) return;
+    const next = { ...template, ...texts, updatedAtMs: nowMs };
+    await templates(store).put(templateId, next, { version: stored.version });
+    return;
+  }
   const said = { tag: 'latest', commitMessage: 'Comes with Podgate.', addedBy: owner, definition };
   const { next } = await addTag(store, template, { ...said, nowMs, passedOverMs: 0 });
-  const texts = { description: seed.description, metatags: [...seed.metatags] };
   const expected = stored ? { version: stored.version } : 'absent';
   await templates(store).put(templateId, { ...next, ...texts, updatedAtMs: nowMs }, expected);
   await allow(store, definition, nowMs);
