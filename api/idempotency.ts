@@ -85,13 +85,13 @@ async function begin(
   return undefined;
 }
 
-/** What failed on our side may be tried again; everything else is the answer from now on. */
+/** What failed on our side or came too often may be tried again; else it is the answer from now on. */
 async function keep(
   { id, ...begun }: Repeatable,
   { status, text }: { readonly status: number; readonly text: string },
   { store, sealer }: ApiPorts,
 ): Promise<void> {
-  if (status >= 500) return keptAnswers(store).remove(id, 'anything');
+  if (status >= 500 || status === 429) return keptAnswers(store).remove(id, 'anything');
   const answer = { status, body: sealer.seal(text, sealedAs(id)) };
   await keptAnswers(store).put(id, { ...begun, answer }, 'anything');
 }

@@ -46,6 +46,15 @@ test('a user who asks too often is told to wait, and nobody else', async () => {
   expect((await bench.call('GET', '/v3/healthcheck')).status).toBe(200);
 });
 
+test('an Idempotency-Key that came too often is not answered so from then on', async () => {
+  await bench.addUser('eve', 'pass word');
+  for (let time = 0; time < 5; time += 1) await bench.as('eve')('GET', '/v3/pods');
+  const headers = { 'idempotency-key': 'late' };
+  const body = { pod_id: 'late', image: 'podgate/hello' };
+  expect((await bench.as('eve')('POST', '/v3/pods', { headers, body })).status).toBe(429);
+  expect(await bench.store.list('idempotency-keys')).toEqual([]);
+});
+
 test('callers without a token are counted by address', async () => {
   const from = '192.0.2.9';
   const statuses: number[] = [];
