@@ -56,6 +56,18 @@ test('what the controller reports is no edit', async () => {
   expect((await put('third', tag)).status).toBe(200);
 });
 
+test('what has no versions keeps no condition on them', async () => {
+  for (const [ifMatch, status] of [
+    ['"1.1"', 412],
+    ['*', 200],
+  ] as const) {
+    const headers = { 'if-match': ifMatch };
+    const body = { template_id: `conditional${status}` };
+    const answer = await bench.as('ada')('POST', '/v3/pods/templates', { headers, body });
+    expect(answer.status).toBe(status);
+  }
+});
+
 test.each(['*', '"1.1", *', 'nonsense', '"x.y"'])('If-Match: %s', async (ifMatch) => {
   expect((await put(`by ${ifMatch}`, ifMatch)).status).toBe(ifMatch === '*' ? 200 : 412);
 });

@@ -9,11 +9,14 @@ import { Refused } from './errors.ts';
 export const entityTag = (version: number, statusVersion: number | undefined): string =>
   `"${version}.${statusVersion ?? 0}"`;
 
-/** Refuses with 412 what was meant for another version (RFC 9110, 13.1.1). */
-export function requireMatch(ifMatch: string | undefined, version: number): void {
+/**
+ * Refuses with 412 what was meant for another version (RFC 9110, 13.1.1). `undefined` is what has
+ * no versions: a condition that cannot be kept is refused, not ignored.
+ */
+export function requireMatch(ifMatch: string | undefined, version: number | undefined): void {
   if (ifMatch === undefined || ifMatch.trim() === '*') return;
   const wanted = ifMatch.split(',').map((tag) => /^"(\d+)\.\d+"$/.exec(tag.trim())?.[1]);
-  if (wanted.includes(String(version))) return;
+  if (version !== undefined && wanted.includes(String(version))) return;
   throw new Refused(412, 'It was changed since: read it again, then decide (If-Match).');
 }
 

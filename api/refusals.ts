@@ -11,7 +11,8 @@ import { problemOf, wireStatus } from './problem.ts';
 export function answerErrors(app: App, log: Log, codes: StatusCodes): void {
   app.setErrorHandler((error, request, reply) => {
     const { status, message } = errorReply(error) ?? { status: 500, message: 'Unexpected error.' };
-    if (status === 500) {
+    // One that was meant (`Refused`) is nothing that an operator should look at.
+    if (status === 500 && !(error instanceof Refused)) {
       const { method, url } = request.routeOptions;
       log.error({ method, route: url, error: String(error) }, 'request failed unexpectedly');
     }

@@ -21,9 +21,8 @@ export async function ruleTraffic(app: App, requestsPerMinute: number): Promise<
     ],
     exposedHeaders: ['ETag', 'Idempotency-Replayed', 'Retry-After'],
     maxAge: 600,
-    // OPTIONS that is no preflight goes on to the answer that names the methods.
+    // OPTIONS is answered to everybody, as on the wire, whether it is a preflight or not.
     strictPreflight: false,
-    preflightContinue: false,
   });
   if (requestsPerMinute === 0) return;
   await app.register(rateLimit, {

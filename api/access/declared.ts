@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import type { PermissionLevel } from '#contracts/pod.ts';
 import type { App } from '../app.ts';
 import type { Caller } from '../auth/caller.ts';
+import { requireMatch } from '../entity-tag.ts';
 import { Refused } from '../errors.ts';
 
 /**
@@ -49,6 +50,8 @@ export function enforceAccess(
     if (access === 'admin' && !caller.admin)
       throw new Refused(403, 'Not authorized: this needs the role admin.');
     const ifMatch = request.headers['if-match'];
+    // Only pods have versions; theirs is looked at where they are read.
+    if (!access.endsWith(' on pod')) requireMatch(ifMatch, undefined);
     request.setDecorator<Acting>(acting, { ...caller, needed: levelIn(access), ifMatch });
   });
 }

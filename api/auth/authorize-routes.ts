@@ -134,6 +134,7 @@ function showPage(
   );
   const html = loginPage({
     client: client.displayName || client.clientId,
+    owner: client.owner,
     tenant: client.tenant,
     redirectUri: asked.redirect_uri,
     hidden,

@@ -18,6 +18,8 @@ const styleHash = createHash('sha256').update(style).digest('base64');
 export interface LoginForm {
   /** What the client is called. */
   readonly client: string;
+  /** Who made the client. */
+  readonly owner: string;
   readonly tenant: string;
   /** Where the answer goes: shown, since it says who really asks. */
   readonly redirectUri: string;
@@ -42,7 +44,7 @@ export const pageHeaders = (redirectUri: string): Record<string, string> => ({
   ].join('; '),
 });
 
-export function loginPage({ client, tenant, redirectUri, ...form }: LoginForm): string {
+export function loginPage({ client, owner, tenant, redirectUri, ...form }: LoginForm): string {
   const hidden = Object.entries(form.hidden).map(
     ([name, value]) => `<input type="hidden" name="${name}" value="${escaped(value)}">`,
   );
@@ -56,6 +58,8 @@ export function loginPage({ client, tenant, redirectUri, ...form }: LoginForm): 
 <main>
 <h1>Log in to ${escaped(client)}</h1>
 <p>as a user of ${escaped(tenant)}. You will go on to ${escaped(new URL(redirectUri).host)}.</p>
+<p>This program was registered by <b>${escaped(owner)}</b> and will be able to do all that you can.
+Go on only if you trust it.</p>
 ${alert}
 <form method="post">
 ${hidden.join('\n')}

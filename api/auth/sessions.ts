@@ -4,6 +4,7 @@ import type { Random } from '#contracts/random.ts';
 import type { Store } from '#contracts/store.ts';
 import { collection, WriteConflict } from '#contracts/store.ts';
 import { Refused } from '../errors.ts';
+import { retrying } from '../retrying.ts';
 import type { IssuedToken, Tokens } from './tokens.ts';
 
 /**
@@ -128,11 +129,14 @@ export class Sessions {
   /** Ends a session with all its tokens. */
   async end(session: string): Promise<void> {
     const { store } = this.#ports;
-    const stored = await sessions(store).get(session);
-    if (!stored) return;
-    // Whoever refreshes it at this moment finds a conflict.
-    await sessions(store).put(session, { ...stored.value, ended: true }, 'anything');
-    for (const access of this.#living(stored.value)) await this.#revokeAccess(access);
+    // With its version: a refresh at this moment adds an access token, which has to end too.
+    await retrying(async () => {
+      const stored = await sessions(store).get(session);
+      if (!stored) return;
+      const { value, version } = stored;
+      await sessions(store).put(session, { ...value, ended: true }, { version });
+      for (const access of this.#living(value)) await this.#revokeAccess(access);
+    });
   }
 
   /** Forgets what has expired. */

@@ -1,10 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import type { DesiredPod, PodStatus } from '#contracts/pod.ts';
+import type { Definition, DesiredPod, Layer, PodStatus } from '#contracts/pod.ts';
 import { actionsMax, podKey, sealContext } from '#contracts/pod.ts';
 import type { Random } from '#contracts/random.ts';
 import type { Sealed, Sealer } from '#contracts/sealer.ts';
-import type { Definition, Layer } from '#contracts/pod.ts';
 import type { Effective } from './fields.ts';
 import { storedNetwork, wireNetwork } from './networking.ts';
 import type { NewPod, UpdatePod } from './schemas.ts';

@@ -54,14 +54,14 @@ export class PodRecords {
     const key = podKey(caller.tenant, podId);
     const stored = await desiredPods(this.#ports.store).get(key);
     if (!stored) throw new Refused(404, `Pod with identifier pod_id: '${podId}' not found`);
-    if (!allows(levelOf(stored.value, caller), caller.needed)) {
+    const rights = levelOf(stored.value, caller);
+    if (!allows(rights, caller.needed)) {
       const text = `Not authorized: this needs the permission ${caller.needed} on ${podId}.`;
       throw new Refused(403, text);
     }
     requireMatch(caller.ifMatch, stored.version);
     const status = await podStatuses(this.#ports.store).get(key);
     const { value: pod, version } = stored;
-    const rights = levelOf(pod, caller);
     const tag = entityTag(version, status?.version);
     return { pod, status: ownStatus(pod, status?.value), version, rights, tag };
   }
