@@ -55,6 +55,20 @@ test('an Idempotency-Key that came too often is not answered so from then on', a
   expect(await bench.store.list('idempotency-keys')).toEqual([]);
 });
 
+test('logins are counted apart, since each costs much more', async () => {
+  const many = await openBench({ requestsPerMinute: 1000 });
+  const statuses: number[] = [];
+  const body = { grant_type: 'refresh_token', refresh_token: 'none' };
+  for (let time = 0; time < 61; time += 1)
+    statuses.push((await many.call('POST', '/v3/oauth2/tokens', { body })).status);
+  expect(statuses.filter((status) => status === 401)).toHaveLength(60);
+  expect(statuses.at(-1)).toBe(429);
+  const elsewhere = await many.call('POST', '/v3/oauth2/tokens', { body, from: '192.0.2.8' });
+  expect(elsewhere.status).toBe(401);
+  expect((await many.call('GET', '/v3/healthcheck')).status).toBe(200);
+  await many.close();
+});
+
 test('callers without a token are counted by address', async () => {
   const from = '192.0.2.9';
   const statuses: number[] = [];

@@ -4,6 +4,12 @@ import { actingOf } from './access/declared.ts';
 import type { App } from './app.ts';
 import { Refused } from './errors.ts';
 
+/**
+ * Checking a password or a key takes a tenth of a second of a core on purpose: strangers are not
+ * let ask for more of that, whatever names they try.
+ */
+export const loginsPerAddress = { max: 60, timeWindow: 60_000 };
+
 /** Rules for every request of the routes made from here on: where pages may call from, how often. */
 export async function ruleTraffic(app: App, requestsPerMinute: number): Promise<void> {
   // Tokens travel in a header that a page has to be given: any page may ask, none can borrow.

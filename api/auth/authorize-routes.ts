@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { App } from '../app.ts';
 import { answers } from '../envelope.ts';
 import { Invalid, Refused } from '../errors.ts';
+import { loginsPerAddress } from '../traffic-rules.ts';
 import { parse } from '../validation.ts';
 import type { StoredClient } from './clients.ts';
 import { TooManyTries } from './identity.ts';
@@ -60,10 +61,14 @@ export async function authorizeRoutes(app: App, identity: Identity): Promise<voi
   );
   await app.register(async (scope) => {
     acceptForms(scope);
-    scope.post(url, { config: { access: 'anybody' }, schema: { hide: true } }, (request, reply) => {
-      const body = parse(zLogin, 'body', request.body);
-      return login(request, reply, { body, identity });
-    });
+    scope.post(
+      url,
+      { config: { access: 'anybody', rateLimit: loginsPerAddress }, schema: { hide: true } },
+      (request, reply) => {
+        const body = parse(zLogin, 'body', request.body);
+        return login(request, reply, { body, identity });
+      },
+    );
   });
 }
 

@@ -5,6 +5,7 @@ import { answers, success } from '../envelope.ts';
 import { Refused } from '../errors.ts';
 import type { Identity } from './identity.ts';
 import { originOf } from './origin.ts';
+import { loginsPerAddress } from '../traffic-rules.ts';
 import { zIssuedToken } from './tokens.ts';
 
 /** The token endpoint (RFC 6749, 3.2) and revocation (RFC 7009), as JSON or as a form. */
@@ -71,7 +72,7 @@ function tokenRoute(app: App, identity: Identity): void {
   app.post(
     '/v3/oauth2/tokens',
     {
-      config: { access: 'anybody' },
+      config: { access: 'anybody', rateLimit: loginsPerAddress },
       schema: {
         operationId: 'create_token',
         tags: ['authenticator'],

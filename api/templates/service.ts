@@ -24,6 +24,9 @@ import type {
 
 const layersMax = 20;
 const tagsMax = 1000;
+// A pod keeps what its templates say, and everybody who lists pods reads it.
+const definitionBytesMax = 64 * 1024;
+const chainBytesMax = 256 * 1024;
 
 /** A chain of templates with the name it starts from, fully resolved. */
 export interface Chain {
@@ -143,6 +146,9 @@ export class TemplateService {
     { tag, commit_message: commitMessage }: Pick<NewTag, 'tag' | 'commit_message'>,
     { definition, caller }: { readonly definition: Definition; readonly caller: Acting },
   ): Promise<WireTag> {
+    const bytes = bytesOf(definition);
+    if (bytes > definitionBytesMax)
+      throw new Refused(413, `The definition has ${bytes} bytes, at most ${definitionBytesMax}.`);
     const { store, clock } = this.#ports;
     let takenMs = 0;
     return retrying(async () => {
@@ -197,6 +203,8 @@ export class TemplateService {
         throw new Invalid([`body, template: ${first.ref} builds on more than ${layersMax} others`]);
       const layer = await this.#resolveOne(next, undefined);
       layers.push(layer);
+      if (bytesOf(layers) > chainBytesMax)
+        throw new Invalid([`body, template: ${first.ref} and what it builds on say too much`]);
       next = layer.definition.template;
     }
     return { ref: first.ref, layers };
@@ -266,6 +274,8 @@ export class TemplateService {
     return { template: stored.value, version: stored.version };
   }
 }
+
+const bytesOf = (value: object): number => Buffer.byteLength(JSON.stringify(value));
 
 const newestOf = (
   tags: readonly TagEntry[],

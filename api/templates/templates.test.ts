@@ -333,6 +333,24 @@ describe('a chain of templates', () => {
     );
   });
 
+  test('says at most 64 KiB in a tag and 256 KiB in all', async () => {
+    const large = { image, environment_variables: { A: 'x'.repeat(60 * 1024) } };
+    let below: object = {};
+    for (const id of ids('d', 5)) {
+      await template(id, { ...large, ...below });
+      below = { template: id };
+    }
+    expect((await ada('POST', '', { pod_id: 'large', template: 'chaind3' })).status).toBe(200);
+    const refused = await ada('POST', '', { pod_id: 'toolarge', template: 'chaind4' });
+    expect(String(refused.body.message)).toContain('say too much');
+    const variables = { A: 'x'.repeat(65 * 1024) };
+    const body = {
+      pod_definition: { environment_variables: variables },
+      commit_message: '',
+    };
+    expect((await ada('POST', '/templates/chaind0/tags', body)).status).toBe(413);
+  });
+
   test('has at most twenty', async () => {
     await chain(ids('c', 21), undefined);
     const long = await ada('POST', '', { pod_id: 'toolong', template: 'chainc0' });

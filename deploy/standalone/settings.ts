@@ -2,10 +2,8 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { isBlock } from '../../gateway/allowed.ts';
-import type { MachinePrograms } from '../../api/templates/seed/processes.ts';
 import type { AccessLogLevel } from '../../gateway/observe/access-log.ts';
 import { accessLogLevels } from '../../gateway/observe/access-log.ts';
-import { machinePrograms } from './machine-programs.ts';
 
 /** Settings of standalone, each an environment variable; README lists them with their meaning. */
 export interface Settings {
@@ -19,7 +17,9 @@ export interface Settings {
   /** `tapis`: refusals have the codes of the original service. */
   readonly statusCodes: 'http' | 'tapis';
   readonly requestsPerMinute: number;
-  readonly programs: MachinePrograms;
+  /** Where programs of the machine are looked for, as `PATH` has it. */
+  readonly path: string;
+  readonly neo4jJars: string | undefined;
   readonly tenant: string;
   readonly publicHttpsPort: number;
   readonly secretKeyFile: string;
@@ -151,7 +151,8 @@ export function readSettings(
     runtime: values.PODGATE_RUNTIME,
     statusCodes: values.PODGATE_COMPAT_STATUS,
     requestsPerMinute: values.PODGATE_API_REQUESTS_PER_MINUTE,
-    programs: machinePrograms(values.PATH, values.PODGATE_NEO4J_JARS),
+    path: values.PATH,
+    neo4jJars: values.PODGATE_NEO4J_JARS,
     tenant: values.PODGATE_TENANT,
     publicHttpsPort: values.PODGATE_PUBLIC_HTTPS_PORT ?? values.PODGATE_HTTPS_PORT,
     secretKeyFile: resolve(values.PODGATE_SECRET_KEY_FILE ?? `${dataDir}/secret.key`),

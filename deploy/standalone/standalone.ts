@@ -26,6 +26,7 @@ import { startGateway } from '../../gateway/gateway.ts';
 import type { AdminPassword } from './first-start.ts';
 import { createDemoPod, ensureAdmin } from './first-start.ts';
 import { refuseUnwritable } from './access-log-file.ts';
+import { machinePrograms } from './machine-programs.ts';
 import type { Settings } from './settings.ts';
 
 const host = '127.0.0.1';
@@ -122,7 +123,7 @@ const serveApi = (ports: OpenPorts, settings: Settings, rootPem: string): Promis
     runtime: settings.runtime,
     statusCodes: settings.statusCodes,
     requestsPerMinute: settings.requestsPerMinute,
-    programs: settings.programs,
+    programs: machinePrograms(settings.path, settings.neo4jJars),
   });
 
 const serveGateway = (

@@ -62,12 +62,15 @@ test('only the database that cannot be reached by name is for other pods alone',
 });
 
 describe('planting', () => {
+  const logged: string[] = [];
+  const write = (_fields: object, message: string): void => void logged.push(message);
+  const log = { debug: write, info: write, warn: write, error: write };
   const clock = new ManualClock(Date.UTC(2026, 0, 1, 12));
 
   test('makes them once, and one that changed gets a new version', async () => {
     const store = new MemoryStore();
-    await plant({ store, clock }, 'default', containers);
-    await plant({ store, clock }, 'default', containers);
+    await plant({ store, clock, log }, 'default', containers);
+    await plant({ store, clock, log }, 'default', containers);
     const { documents } = await templates(store).list();
     expect(documents).toHaveLength(containers.length);
     expect(documents.map(({ value }) => value.tags.length)).toEqual(containers.map(() => 1));
@@ -75,14 +78,14 @@ describe('planting', () => {
     const first = containers.find(({ templateId }) => templateId === 'postgres');
     if (!first) throw new Error('no seeds');
     const changed = { ...first, definition: { ...first.definition, image: 'postgres:18' } };
-    await plant({ store, clock }, 'default', [changed]);
+    await plant({ store, clock, log }, 'default', [changed]);
     const template = (await templates(store).get(first.templateId))?.value;
     expect(template?.tags.map(({ timestamp }) => timestamp)).toEqual([
       'latest@2026-01-01-12:00:00',
       'latest@2026-01-01-12:00:01',
     ]);
     const said = { ...changed, description: 'Said in other words, and nothing else is new.' };
-    await plant({ store, clock }, 'default', [said]);
+    await plant({ store, clock, log }, 'default', [said]);
     const again = (await templates(store).get(first.templateId))?.value;
     expect(again).toMatchObject({ description: said.description, tags: template?.tags });
     const newest = await tagDefinitions(store).get('postgres:latest@2026-01-01-12:00:01');
@@ -103,7 +106,16 @@ describe('planting', () => {
       updatedAtMs: 0,
     };
     await templates(store).put('nginx', mine, 'absent');
-    await plant({ store, clock }, 'default', containers);
+    await plant({ store, clock, log }, 'default', containers);
     expect((await templates(store).get('nginx'))?.value).toEqual(mine);
+    expect(logged.at(-1)).toContain('a user has a template of this name');
+  });
+
+  test('goes on past a record that is damaged', async () => {
+    const store = new MemoryStore();
+    await store.put('templates', { id: 'neo4j', value: { broken: true } }, 'absent');
+    await plant({ store, clock, log }, 'default', containers);
+    expect(logged.at(-1)).toBe('damaged, not planted');
+    expect((await templates(store).get('postgres'))?.value.tags).toHaveLength(1);
   });
 });

@@ -2,7 +2,9 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '#contracts/clock.ts';
 import { allowedImages, builtinImages, imageName } from '#contracts/image.ts';
 import type { Definition } from '#contracts/pod.ts';
+import type { Log } from '#contracts/log.ts';
 import type { Store } from '#contracts/store.ts';
+import { BrokenDocument } from '#contracts/store.ts';
 import { definitionOf } from '../../pods/shape.ts';
 import { retrying } from '../../retrying.ts';
 import { parse } from '../../validation.ts';
@@ -24,6 +26,7 @@ const owner = '(podgate)';
 interface Ground {
   readonly store: Store;
   readonly clock: Clock;
+  readonly log: Log;
 }
 
 /**
@@ -31,14 +34,25 @@ interface Ground {
  * of `latest`; pods made from the old stay as they are. Templates of users with such a name stay.
  */
 export async function plant(ground: Ground, tenant: string, seeds: readonly Seed[]): Promise<void> {
-  for (const seed of seeds) await retrying(() => plantOne(ground, tenant, seed));
+  for (const seed of seeds) {
+    try {
+      await retrying(() => plantOne(ground, tenant, seed));
+    } catch (error) {
+      // A record that is damaged must not keep the API from starting.
+      if (!(error instanceof BrokenDocument)) throw error;
+      ground.log.error({ template: seed.templateId, error: error.message }, 'damaged, not planted');
+    }
+  }
 }
 
-async function plantOne({ store, clock }: Ground, tenant: string, seed: Seed): Promise<void> {
+async function plantOne({ store, clock, log }: Ground, tenant: string, seed: Seed): Promise<void> {
   const { templateId } = seed;
   const definition = definitionOf(parse(zPodDefinition, templateId, seed.definition));
   const stored = await templates(store).get(templateId);
-  if (stored && stored.value.permissions[owner] !== 'ADMIN') return;
+  if (stored && stored.value.permissions[owner] !== 'ADMIN') {
+    log.warn({ template: templateId }, 'a user has a template of this name, ours is not planted');
+    return;
+  }
   const nowMs = clock.nowMs();
   const template = stored?.value ?? newTemplate(seed, tenant, nowMs);
   const newest = template.tags.findLast(({ tag }) => tag === 'latest');
