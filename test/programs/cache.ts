@@ -32,8 +32,12 @@ export async function cached(
  * A copy of something cached that the user of pods can read, as it may not the cache in somebody's
  * home. It goes when Podgate is stopped and forgotten.
  */
-export function forPods(podgate: Standalone, path: string): string {
-  const copy = join(dirname(podgate.dataDir), basename(path));
+export const forPods = (podgate: Standalone, path: string): string =>
+  copyForPods(podgate.dataDir, path);
+
+/** The same beside a data directory that no Podgate has opened yet. */
+export function copyForPods(dataDir: string, path: string): string {
+  const copy = join(dirname(dataDir), basename(path));
   cpSync(path, copy, { recursive: true });
   return copy;
 }

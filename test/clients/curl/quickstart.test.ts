@@ -1,11 +1,9 @@
-import { dirname, join } from 'node:path';
-import process from 'node:process';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Envelope } from '../../integration/standalone.ts';
-import { Standalone } from '../../integration/standalone.ts';
-import { forPods } from '../../programs/cache.ts';
+import type { Envelope, Standalone } from '../../integration/standalone.ts';
 import { debian } from '../../programs/debian.ts';
 import { jars, java } from '../../programs/maven.ts';
+import { startWithNeo4j } from '../../programs/neo4j.ts';
 import { available, run } from '../../programs/run.ts';
 
 /** The quickstart of the public documentation, line by line, with curl through the gateway. */
@@ -23,14 +21,7 @@ describe.skipIf(!needed)('the quickstart', () => {
   let token = '';
 
   beforeAll(async () => {
-    podgate = await Standalone.start();
-    // Pods run as another user, who must reach the jars.
-    const env = {
-      PATH: `${dirname(needed?.java ?? '')}:${process.env['PATH'] ?? ''}`,
-      PODGATE_NEO4J_JARS: forPods(podgate, needed?.jars ?? ''),
-    };
-    await podgate.end();
-    podgate = await Standalone.start({ dataDir: podgate.dataDir, ports: podgate.ports, env });
+    podgate = await startWithNeo4j(needed?.java ?? '', needed?.jars ?? '');
   });
   afterAll(() => podgate.stopAndForget());
 

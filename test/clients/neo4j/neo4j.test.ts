@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { root, Standalone } from '../../integration/standalone.ts';
-import { forPods } from '../../programs/cache.ts';
+import type { Standalone } from '../../integration/standalone.ts';
+import { root } from '../../integration/standalone.ts';
 import { withHosts } from '../../programs/hosts.ts';
 import { jars, java } from '../../programs/maven.ts';
+import { startWithNeo4j } from '../../programs/neo4j.ts';
 import { available } from '../../programs/run.ts';
 import { Browser, chromium } from '../chromium/browser.ts';
 import type { Target } from '../drivers.ts';
@@ -21,27 +22,6 @@ const needed = await available('Neo4j', async () => ({
 
 const browserProgram = await available('Bolt over WebSocket', chromium);
 
-/** Writes the server's configuration, sets the first password and starts it. */
-const script = `set -e
-mkdir -p conf
-cat > conf/neo4j.conf <<END
-server.bolt.listen_address=127.0.0.1:$PORT
-server.bolt.advertised_address=$ADDRESS
-server.http.enabled=false
-server.https.enabled=false
-dbms.usage_report.enabled=false
-server.memory.pagecache.size=32m
-END
-export NEO4J_HOME="$PWD" NEO4J_CONF="$PWD/conf"
-[ -e data/dbms ] || "$JAVA" -cp "$JARS/*" org.neo4j.server.startup.Neo4jAdminCommand \\
-  dbms set-initial-password "$PASSWORD"
-exec "$JAVA" -Xmx512m -XX:+UseSerialGC -cp "$JARS/*" \\
-  --add-opens java.base/java.nio=ALL-UNNAMED --add-opens java.base/java.io=ALL-UNNAMED \\
-  --add-opens java.base/sun.nio.ch=ALL-UNNAMED \\
-  --add-opens java.base/java.util.concurrent=ALL-UNNAMED \\
-  org.neo4j.server.CommunityEntryPoint --home-dir="$PWD" --config-dir="$PWD/conf"
-`;
-
 const resolving = (...argv: string[]): string[] => [...(needed?.resolving ?? []), ...argv];
 
 describe.skipIf(!needed)('a Neo4j server behind the gateway', () => {
@@ -49,21 +29,9 @@ describe.skipIf(!needed)('a Neo4j server behind the gateway', () => {
   let target: Target;
 
   beforeAll(async () => {
-    podgate = await Standalone.start();
-    const pod = {
-      pod_id: 'graph',
-      image: 'podgate/process',
-      command: ['sh', '-c', script],
-      environment_variables: {
-        JAVA: needed?.java,
-        JARS: forPods(podgate, needed?.jars ?? ''),
-        PASSWORD: '<<TAPIS_user_password>>',
-        ADDRESS: `${host}:${podgate.ports.https}`,
-      },
-      networking: { default: { protocol: 'tcp', port: 7687 } },
-    };
+    podgate = await startWithNeo4j(needed?.java ?? '', needed?.jars ?? '');
     // Two programs on the Java machine, one after the other.
-    await podgate.pod(pod, 90_000);
+    await podgate.pod({ pod_id: 'graph', template: 'neo4j' }, 90_000);
     target = { host, user: 'neo4j', password: await podgate.podPassword('graph') };
   });
   afterAll(() => podgate.stopAndForget());

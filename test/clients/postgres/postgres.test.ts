@@ -30,6 +30,29 @@ describe.skipIf(!needed)('Postgres behind the gateway, by its Python drivers', (
   });
   afterAll(() => podgate.stopAndForget());
 
+  test('a pod from the template postgres keeps its data over a restart', async () => {
+    await podgate.pod({ pod_id: 'fromseed', template: 'postgres' }, 60_000);
+    const seeded = {
+      PATH: process.env['PATH'],
+      PGPASSWORD: await podgate.podPassword('fromseed'),
+    };
+    const conninfo =
+      `host=fromseed.pods.localhost hostaddr=127.0.0.1 port=${podgate.ports.https} user=fromseed ` +
+      `dbname=postgres sslmode=verify-full sslrootcert=${podgate.caFile}`;
+    const sql = async (query: string): Promise<string> => {
+      const argv = [`${folder}/psql`, '-X', '-At', '-c', query, conninfo];
+      const { code, out, err } = await run(argv, { env: seeded });
+      expect(code, err).toBe(0);
+      return out.trim();
+    };
+    await sql('create table kept as select 42 as answer');
+    await podgate.call('GET', '/v3/pods/fromseed/stop');
+    await podgate.state('fromseed', 'STOPPED');
+    await podgate.call('GET', '/v3/pods/fromseed/start');
+    await podgate.state('fromseed', 'AVAILABLE', 60_000);
+    expect(await sql('select answer from kept')).toBe('42');
+  });
+
   test.skipIf(!resolving)('psycopg2 connects exactly as in the Tapis documentation', async () => {
     const argv = [...(resolving ?? []), ...program('psycopg2_tapis.py')];
     const seen = await driver(argv, podgate, target);
