@@ -22,11 +22,23 @@ export interface Change {
   readonly version: number;
 }
 
+/** What became of a collection since a version, all read at one moment. */
+export interface Delta {
+  /** The documents with a newer version, in any order. */
+  readonly written: readonly Document[];
+  /** The ids of all documents there are, when one was removed since; else undefined. */
+  readonly ids: readonly string[] | undefined;
+  /** Of the store at that moment: where the next delta goes on. */
+  readonly version: number;
+}
+
 /**
  * Versioned documents in named collections.
  *
  * - A write that resolved is durable: it survives SIGKILL and a power cut of this process.
  * - Writes to one document are atomic and totally ordered by `version`.
+ * - Reads see every write that resolved before they began, whoever made it; and with a write all
+ *   writes of a lower version.
  * - `watch` reports at least once each id that changed after the call, in order of the last change;
  *   several changes of one id may arrive as one. It says "look at this id", never what happened.
  *   A consumer that is slow costs memory bounded by the number of ids. Aborting `signal` ends the
@@ -36,6 +48,8 @@ export interface Store {
   get(collection: string, id: string): Promise<Document | undefined>;
   /** All documents of a collection, by id in code-unit order. */
   list(collection: string): Promise<readonly Document[]>;
+  /** What was written and removed since; costs by how much that is. 0: since ever. */
+  changesSince(collection: string, version: number): Promise<Delta>;
   /** Returns the new version. Throws `WriteConflict` or `FencedOff`. */
   put(
     collection: string,
@@ -70,11 +84,17 @@ interface Typed<T> {
   readonly version: number;
 }
 
+interface Parsed<T> {
+  readonly documents: readonly Typed<T>[];
+  readonly broken: readonly Broken[];
+}
+
 /** One collection of a store, parsed on reading and checked before writing. */
 export interface Collection<T> {
   /** Throws `BrokenDocument` when the stored value does not parse. */
   get(id: string): Promise<Typed<T> | undefined>;
-  list(): Promise<{ readonly documents: readonly Typed<T>[]; readonly broken: readonly Broken[] }>;
+  list(): Promise<Parsed<T>>;
+  changesSince(version: number): Promise<Parsed<T> & Omit<Delta, 'written'>>;
   put(id: string, value: T, expect: Expectation, fence?: Fence): Promise<number>;
   remove(id: string, expect: Expectation, fence?: Fence): Promise<void>;
   watch(signal: AbortSignal): AsyncIterable<Change>;
@@ -94,19 +114,25 @@ export function collection<T>(store: Store, name: string, schema: z.ZodType<T>):
       if (!parsed.success) throw new BrokenDocument(`${name}/${id}: ${parsed.error.message}`);
       return { id, value: parsed.data, version: document.version };
     },
-    async list() {
-      const documents: Typed<T>[] = [];
-      const broken: Broken[] = [];
-      for (const { id, value, version } of await store.list(name)) {
-        const parsed = schema.safeParse(value);
-        if (parsed.success) documents.push({ id, value: parsed.data, version });
-        else broken.push({ id, reason: parsed.error.message });
-      }
-      return { documents, broken };
+    list: async () => parseAll(schema, await store.list(name)),
+    async changesSince(since) {
+      const { written, ...delta } = await store.changesSince(name, since);
+      return { ...parseAll(schema, written), ...delta };
     },
     put: (id, value, expect, fence) =>
       store.put(name, { id, value: schema.parse(value) }, expect, fence),
     remove: (id, expect, fence) => store.remove(name, id, expect, fence),
     watch: (signal) => store.watch(name, signal),
   };
+}
+
+function parseAll<T>(schema: z.ZodType<T>, stored: readonly Document[]): Parsed<T> {
+  const documents: Typed<T>[] = [];
+  const broken: Broken[] = [];
+  for (const { id, value, version } of stored) {
+    const parsed = schema.safeParse(value);
+    if (parsed.success) documents.push({ id, value: parsed.data, version });
+    else broken.push({ id, reason: parsed.error.message });
+  }
+  return { documents, broken };
 }

@@ -1,4 +1,4 @@
-import type { Change, Document, Expectation, Fence, Store } from '#contracts/store.ts';
+import type { Change, Delta, Document, Expectation, Fence, Store } from '#contracts/store.ts';
 import { FencedOff, WriteConflict } from '#contracts/store.ts';
 import { ChangeFeed } from './change-feed.ts';
 
@@ -13,6 +13,8 @@ export class MemoryStore implements Store {
   readonly #collections = new Map<string, Map<string, Row>>();
   readonly #fences = new Map<string, number>();
   readonly #feed = new ChangeFeed();
+  /** By collection the version of the last removal. */
+  readonly #removals = new Map<string, number>();
   #version = 0;
 
   async get(collection: string, id: string): Promise<Document | undefined> {
@@ -24,6 +26,17 @@ export class MemoryStore implements Store {
     return Array.from(this.#of(collection), ([id, row]) => documentOf(id, row)).toSorted((a, b) =>
       a.id < b.id ? -1 : 1,
     );
+  }
+
+  async changesSince(collection: string, since: number): Promise<Delta> {
+    const rows = this.#of(collection);
+    const written = [...rows].filter(([, { version }]) => version > since);
+    const ids = (this.#removals.get(collection) ?? 0) > since ? [...rows.keys()] : undefined;
+    return {
+      written: written.map(([id, row]) => documentOf(id, row)),
+      ids,
+      version: this.#version,
+    };
   }
 
   async put(
@@ -44,7 +57,8 @@ export class MemoryStore implements Store {
   async remove(collection: string, id: string, expect: Expectation, fence?: Fence): Promise<void> {
     this.#allow(collection, id, expect, fence);
     if (!this.#of(collection).delete(id)) return;
-    this.#feed.publish(collection, { id, version: ++this.#version });
+    this.#removals.set(collection, ++this.#version);
+    this.#feed.publish(collection, { id, version: this.#version });
   }
 
   watch(collection: string, signal: AbortSignal): AsyncIterable<Change> {

@@ -12,6 +12,8 @@ const migrations: readonly string[] = [
    create table fences (lease text primary key, token integer not null) strict, without rowid;
    create table sequence (only integer primary key check (only = 1), version integer not null) strict;
    insert into sequence values (1, 0);`,
+  `create index documents_by_version on documents (collection, version);
+   create table removals (collection text primary key, version integer not null) strict, without rowid;`,
 ];
 
 /**

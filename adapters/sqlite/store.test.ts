@@ -205,6 +205,23 @@ test('a file of a newer Podgate is refused and left as it is', () => {
   again.close();
 });
 
+test('a file of an earlier Podgate keeps what it holds', async () => {
+  const first = open();
+  await first.put('pods', { id: 'a', value: 1 }, 'absent');
+  first.close();
+  const database = new DatabaseSync(file);
+  database.exec('drop index documents_by_version; drop table removals; pragma user_version = 1');
+  database.close();
+  const store = open();
+  const { version } = await store.changesSince('pods', 0);
+  await store.put('pods', { id: 'b', value: 2 }, 'absent');
+  await store.remove('pods', 'a', 'anything');
+  expect(await store.changesSince('pods', version)).toMatchObject({
+    written: [{ id: 'b', value: 2 }],
+    ids: ['b'],
+  });
+});
+
 test('a place that cannot be used gives the error of the system', () => {
   expect(() => openSqliteStore(join(folder, 'missing', 'podgate.db'))).toThrow(/ENOENT/);
   expect(() => openSqliteStore(folder)).toThrow(/EEXIST/);

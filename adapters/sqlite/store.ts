@@ -1,6 +1,6 @@
 import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import type { Change, Document, Expectation, Fence, Store } from '#contracts/store.ts';
+import type { Change, Delta, Document, Expectation, Fence, Store } from '#contracts/store.ts';
 import { ChangeFeed } from '../memory/change-feed.ts';
 import { checkExpectation, checkFence, jsonText } from '../memory/store.ts';
 import { migrate, NewerSchema } from './schema.ts';
@@ -108,6 +108,19 @@ class SqliteStore implements Store {
     );
   }
 
+  async changesSince(collection: string, since: number): Promise<Delta> {
+    // Statements without an await between them: nobody else can write to the file.
+    return this.#guarded(() => {
+      const { written, removal, ids, current } = this.#statements;
+      const removedAt = numberIn(removal.get(collection), 'version') ?? 0;
+      return {
+        written: written.all(collection, since).map(documentOf),
+        ids: removedAt > since ? ids.all(collection).map(({ id }) => String(id)) : undefined,
+        version: numberIn(current.get(), 'version') ?? 0,
+      };
+    });
+  }
+
   async put(
     collection: string,
     document: { readonly id: string; readonly value: unknown },
@@ -130,7 +143,10 @@ class SqliteStore implements Store {
     const version = this.#transaction(() => {
       this.#allow(collection, id, expect, fence);
       const { changes } = this.#statements.remove.run(collection, id);
-      return changes === 0 ? undefined : this.#nextVersion();
+      if (changes === 0) return undefined;
+      const next = this.#nextVersion();
+      this.#statements.setRemoval.run(collection, next);
+      return next;
     });
     if (version !== undefined) this.#feed.publish(collection, { id, version });
   }
@@ -192,6 +208,15 @@ function prepareStatements(database: DatabaseSync) {
   return {
     get: database.prepare(`select id, value, version from documents where ${place}`),
     list: database.prepare('select id, value, version from documents where collection = ?'),
+    written: database.prepare(
+      'select id, value, version from documents where collection = ? and version > ?',
+    ),
+    ids: database.prepare('select id from documents where collection = ?'),
+    removal: database.prepare('select version from removals where collection = ?'),
+    setRemoval: database.prepare(
+      'insert into removals values (?, ?) on conflict do update set version = excluded.version',
+    ),
+    current: database.prepare('select version from sequence'),
     version: database.prepare(`select version from documents where ${place}`),
     put: database.prepare(
       `insert into documents (collection, id, value, version) values (?, ?, ?, ?)

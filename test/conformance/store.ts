@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import type { Change, Fence, Store } from '#contracts/store.ts';
+import type { Change, Document, Fence, Store } from '#contracts/store.ts';
 import { BrokenDocument, collection, FencedOff, WriteConflict } from '#contracts/store.ts';
 
 /** What a `Store` promises, except durability, which each durable adapter tests for itself. */
@@ -18,6 +18,7 @@ export function storeConforms(name: string, make: () => Promise<Store>): void {
     documents(make);
     expectations(make);
     fences(make);
+    deltas(make);
     watching(make, signal);
     collections(make);
   });
@@ -225,6 +226,82 @@ function fences(make: Make): void {
   });
 }
 
+const idsOf = (listed: readonly Document[]) => listed.map(({ id }) => id).toSorted();
+
+function deltas(make: Make): void {
+  test('since ever it is everything, and the next one goes on from there', async () => {
+    const store = await make();
+    expect(await store.changesSince('pods', 0)).toMatchObject({ written: [], ids: undefined });
+    const value = { deep: ['a'] };
+    const version = await write(store, 'a', value);
+    await write(store, 'b');
+    const all = await store.changesSince('pods', 0);
+    expect(idsOf(all.written)).toEqual(['a', 'b']);
+    expect(all.written).toContainEqual({ id: 'a', value, version });
+    expect(await store.changesSince('pods', all.version)).toEqual({ ...all, written: [] });
+  });
+
+  test('what was written since comes once, with its last value', async () => {
+    const store = await make();
+    for (const id of ['a', 'b', 'c']) await write(store, id, 'old');
+    const { version } = await store.changesSince('pods', 0);
+    await write(store, 'b', 'new');
+    const last = await write(store, 'b', 'newest');
+    await store.put('users', { id: 'u', value: 1 }, 'anything');
+    const delta = await store.changesSince('pods', version);
+    expect(delta.written).toEqual([{ id: 'b', value: 'newest', version: last }]);
+    expect(delta.ids).toBeUndefined();
+    expect((await store.changesSince('pods', delta.version)).written).toEqual([]);
+  });
+
+  test('after a removal it says which are there, until it was told', async () => {
+    const store = await make();
+    for (const id of ['a', 'b', 'c']) await write(store, id);
+    const { version } = await store.changesSince('pods', 0);
+    await store.remove('pods', 'nothing', 'anything');
+    await store.remove('users', 'a', 'anything');
+    expect((await store.changesSince('pods', version)).ids).toBeUndefined();
+    await store.remove('pods', 'a', 'anything');
+    await store.remove('pods', 'c', 'anything');
+    await write(store, 'c', 'again');
+    const delta = await store.changesSince('pods', version);
+    expect(idsOf(delta.written)).toEqual(['c']);
+    expect(delta.ids?.toSorted()).toEqual(['b', 'c']);
+    const after = await store.changesSince('pods', delta.version);
+    expect([after.written, after.ids]).toEqual([[], undefined]);
+  });
+
+  test('a removal is told in a collection that is empty now', async () => {
+    const store = await make();
+    await write(store, 'a');
+    const { version } = await store.changesSince('pods', 0);
+    await store.remove('pods', 'a', 'anything');
+    expect((await store.changesSince('pods', version)).ids).toEqual([]);
+  });
+
+  test('following deltas while others write and remove, nothing is missed', async () => {
+    const store = await make();
+    const known = new Map<string, number>();
+    let since = 0;
+    const follow = async (): Promise<void> => {
+      const { written, ids, version } = await store.changesSince('pods', since);
+      for (const document of written) known.set(document.id, document.version);
+      for (const id of known.keys()) if (ids && !ids.includes(id)) known.delete(id);
+      since = version;
+    };
+    const writers = Array.from({ length: 40 }, async (_, turn) => {
+      const id = `id-${turn % 7}`;
+      if (turn % 3 === 0) await store.remove('pods', id, 'anything');
+      else await write(store, id);
+    });
+    for (let turn = 0; turn < 5; turn += 1) await follow();
+    await Promise.all(writers);
+    await follow();
+    const listed = await store.list('pods');
+    expect(known).toEqual(new Map(listed.map(({ id, version }) => [id, version])));
+  });
+}
+
 function watching(make: Make, signal: () => AbortSignal): void {
   test('a change after the call is reported, even before the first look', async () => {
     const store = await make();
@@ -324,6 +401,8 @@ function collections(make: Make): void {
     const { documents: good, broken } = await pods.list();
     expect(good.map(({ id }) => id)).toEqual(['good']);
     expect(broken.map(({ id }) => id)).toEqual(['bad']);
+    const changes = await pods.changesSince(version);
+    expect([changes.documents, changes.broken]).toEqual([[], broken]);
   });
 
   test('a collection refuses to write what it would not read', async () => {
