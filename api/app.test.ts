@@ -362,7 +362,7 @@ describe('a token', () => {
     const token = await issueToken('ada');
     await listPods(token);
     await login('ada', password);
-    const text = JSON.stringify(bench.logged);
+    const text = JSON.stringify([bench.logged, bench.traced]);
     expect(text).not.toContain(token);
     expect(text).not.toContain(password);
   });
@@ -373,12 +373,18 @@ test('a failure of ours is a 500 that says nothing about the inside, and is logg
     throw new Error('disk /var/lib is full');
   };
   const body = { pod_id: 'unlucky', image: 'podgate/hello' };
-  const answer = await bench.as('ada')('POST', '/v3/pods', { body });
+  const headers = { 'x-request-id': 'unlucky-1' };
+  const answer = await bench.as('ada')('POST', '/v3/pods', { body, headers });
   expect(answer.status).toBe(500);
   expectEnvelope(answer, 'error');
   expect(answer.body.message).toBe('Unexpected error.');
   expect(bench.logged.at(-1)).toEqual({
-    fields: { method: 'POST', route: '/v3/pods', error: 'Error: disk /var/lib is full' },
+    fields: {
+      requestId: 'unlucky-1',
+      method: 'POST',
+      route: '/v3/pods',
+      error: 'Error: disk /var/lib is full',
+    },
     message: 'request failed unexpectedly',
   });
 });

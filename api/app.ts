@@ -26,6 +26,7 @@ import { ruleTraffic } from './traffic-rules.ts';
 import { unavailableRoutes } from './unavailable/routes.ts';
 import type { ApiPorts, ApiSettings } from './ports.ts';
 import { answerBrokenRequest, answerErrors, refuseOtherMethods } from './refusals.ts';
+import { requestIds, tellRequestIds } from './request-id.ts';
 import { siteRoutes } from './site/routes.ts';
 import { parse } from './validation.ts';
 
@@ -46,17 +47,19 @@ export async function buildApp(
   ports: ApiPorts,
   { settings, identity }: { settings: ApiSettings; identity: Identity },
 ): Promise<App> {
+  const newId = requestIds(ports.random);
   const app: App = fastify({
+    genReqId: ({ headers }) => newId(headers),
     bodyLimit: bodyBytesMax,
     requestTimeout: requestMs,
     // Only our own gateway, on this machine, may say where a request came from.
     trustProxy: 'loopback',
     routerOptions: { ignoreTrailingSlash: true },
-    clientErrorHandler: answerBrokenRequest,
+    clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, newId()),
     // A path that cannot be routed belongs to no route: no hook and no error handler sees it.
-    frameworkErrors: (_error, _request, reply) => {
+    frameworkErrors: (_error, { id }, reply) => {
       reply.hijack();
-      reply.raw.writeHead(400, { 'content-type': 'application/json' });
+      reply.raw.writeHead(400, { 'content-type': 'application/json', 'x-request-id': id });
       reply.raw.end(JSON.stringify(failure('The path does not decode or has a part too long.')));
     },
   }).withTypeProvider<ZodTypeProvider>();
@@ -66,6 +69,7 @@ export async function buildApp(
     return { value: parse(schema, httpPart ?? 'request', data) };
   });
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
+  tellRequestIds(app, ports.log);
   acceptJson(app);
   answerErrors(app, ports.log, settings.statusCodes);
   exactContentType(app);

@@ -4,6 +4,7 @@ import type { App } from './app.ts';
 import { TooManyTries } from './auth/identity.ts';
 import { failure } from './envelope.ts';
 import { errorReply, Refused } from './errors.ts';
+import { requestFields } from './request-id.ts';
 import type { StatusCodes } from './problem.ts';
 import { problemOf, wireStatus } from './problem.ts';
 
@@ -13,8 +14,8 @@ export function answerErrors(app: App, log: Log, codes: StatusCodes): void {
     const { status, message } = errorReply(error) ?? { status: 500, message: 'Unexpected error.' };
     // One that was meant (`Refused`) is nothing that an operator should look at.
     if (status === 500 && !(error instanceof Refused)) {
-      const { method, url } = request.routeOptions;
-      log.error({ method, route: url, error: String(error) }, 'request failed unexpectedly');
+      const fields = { ...requestFields(request), error: String(error) };
+      log.error(fields, 'request failed unexpectedly');
     }
     if (error instanceof TooManyTries) void reply.header('retry-after', String(error.waitSeconds));
     // RFC 9110 11.6.1: a 401 says how to authenticate.
@@ -31,7 +32,11 @@ export function answerErrors(app: App, log: Log, codes: StatusCodes): void {
 }
 
 /** What is no HTTP, or comes too slowly, reaches no route. */
-export function answerBrokenRequest(error: { readonly code?: unknown }, socket: Socket): void {
+export function answerBrokenRequest(
+  error: { readonly code?: unknown },
+  socket: Socket,
+  requestId: string,
+): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
     return;
@@ -43,6 +48,7 @@ export function answerBrokenRequest(error: { readonly code?: unknown }, socket: 
     'Content-Type: application/json',
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',
+    `X-Request-Id: ${requestId}`,
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }

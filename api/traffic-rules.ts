@@ -22,10 +22,12 @@ export async function ruleTraffic(app: App, requestsPerMinute: number): Promise<
       'Idempotency-Key',
       'If-Match',
       'If-None-Match',
+      'Last-Event-ID',
+      'X-Request-Id',
       'X-Tapis-Token',
       'X-Tapis-Tracking-ID',
     ],
-    exposedHeaders: ['ETag', 'Idempotency-Replayed', 'Retry-After'],
+    exposedHeaders: ['ETag', 'Idempotency-Replayed', 'Retry-After', 'X-Request-Id'],
     maxAge: 600,
     // OPTIONS is answered to everybody, as on the wire, whether it is a preflight or not.
     strictPreflight: false,

@@ -42,6 +42,11 @@ export interface Call {
   readonly from?: string;
 }
 
+interface Line {
+  readonly fields: object;
+  readonly message: string;
+}
+
 type Method = 'GET' | 'POST' | 'PUT' | 'DELETE' | 'OPTIONS';
 
 /** A store in which somebody else can get in between a read and the write that follows. */
@@ -58,9 +63,11 @@ class RacingStore extends MemoryStore {
 
 export async function openBench(changes: Partial<ApiSettings> = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'podgate-api-'));
-  const logged: { readonly fields: object; readonly message: string }[] = [];
+  const logged: Line[] = [];
+  const traced: Line[] = [];
   const write = (fields: object, message: string): void => void logged.push({ fields, message });
-  const log: Log = { debug: write, info: write, warn: write, error: write };
+  const trace = (fields: object, message: string): void => void traced.push({ fields, message });
+  const log: Log = { debug: trace, info: write, warn: write, error: write };
   const store = new RacingStore();
   const clock = new ManualClock(Date.UTC(2026, 0, 1, 12));
   const sealer = openSealer(join(folder, 'secret.key'));
@@ -113,6 +120,8 @@ export async function openBench(changes: Partial<ApiSettings> = {}) {
     traffic,
     routes,
     logged,
+    /** What is logged at `debug`. */
+    traced,
     tokens,
     identity,
     call,
