@@ -50,8 +50,44 @@ export type Layer = z.infer<typeof zLayer>;
 export const permissionLevels = ['NONE', 'READ', 'USER', 'ADMIN'] as const;
 export type PermissionLevel = (typeof permissionLevels)[number];
 
-/** One line of the action log, kept in the order it happened. */
-const zAction = z.strictObject({ atMs: z.number(), text: z.string() });
+export const podStates = [
+  'REQUESTED',
+  'SPAWNER SETUP',
+  'CREATING',
+  'AVAILABLE',
+  'DELETING',
+  'STOPPED',
+  'ERROR',
+  'COMPLETE',
+] as const;
+export type PodState = (typeof podStates)[number];
+
+/** What can be done to a pod; `set_status` is what the controller does. */
+export const actionKinds = [
+  'create',
+  'update',
+  'start',
+  'stop',
+  'restart',
+  'set_permission',
+  'delete_permission',
+  'set_status',
+] as const;
+
+/** Users and the controller may have the same name. */
+export const zActor = z.strictObject({ type: z.enum(['user', 'controller']), name: z.string() });
+
+/** One line of the action log, kept in the order it happened. Old lines have time and text alone. */
+const zAction = z.strictObject({
+  atMs: z.number(),
+  text: z.string(),
+  kind: z.enum(actionKinds).optional(),
+  actor: zActor.optional(),
+  /** The request that did it; the controller's actions have none. */
+  requestId: z.string().optional(),
+  /** Of `set_status`: the status from then on. */
+  status: z.enum(podStates).optional(),
+});
 export type Action = z.infer<typeof zAction>;
 
 /**
@@ -105,18 +141,6 @@ const zDesiredPod = z.strictObject({
   updatedAtMs: z.number(),
 });
 export type DesiredPod = z.infer<typeof zDesiredPod>;
-
-const podStates = [
-  'REQUESTED',
-  'SPAWNER SETUP',
-  'CREATING',
-  'AVAILABLE',
-  'DELETING',
-  'STOPPED',
-  'ERROR',
-  'COMPLETE',
-] as const;
-export type PodState = (typeof podStates)[number];
 
 /** What is: written by the controller alone, under its lease. */
 export const zPodStatus = z.strictObject({

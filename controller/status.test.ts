@@ -178,7 +178,13 @@ describe('the action log', () => {
     const old = Array.from({ length: actionsMax }, (_, atMs) => ({ atMs, text: 'old' }));
     const { actions } = status({ observed: ended(), status: { actions: old } });
     expect(actions).toHaveLength(actionsMax);
-    expect(actions.at(-1)?.text).toContain('COMPLETE');
+    expect(actions.at(-1)).toEqual({
+      atMs: expect.any(Number),
+      text: expect.stringMatching(/^COMPLETE: /),
+      kind: 'set_status',
+      actor: { type: 'controller', name: 'controller' },
+      status: 'COMPLETE',
+    });
     expect(actions[0]?.atMs).toBe(1);
   });
 });

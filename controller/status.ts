@@ -1,4 +1,4 @@
-import type { PodState, PodStatus } from '#contracts/pod.ts';
+import type { Action, PodState, PodStatus } from '#contracts/pod.ts';
 import { actionsMax } from '#contracts/pod.ts';
 import type { Facts, Plan } from './plan.ts';
 import { howItEnded } from './plan.ts';
@@ -24,8 +24,14 @@ export function statusOf(facts: Facts, plan: Plan, standing: RouteStanding): Pod
   const { status: before, nowMs } = facts;
   const { state, phase, headline, detail, event } = appearance(facts, plan, standing);
   const message = detail ? `${headline}\n${detail}` : headline;
-  const text = `${state}: ${event ?? headline}`;
   const actions = before?.actions ?? [];
+  const action: Action = {
+    atMs: nowMs,
+    text: `${state}: ${event ?? headline}`,
+    kind: 'set_status',
+    actor: { type: 'controller', name: 'controller' },
+    status: state,
+  };
   const news =
     before?.state !== state || (plan.situation === 'waiting' && before.message !== message);
   return {
@@ -33,7 +39,7 @@ export function statusOf(facts: Facts, plan: Plan, standing: RouteStanding): Pod
     state,
     message,
     phase,
-    actions: news ? [...actions, { atMs: nowMs, text }].slice(-actionsMax) : actions,
+    actions: news ? [...actions, action].slice(-actionsMax) : actions,
   };
 }
 

@@ -26,6 +26,7 @@ export interface Acting extends Caller {
   readonly needed: PermissionLevel;
   /** The version that the caller means, when they say (RFC 9110, 13.1.1). */
   readonly ifMatch: string | undefined;
+  readonly requestId: string;
 }
 
 const acting = 'acting';
@@ -52,7 +53,8 @@ export function enforceAccess(
     const ifMatch = request.headers['if-match'];
     // Only pods have versions; theirs is looked at where they are read.
     if (!access.endsWith(' on pod')) requireMatch(ifMatch, undefined);
-    request.setDecorator<Acting>(acting, { ...caller, needed: levelIn(access), ifMatch });
+    const needed = levelIn(access);
+    request.setDecorator<Acting>(acting, { ...caller, needed, ifMatch, requestId: request.id });
   });
 }
 

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import type { Definition, DesiredPod, Layer, PodStatus } from '#contracts/pod.ts';
+import type { Action, Definition, DesiredPod, Layer, PodStatus } from '#contracts/pod.ts';
 import { actionsMax, podKey, sealContext } from '#contracts/pod.ts';
 import type { Random } from '#contracts/random.ts';
 import type { Sealed, Sealer } from '#contracts/sealer.ts';
@@ -10,10 +10,15 @@ import type { NewPod, UpdatePod } from './schemas.ts';
 
 /** Pure steps from one desired pod to the next; nothing here reads or writes. */
 
-export interface Editing {
-  readonly sealer: Sealer;
+/** Who changes a pod, when, and by which request: for the action log. */
+export interface Edit {
   readonly nowMs: number;
   readonly username: string;
+  readonly requestId: string;
+}
+
+export interface Editing extends Edit {
+  readonly sealer: Sealer;
 }
 
 /** What was said of a pod, with the templates below it, and what comes out. */
@@ -101,7 +106,7 @@ export function newPod(
       userPassword: sealer.seal(password, sealContext.credentials(key)),
     },
     modifiedFields: Object.keys(body),
-    actions: [{ atMs: nowMs, text: `Pod object created by '${username}'` }],
+    actions: [actionOf('create', `Pod object created by '${username}'`, editing)],
     createdAtMs: nowMs,
     updatedAtMs: nowMs,
   };
@@ -113,13 +118,13 @@ export function updatedPod(
   body: UpdatePod,
   editing: Editing & { readonly status: PodStatus | undefined; readonly shape: Shape },
 ): DesiredPod | undefined {
-  const { status, shape, nowMs } = editing;
+  const { status, shape } = editing;
   const edited = reshaped(pod, shape, editing.sealer);
   const switched = body.status_requested ? asked(edited, status, body.status_requested) : edited;
   if (isDeepStrictEqual(switched, pod)) return undefined;
   const fields = [...new Set([...pod.modifiedFields, ...Object.keys(body)])];
   const text = `'${editing.username}' updated pod: ${Object.keys(body).join(', ')}`;
-  return withAction({ ...switched, modifiedFields: fields }, text, nowMs);
+  return withAction({ ...switched, modifiedFields: fields }, actionOf('update', text, editing));
 }
 
 /** The pod with another shape; what stays the same keeps its sealed form. */
@@ -184,9 +189,17 @@ export function nextRun(
   return { requested: 'ON', generation: pod.generation + 1, generationCause: cause };
 }
 
-export function withAction(pod: DesiredPod, text: string, nowMs: number): DesiredPod {
-  const actions = [...pod.actions, { atMs: nowMs, text }].slice(-actionsMax);
-  return { ...pod, actions, updatedAtMs: nowMs };
+export function actionOf(
+  kind: NonNullable<Action['kind']>,
+  text: string,
+  { nowMs, username, requestId }: Edit,
+): Action {
+  return { atMs: nowMs, text, kind, actor: { type: 'user', name: username }, requestId };
+}
+
+export function withAction(pod: DesiredPod, action: Action): DesiredPod {
+  const actions = [...pod.actions, action].slice(-actionsMax);
+  return { ...pod, actions, updatedAtMs: action.atMs };
 }
 
 const passwordAlphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';

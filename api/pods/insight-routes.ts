@@ -2,8 +2,9 @@ import { z } from 'zod';
 import { actingOf } from '../access/declared.ts';
 import type { App } from '../app.ts';
 import { answers, success } from '../envelope.ts';
-import { zCredentials, zLogs, zPod } from './schemas.ts';
+import { zCredentials, zPod } from './schemas.ts';
 import type { PodService } from './service.ts';
+import { outputRoutes } from './output-routes.ts';
 import { zTraffic } from './traffic.ts';
 
 const params = z.object({ pod_id: z.string() });
@@ -12,7 +13,8 @@ const tags = ['pods'];
 /** What can be learned of a pod beyond its record. */
 export function insightRoutes(app: App, pods: PodService): void {
   derivedRoute(app, pods);
-  outputRoutes(app, pods);
+  outputRoutes(app, pods.output);
+  useRoutes(app, pods);
 }
 
 function derivedRoute(app: App, pods: PodService): void {
@@ -36,25 +38,7 @@ function derivedRoute(app: App, pods: PodService): void {
   );
 }
 
-function outputRoutes(app: App, pods: PodService): void {
-  app.get(
-    '/v3/pods/:pod_id/logs',
-    {
-      config: { access: 'READ on pod' },
-      schema: {
-        operationId: 'get_pod_logs',
-        tags,
-        summary: 'Output and actions',
-        params,
-        response: answers(zLogs),
-      },
-    },
-    async (request) =>
-      success(
-        await pods.logs(request.params.pod_id, actingOf(request)),
-        'Pod logs retrieved successfully.',
-      ),
-  );
+function useRoutes(app: App, pods: PodService): void {
   app.get(
     '/v3/pods/:pod_id/traffic',
     {

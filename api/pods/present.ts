@@ -1,5 +1,5 @@
 import { podHost } from '#contracts/hosts.ts';
-import type { Action, DesiredPod, PodState, PodStatus } from '#contracts/pod.ts';
+import type { DesiredPod, PodState, PodStatus } from '#contracts/pod.ts';
 import { timestamp } from '../times.ts';
 import type { WireNetwork } from './networking.ts';
 import { wireNetwork } from './networking.ts';
@@ -86,15 +86,4 @@ function presentContainer(status: PodStatus | undefined): WirePod['status_contai
     start_time: timestamp(status.startedAtMs),
     message: status.message,
   };
-}
-
-/** The action log as lines `YY/MM/DD HH:MM: text`, oldest first. */
-export function actionLines(...logs: readonly (readonly Action[])[]): string[] {
-  return logs
-    .flat()
-    .toSorted((a, b) => a.atMs - b.atMs)
-    .map(({ atMs, text }) => {
-      const iso = new Date(atMs).toISOString();
-      return `${iso.slice(2, 10).replaceAll('-', '/')} ${iso.slice(11, 16)}: ${text}`;
-    });
 }

@@ -66,7 +66,7 @@ describe('the fields a user has set', () => {
     const fields = ['pod_id', 'image', 'description', 'time_to_stop_default'];
     expect(pod.modifiedFields).toEqual(fields);
     const text = "'ada' updated pod: description, time_to_stop_default";
-    expect(pod.actions.at(-1)).toEqual({ atMs: bench.clock.nowMs(), text });
+    expect(pod.actions.at(-1)).toMatchObject({ atMs: bench.clock.nowMs(), text, kind: 'update' });
   });
 });
 

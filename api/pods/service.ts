@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { Definition, DesiredPod, PermissionLevel } from '#contracts/pod.ts';
+import type { Action, Definition, DesiredPod, PermissionLevel } from '#contracts/pod.ts';
 import { desiredPods, podKey, podStatuses } from '#contracts/pod.ts';
 import { SealBroken } from '#contracts/sealer.ts';
 import { WriteConflict } from '#contracts/store.ts';
@@ -13,6 +13,7 @@ import type { ApiPorts, ApiSettings } from '../ports.ts';
 import { retrying } from '../retrying.ts';
 import type { TemplateService } from '../templates/service.ts';
 import {
+  actionOf,
   environmentOf,
   newPod,
   nextRun,
@@ -24,8 +25,9 @@ import {
 } from './edit.ts';
 import type { Effective } from './fields.ts';
 import { changedNames, imageRefusal } from './images.ts';
-import { actionLines, ownStatus, podState } from './present.ts';
-import type { NewPod, UpdatePod, WirePod, zCredentials, zLogs, zPermissions } from './schemas.ts';
+import { PodOutput } from './output.ts';
+import { ownStatus, podState } from './present.ts';
+import type { NewPod, UpdatePod, WirePod, zCredentials, zPermissions } from './schemas.ts';
 import { podListing } from './listing.ts';
 import { PodRecords } from './records.ts';
 import type { Below } from './shape.ts';
@@ -46,11 +48,13 @@ export class PodService {
   readonly #records: PodRecords;
   readonly #images: ImageService;
   readonly #templates: TemplateService;
+  readonly output: PodOutput;
 
   constructor(ports: ApiPorts, { settings, images, templates }: PodTerms) {
     this.#ports = ports;
     this.#settings = settings;
     this.#records = new PodRecords(ports, settings.domain);
+    this.output = new PodOutput(ports, this.#records);
     this.#images = images;
     this.#templates = templates;
   }
@@ -171,7 +175,7 @@ export class PodService {
   stop(podId: string, caller: Acting): Promise<WirePod> {
     return this.#records.edit(podId, caller, (pod) => {
       const text = `'${caller.username}' ran stop_pod, set to OFF`;
-      return withAction({ ...pod, requested: 'OFF' }, text, this.#ports.clock.nowMs());
+      return withAction({ ...pod, requested: 'OFF' }, this.#action('stop', text, caller));
     });
   }
 
@@ -182,7 +186,8 @@ export class PodService {
         throw new Refused(409, `Pod must be in 'STOPPED' status to run 'start_pod'. ${advice}`);
       }
       const text = `'${caller.username}' ran start_pod, set to ON`;
-      return withAction({ ...pod, ...nextRun(pod, 'start') }, text, this.#ports.clock.nowMs());
+      const action = this.#action('start', text, caller);
+      return withAction({ ...pod, ...nextRun(pod, 'start') }, action);
     });
   }
 
@@ -193,7 +198,8 @@ export class PodService {
       const pod = newest ? this.#rebased(current, newest.below) : current;
       if (newest) this.#refuseChange(current, pod, { said: {}, allowed: newest.allowed, caller });
       const text = `'${caller.username}' ran restart_pod, set to RESTART`;
-      return withAction({ ...pod, ...nextRun(pod, 'restart') }, text, this.#ports.clock.nowMs());
+      const action = this.#action('restart', text, caller);
+      return withAction({ ...pod, ...nextRun(pod, 'restart') }, action);
     });
   }
 
@@ -225,12 +231,6 @@ export class PodService {
   #rebased(pod: DesiredPod, below: Below): DesiredPod {
     const { sealer } = this.#ports;
     return reshaped(pod, shapeOf(pod.podId, ownOf(pod, sealer), below), sealer);
-  }
-
-  async logs(podId: string, caller: Acting): Promise<z.infer<typeof zLogs>> {
-    const { pod, status } = await this.#records.find(podId, caller);
-    const logs = await this.#ports.logs.read(podKey(caller.tenant, podId));
-    return { logs, action_logs: actionLines(pod.actions, status?.actions ?? []) };
   }
 
   async traffic(podId: string, caller: Acting): Promise<z.infer<typeof zTraffic>> {
@@ -268,14 +268,19 @@ export class PodService {
       }
       granted = permissions;
       const text = `'${caller.username}' set permission of '${user}' to ${level ?? 'none'}`;
-      return withAction({ ...pod, permissions }, text, this.#ports.clock.nowMs());
+      const kind = level === undefined ? 'delete_permission' : 'set_permission';
+      return withAction({ ...pod, permissions }, this.#action(kind, text, caller));
     });
     return permissionList(granted);
   }
 
-  #editing(caller: Acting) {
+  #editing({ username, requestId }: Acting) {
     const { sealer, clock } = this.#ports;
-    return { sealer, nowMs: clock.nowMs(), username: caller.username };
+    return { sealer, nowMs: clock.nowMs(), username, requestId };
+  }
+
+  #action(kind: NonNullable<Action['kind']>, text: string, caller: Acting): Action {
+    return actionOf(kind, text, this.#editing(caller));
   }
 }
 
