@@ -1,6 +1,11 @@
 import { LogsUnavailable } from '#contracts/logs.ts';
 import { SealBroken } from '#contracts/sealer.ts';
-import { BrokenDocument, WriteConflict } from '#contracts/store.ts';
+import {
+  BrokenDocument,
+  StoreUnavailable,
+  WriteConflict,
+  WriteOutcomeUnknown,
+} from '#contracts/store.ts';
 import { TrafficUnavailable } from '#contracts/traffic.ts';
 
 /** What a caller did that cannot be done; the message is for the caller. */
@@ -29,7 +34,12 @@ export class Invalid extends Error {
 export interface ErrorReply {
   readonly status: number;
   readonly message: string | readonly string[];
+  /** After how many seconds it may go better, for `Retry-After`. */
+  readonly retrySeconds?: number;
 }
+
+// As long as a store needs to come back, or another to take its place.
+const storeSeconds = 5;
 
 /** Fastify's own refusals of a body, in words that name the fix. */
 const bodyErrors: Readonly<Record<string, ErrorReply>> = {
@@ -56,12 +66,8 @@ export function errorReply(error: unknown): ErrorReply | undefined {
   if (error instanceof TrafficUnavailable) {
     return { status: 503, message: 'Traffic cannot be read at the moment: no gateway answers.' };
   }
-  if (error instanceof WriteConflict) {
-    return { status: 409, message: 'Others keep changing it at the same time: try again.' };
-  }
-  if (error instanceof BrokenDocument || error instanceof SealBroken) {
-    return { status: 500, message: 'The stored record is damaged; an operator must look at it.' };
-  }
+  const stored = storeReply(error);
+  if (stored) return stored;
   const code: unknown = Reflect.get(Object(error), 'code');
   const reply = typeof code === 'string' ? bodyErrors[code] : undefined;
   if (reply) return reply;
@@ -69,6 +75,26 @@ export function errorReply(error: unknown): ErrorReply | undefined {
   const status: unknown = Reflect.get(Object(error), 'statusCode');
   if (typeof status === 'number' && status >= 400 && status < 500) {
     return { status, message: error instanceof Error ? error.message : 'Bad request.' };
+  }
+  return undefined;
+}
+
+/** What the store itself could not do. */
+function storeReply(error: unknown): ErrorReply | undefined {
+  if (error instanceof StoreUnavailable) {
+    const message = 'The store cannot be reached at the moment, try again.';
+    return { status: 503, message, retrySeconds: storeSeconds };
+  }
+  if (error instanceof WriteOutcomeUnknown) {
+    const message =
+      'The store was lost on the way: whether this was done is not known, look before you send it again.';
+    return { status: 503, message, retrySeconds: storeSeconds };
+  }
+  if (error instanceof WriteConflict) {
+    return { status: 409, message: 'Others keep changing it at the same time: try again.' };
+  }
+  if (error instanceof BrokenDocument || error instanceof SealBroken) {
+    return { status: 500, message: 'The stored record is damaged; an operator must look at it.' };
   }
   return undefined;
 }

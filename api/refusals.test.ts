@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { StoreUnavailable, WriteOutcomeUnknown } from '#contracts/store.ts';
 import type { Bench } from '../test/api/bench.ts';
 import { openBench } from '../test/api/bench.ts';
 
@@ -24,6 +25,21 @@ const asAda = async (method: InjectedMethod, url: string) => {
   const { access_token: token } = await bench.tokens.issue('ada', 'here');
   return bench.app.inject({ method, url, headers: { 'x-tapis-token': token } });
 };
+
+describe('a store that is away', () => {
+  test.each([
+    [new StoreUnavailable('ECONNREFUSED 10.0.0.1'), 'cannot be reached at the moment, try again'],
+    [new WriteOutcomeUnknown('10.0.0.1 did not answer'), 'is not known, look before'],
+  ])('is a 503 that says when to come again and what is known: %s', async (failure, words) => {
+    bench.store.beforeNextPut = () => Promise.reject(failure);
+    const body = { pod_id: 'second', image: 'podgate/hello' };
+    const answer = await bench.as('ada')('POST', '/v3/pods', { body });
+    expect(answer.status).toBe(503);
+    expect(answer.headers['retry-after']).toBe('5');
+    expect(answer.body.message).toContain(words);
+    expect(answer.text).not.toContain('10.0.0.1');
+  });
+});
 
 describe('a method that a path does not have', () => {
   test.each([

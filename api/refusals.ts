@@ -3,6 +3,7 @@ import type { Log } from '#contracts/log.ts';
 import type { App } from './app.ts';
 import { TooManyTries } from './auth/identity.ts';
 import { failure } from './envelope.ts';
+import type { ErrorReply } from './errors.ts';
 import { errorReply, Refused } from './errors.ts';
 import { requestFields } from './request-id.ts';
 import type { StatusCodes } from './problem.ts';
@@ -11,13 +12,15 @@ import { problemOf, wireStatus } from './problem.ts';
 /** Puts every failure of a request into the envelope, and tells the operator of our own. */
 export function answerErrors(app: App, log: Log, codes: StatusCodes): void {
   app.setErrorHandler((error, request, reply) => {
-    const { status, message } = errorReply(error) ?? { status: 500, message: 'Unexpected error.' };
+    const known: ErrorReply = errorReply(error) ?? { status: 500, message: 'Unexpected error.' };
+    const { status, message, retrySeconds } = known;
     // One that was meant (`Refused`) is nothing that an operator should look at.
     if (status === 500 && !(error instanceof Refused)) {
       const fields = { ...requestFields(request), error: String(error) };
       log.error(fields, 'request failed unexpectedly');
     }
     if (error instanceof TooManyTries) void reply.header('retry-after', String(error.waitSeconds));
+    if (retrySeconds !== undefined) void reply.header('retry-after', String(retrySeconds));
     // RFC 9110 11.6.1: a 401 says how to authenticate.
     if (status === 401) void reply.header('www-authenticate', 'Bearer');
     const problem = problemOf(status, message);

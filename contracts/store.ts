@@ -43,6 +43,8 @@ export interface Delta {
  *   several changes of one id may arrive as one. It says "look at this id", never what happened.
  *   A consumer that is slow costs memory bounded by the number of ids. Aborting `signal` ends the
  *   iteration without an error.
+ * - A store on another machine may throw `StoreUnavailable` from every call, and
+ *   `WriteOutcomeUnknown` from `put` and `remove`; its watches go on when it is back, and miss nothing.
  */
 export interface Store {
   get(collection: string, id: string): Promise<Document | undefined>;
@@ -70,6 +72,19 @@ export class WriteConflict extends Error {
 /** A newer holder of the lease has written; the caller must stop acting as leader. */
 export class FencedOff extends Error {
   override readonly name = 'FencedOff';
+}
+
+/** The store cannot be used at the moment; what was asked for did not happen. */
+export class StoreUnavailable extends Error {
+  override readonly name = 'StoreUnavailable';
+}
+
+/**
+ * The store was lost while it wrote: the document may be the new one now, or become it. Whoever needs
+ * to know reads it again.
+ */
+export class WriteOutcomeUnknown extends Error {
+  override readonly name = 'WriteOutcomeUnknown';
 }
 
 /** A stored document that its schema refuses: reported, never silently dropped. */

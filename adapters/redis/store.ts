@@ -1,0 +1,201 @@
+import type { Change, Delta, Document, Expectation, Fence, Store } from '#contracts/store.ts';
+import { FencedOff, WriteConflict, WriteOutcomeUnknown } from '#contracts/store.ts';
+import { jsonText } from '../memory/store.ts';
+import type { ChangeStream } from './changes.ts';
+import type { Connection } from './connection.ts';
+import {
+  changesKey,
+  documentsKey,
+  fencesKey,
+  newestKey,
+  removalsKey,
+  versionsKey,
+} from './keys.ts';
+import { pageScript, putScript, removeScript, run } from './scripts.ts';
+
+const pageSize = 250; // documents: Redis serves nobody else while it reads them, some 100 µs
+
+// Replicas answer within a round trip; one that takes this long is away.
+const replicasMs = 2_000;
+
+interface StorePorts {
+  readonly reads: Connection;
+  readonly writes: Connection;
+  readonly changes: ChangeStream;
+  /** Replicas that must have a write before it resolves. */
+  readonly waitReplicas: number;
+}
+
+interface Page {
+  readonly documents: readonly Document[];
+  readonly last: boolean;
+  /** Newest version of the store at that moment. */
+  readonly version: number;
+  readonly ids: readonly string[] | undefined;
+}
+
+/**
+ * Documents in Redis. A write is one script, so it happens whole or not at all.
+ *
+ * - A list and a delta are of one moment, that of their last page: pages go by version, so what is
+ *   written meanwhile comes on a later page, and the last one tells of removals.
+ * - How durable a resolved write is, is Redis's own configuration (README, "Running on Redis").
+ * - Every call may throw `StoreUnavailable` (nothing was done), a write `WriteOutcomeUnknown` too.
+ * - A watch begins when Redis answers it. Calls made after it wait for that, so nothing can be
+ *   read that it would not report.
+ */
+export class RedisStore implements Store {
+  readonly #ports: StorePorts;
+
+  constructor(ports: StorePorts) {
+    this.#ports = ports;
+  }
+
+  async get(collection: string, id: string): Promise<Document | undefined> {
+    const { changes, reads } = this.#ports;
+    await changes.begun;
+    const text = await reads.repeat((client) => client.hget(documentsKey(collection), id));
+    return text === null ? undefined : documentOf(id, text);
+  }
+
+  async list(collection: string): Promise<readonly Document[]> {
+    const delta = await this.#read(collection, { after: 0, known: true });
+    return (delta?.written ?? []).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  async changesSince(collection: string, since: number): Promise<Delta> {
+    const delta =
+      (await this.#read(collection, { after: since, known: false, removal: since })) ??
+      // A failover forgot that version: what the caller has of it may have forgotten siblings.
+      (await this.#read(collection, { after: 0, known: true, removal: -1 }));
+    if (!delta) throw new Error('a delta since ever is always known');
+    return delta;
+  }
+
+  async put(
+    collection: string,
+    document: { readonly id: string; readonly value: unknown },
+    expect: Expectation,
+    fence?: Fence,
+  ): Promise<number> {
+    const text = jsonText(document.value);
+    return this.#write(collection, { id: document.id, text }, expect, fence);
+  }
+
+  async remove(collection: string, id: string, expect: Expectation, fence?: Fence): Promise<void> {
+    await this.#write(collection, { id, text: '' }, expect, fence);
+  }
+
+  watch(collection: string, signal: AbortSignal): AsyncIterable<Change> {
+    return this.#ports.changes.watch(collection, signal);
+  }
+
+  async #write(
+    collection: string,
+    { id, text }: { readonly id: string; readonly text: string },
+    expect: Expectation,
+    fence: Fence | undefined,
+  ): Promise<number> {
+    const { changes, writes } = this.#ports;
+    await changes.begun;
+    const keys = [...keysOf(collection), fencesKey];
+    const expected = typeof expect === 'string' ? expect : expect.version;
+    const values = [collection, id, text, expected, fence?.lease ?? '', fence?.token ?? ''];
+    const script = text === '' ? removeScript : putScript;
+    const reply = await writes.once((client) => run(client, script, keys, values));
+    if (reply === 'fenced') throw new FencedOff(`${fence?.lease} has a newer holder`);
+    if (reply === 'conflict') throw new WriteConflict(`${collection}/${id} was changed meanwhile`);
+    await this.#replicated();
+    return Number(reply);
+  }
+
+  /** Waits until enough replicas have what was written. Throws `WriteOutcomeUnknown`. */
+  async #replicated(): Promise<void> {
+    const { waitReplicas, writes } = this.#ports;
+    if (waitReplicas === 0) return;
+    const reply = await writes.once(async (client) => {
+      // WAIT names no key: of a cluster's nodes, the command before it finds the one that wrote.
+      const asked = [
+        ['exists', newestKey],
+        ['wait', waitReplicas, replicasMs],
+      ];
+      return (await client.pipeline(asked).exec())?.[1];
+    });
+    const [error, count] = reply ?? [null, 0];
+    if (error || Number(count) < waitReplicas) {
+      const have = error ? error.message : `${Number(count)} of ${waitReplicas} replicas have it`;
+      throw new WriteOutcomeUnknown(`the write is in Redis, but ${have}`);
+    }
+  }
+
+  /**
+   * The documents written after a version. `removal`: the version after which removals matter, by
+   * default that of the first page. Undefined when `after` has to be a known version and is none.
+   */
+  async #read(
+    collection: string,
+    from: { readonly after: number; readonly known: boolean; readonly removal?: number },
+  ): Promise<Delta | undefined> {
+    const found = new Map<string, Document>();
+    let since = from.known ? '' : String(from.after);
+    let { after, removal } = from;
+    for (;;) {
+      const values = [collection, since, after, pageSize, removal ?? Number.MAX_SAFE_INTEGER];
+      const page = await this.#page(collection, values);
+      if (!page) return undefined;
+      const { documents, last, version, ids } = page;
+      for (const document of documents) found.set(document.id, document);
+      if (last) return { written: stillThere(found, ids), ids, version };
+      since = '';
+      after = documents.at(-1)?.version ?? after;
+      removal ??= version;
+    }
+  }
+
+  async #page(collection: string, values: readonly (string | number)[]): Promise<Page | undefined> {
+    const { changes, reads } = this.#ports;
+    await changes.begun;
+    const reply = await reads.repeat((client) =>
+      run(client, pageScript, keysOf(collection), values),
+    );
+    if (!Array.isArray(reply)) return undefined;
+    const [ids, texts, version, all]: unknown[] = reply;
+    const names = strings(ids) ?? [];
+    const bodies = strings(texts) ?? [];
+    return {
+      documents: names.map((id, index) => documentOf(id, bodies[index] ?? '')),
+      last: names.length < pageSize,
+      version: Number(version),
+      ids: strings(all),
+    };
+  }
+}
+
+const keysOf = (collection: string): string[] => [
+  versionsKey(collection),
+  documentsKey(collection),
+  newestKey,
+  removalsKey,
+  changesKey,
+];
+
+const strings = (reply: unknown): string[] | undefined =>
+  Array.isArray(reply) ? reply.map(String) : undefined;
+
+function stillThere(
+  found: ReadonlyMap<string, Document>,
+  ids: readonly string[] | undefined,
+): Document[] {
+  if (!ids) return [...found.values()];
+  const there = new Set(ids);
+  return [...found.values()].filter(({ id }) => there.has(id));
+}
+
+function documentOf(id: string, stored: string): Document {
+  const blank = stored.indexOf(' ');
+  return {
+    id,
+    value: JSON.parse(stored.slice(blank + 1)),
+    version: Number(stored.slice(0, blank)),
+  };
+}
