@@ -147,6 +147,14 @@ export const targets: readonly Target[] = [
     max: 1_000,
     words: 'create → first https 200 below 1,000 ms (process runtime), every time',
   },
+  {
+    question: 'api',
+    table: 'calls',
+    subject: 'list, a page of 50 by time',
+    metric: 'p99',
+    max: 50,
+    words: 'a page of 50 out of 10,000 pods: p99 below 50 ms',
+  },
 ];
 
 export interface Verdict {
