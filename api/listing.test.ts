@@ -59,6 +59,9 @@ test('pages are the whole list once, also when items go and come meanwhile', () 
       integer({ min: 1, max: 4 }),
       array(integer()),
       (list, sort, limit, gone) => {
+        const whole = pageOf(list, listing, { sort: sort === '' ? 'id' : sort }).items;
+        const first = pageOf(list, listing, { sort, limit }).items;
+        expect(first).toEqual(whole.slice(0, limit));
         const seen: string[] = [];
         let now = list;
         let cursor: string | undefined;

@@ -57,45 +57,79 @@ export const listFields = {
     .describe('Only what has this text in its id or description, in any case.'),
 };
 
-/** The page that is wanted. Throws `Invalid`. */
+/** The page that is wanted, of items in the order a list without pages has. Throws `Invalid`. */
 export function pageOf<Item>(
-  items: readonly Item[],
+  items: Iterable<Item>,
   listing: Listing<Item>,
   wanted: Wanted,
 ): Page<Item> {
   if (Object.values(wanted).every((value) => value === undefined))
     return { items: [...items], metadata: {} };
   const { limit, cursor, sort = '', search, ...filters } = wanted;
-  const matching = items.filter(
-    (item) => holds(item, search, listing) && equals(item, filters, listing),
-  );
+  const matches = matcherOf(search, filters, listing);
   const order = orderOf(sort, listing);
+  const after = cursor === undefined ? undefined : readCursor(cursor, sort, order.length);
   // Pages need an order of their own; a list that is only narrowed keeps the one it has.
   const ordered = sort !== '' || limit !== undefined || cursor !== undefined;
-  const sorted = ordered ? matching.toSorted((a, b) => compare(a, b, order)) : matching;
-  const after = cursor === undefined ? undefined : readCursor(cursor, sort, order.length);
-  const rest = after
-    ? sorted.filter((item) => compareKeys(keysOf(item, order), after, order) > 0)
-    : sorted;
-  const page = limit === undefined ? rest : rest.slice(0, limit);
+  const first = new First(limit ?? Infinity, ordered ? compareBy(order) : () => 0);
+  let [total, left] = [0, 0];
+  for (const item of items) {
+    if (!matches(item)) continue;
+    total += 1;
+    if (after && !comesAfter(item, after, order)) continue;
+    left += 1;
+    first.offer(item);
+  }
+  const page = first.sorted();
   const last = page.at(-1);
   const next_cursor =
-    last !== undefined && page.length < rest.length ? writeCursor(sort, keysOf(last, order)) : null;
-  return { items: page, metadata: { total: matching.length, next_cursor } };
+    last !== undefined && page.length < left
+      ? writeCursor(
+          sort,
+          order.map(({ key }) => key(last)),
+        )
+      : null;
+  return { items: page, metadata: { total, next_cursor } };
 }
 
-const holds = <Item>(item: Item, search: string | undefined, { texts }: Listing<Item>): boolean =>
-  search === undefined ||
-  texts(item).some((text) => text.toLowerCase().includes(search.toLowerCase()));
+/** The first so many in an order: for a page of a long list there is no need to keep the rest. */
+class First<Item> {
+  readonly #count: number;
+  readonly #compare: (a: Item, b: Item) => number;
+  #kept: Item[] = [];
+  #last: Item | undefined;
 
-const equals = <Item>(
-  item: Item,
+  constructor(count: number, compare: (a: Item, b: Item) => number) {
+    this.#count = count;
+    this.#compare = compare;
+  }
+
+  offer(item: Item): void {
+    if (this.#last !== undefined && this.#compare(item, this.#last) >= 0) return;
+    this.#kept.push(item);
+    // Rarely enough that the sorting costs little, often enough that few are kept.
+    if (this.#kept.length < 2 * this.#count) return;
+    this.#kept = this.sorted();
+    this.#last = this.#kept.at(-1);
+  }
+
+  sorted(): Item[] {
+    return this.#kept.toSorted(this.#compare).slice(0, this.#count);
+  }
+}
+
+/** Whether an item is among those looked for. */
+function matcherOf<Item>(
+  search: string | undefined,
   filters: Readonly<Record<string, string | number | undefined>>,
-  { keys }: Listing<Item>,
-): boolean =>
-  Object.entries(filters).every(
-    ([name, value]) => value === undefined || String(keys[name]?.(item)) === String(value),
-  );
+  { texts, keys }: Listing<Item>,
+): (item: Item) => boolean {
+  const text = search?.toLowerCase();
+  const equal = Object.entries(filters).filter(([, value]) => value !== undefined);
+  return (item) =>
+    (text === undefined || texts(item).some((each) => each.toLowerCase().includes(text))) &&
+    equal.every(([name, value]) => String(keys[name]?.(item)) === String(value));
+}
 
 interface Step<Item> {
   readonly key: (item: Item) => Key;
@@ -117,22 +151,22 @@ function orderOf<Item>(sort: string, { id, keys }: Listing<Item>): readonly Step
   return [...steps, { key: id, sign: 1 }];
 }
 
-const keysOf = <Item>(item: Item, order: readonly Step<Item>[]): Key[] =>
-  order.map(({ key }) => key(item));
+const compareBy =
+  <Item>(order: readonly Step<Item>[]) =>
+  (a: Item, b: Item): number => {
+    for (const { key, sign } of order) {
+      const way = compareKey(key(a), key(b));
+      if (way !== 0) return way * sign;
+    }
+    return 0;
+  };
 
-const compare = <Item>(a: Item, b: Item, order: readonly Step<Item>[]): number =>
-  compareKeys(keysOf(a, order), keysOf(b, order), order);
-
-function compareKeys<Item>(
-  a: readonly Key[],
-  b: readonly Key[],
-  order: readonly Step<Item>[],
-): number {
-  for (const [index, { sign }] of order.entries()) {
-    const way = compareKey(a[index] ?? null, b[index] ?? null);
-    if (way !== 0) return way * sign;
+function comesAfter<Item>(item: Item, keys: readonly Key[], order: readonly Step<Item>[]): boolean {
+  for (const [index, { key, sign }] of order.entries()) {
+    const way = compareKey(key(item), keys[index] ?? null);
+    if (way !== 0) return way * sign > 0;
   }
-  return 0;
+  return false;
 }
 
 /** What is not there comes first. */

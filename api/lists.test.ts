@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
+import { desiredPods } from '#contracts/pod.ts';
 import type { Bench } from '../test/api/bench.ts';
 import { openBench } from '../test/api/bench.ts';
+import { zPod } from './pods/schemas.ts';
 
 /** Lists as clients narrow and page them. */
 
@@ -59,6 +62,45 @@ test.each([
   const answer = await bench.as('ada')('GET', `/v3/pods${query}`);
   expect(answer.status).toBe(400);
   expect(String(answer.body.message)).toContain(text);
+});
+
+test.each([0, 100, 101, 250])(
+  '%i pods are as many in the list, each once, in order',
+  async (count) => {
+    const many = await openBench();
+    await many.addUser('ada', 'pass word');
+    const ada = many.as('ada');
+    const ids = Array.from({ length: count }, (_, index) => `pod${index}`);
+    await Promise.all(
+      ids.map((pod_id) => ada('POST', '/v3/pods', { body: { pod_id, image: 'podgate/hello' } })),
+    );
+    const answer = await ada('GET', '/v3/pods');
+    expect(answer.headers['content-type']).toBe('application/json');
+    const { result, ...rest } = answer.body;
+    expect((result as { pod_id: string }[]).map(({ pod_id }) => pod_id)).toEqual(ids.toSorted());
+    expect(rest).toMatchObject({ status: 'success', metadata: {} });
+    expect(z.array(zPod).parse(result)).toHaveLength(count);
+    await many.close();
+  },
+);
+
+test('an edit is in the next list, whichever API made it', async () => {
+  const { store } = bench;
+  const described = async () =>
+    (await bench.as('ada')('GET', '/v3/pods?search=other-api')).body.metadata['total'];
+  expect(await described()).toBe(0);
+  const pods = desiredPods(store);
+  const pod = await pods.get('default/two');
+  if (!pod) throw new Error('gone');
+  await pods.put(pod.id, { ...pod.value, description: 'by an other-api' }, pod);
+  expect(await described()).toBe(1);
+  await bench.as('ada')('PUT', '/v3/pods/two', { body: { description: 'second' } });
+  expect(await described()).toBe(0);
+  const copy = { ...pod.value, podId: 'four', description: 'other-api' };
+  await pods.put('default/four', copy, 'absent');
+  expect(await described()).toBe(1);
+  await pods.remove('default/four', 'anything');
+  expect(await described()).toBe(0);
 });
 
 test('images and templates too', async () => {

@@ -1,5 +1,6 @@
 import type { DesiredPod, PermissionLevel, PodStatus } from '#contracts/pod.ts';
 import { desiredPods, podKey, podStatuses } from '#contracts/pod.ts';
+import { SealBroken } from '#contracts/sealer.ts';
 import { fillPlaceholders } from '#contracts/placeholders.ts';
 import type { Acting } from '../access/declared.ts';
 import { allows, levelOf } from '../access/levels.ts';
@@ -10,6 +11,7 @@ import type { ApiPorts } from '../ports.ts';
 import { retrying } from '../retrying.ts';
 import type { Provenance } from '../templates/derive.ts';
 import { environmentOf, ownOf, passwordOf } from './edit.ts';
+import type { Entry } from './listing.ts';
 import { ownStatus, presentPod } from './present.ts';
 import type { WirePod } from './schemas.ts';
 import { belowOf, explain } from './shape.ts';
@@ -18,6 +20,8 @@ import { belowOf, explain } from './shape.ts';
 export class PodRecords {
   readonly #ports: ApiPorts;
   readonly #domain: string;
+  /** Seen to have no variables: lists show the same objects again and again. */
+  readonly #bare = new WeakSet<DesiredPod>();
 
   constructor(ports: ApiPorts, domain: string) {
     this.#ports = ports;
@@ -68,14 +72,37 @@ export class PodRecords {
 
   /** Values of the environment may be credentials: they are for those who may use the pod. */
   present(pod: DesiredPod, status: PodStatus | undefined, caller: Caller): WirePod {
-    const { sealer } = this.#ports;
-    const variables = pod.template
-      ? (ownOf(pod, sealer).environment_variables ?? {})
-      : environmentOf(pod, sealer);
+    const variables = this.#bare.has(pod) ? {} : this.#variablesOf(pod);
     const mayUse = allows(levelOf(pod, caller), 'USER');
     const hidden = Object.fromEntries(Object.keys(variables).map((name) => [name, '***']));
     const environment = mayUse ? variables : hidden;
     return presentPod(pod, status, { domain: this.#domain, environment });
+  }
+
+  /** One by one; whose seal is broken is left out and put into `damaged`. */
+  *presentAll(
+    entries: Iterable<Entry>,
+    caller: Caller,
+    damaged: Set<string>,
+  ): Generator<WirePod, void> {
+    for (const { pod, status } of entries) {
+      try {
+        yield this.present(pod, status, caller);
+      } catch (error) {
+        if (!(error instanceof SealBroken)) throw error;
+        damaged.add(podKey(pod.tenant, pod.podId));
+      }
+    }
+  }
+
+  /** What its user said. */
+  #variablesOf(pod: DesiredPod): Record<string, string> {
+    const { sealer } = this.#ports;
+    const variables = pod.template
+      ? (ownOf(pod, sealer).environment_variables ?? {})
+      : environmentOf(pod, sealer);
+    if (Object.keys(variables).length === 0) this.#bare.add(pod);
+    return variables;
   }
 
   /** The pod as it runs, with who set each of its fields; for those who may use it, filled in. */

@@ -3,6 +3,7 @@ import { actingOf } from '../access/declared.ts';
 import type { App } from '../app.ts';
 import { isKnown } from '../entity-tag.ts';
 import { answers, success, unchanged } from '../envelope.ts';
+import { sendList } from '../list-answer.ts';
 import { zFlag } from '../validation.ts';
 import { zNewPod, zPermissions, zPod, zSetPermission, zUpdatePod } from './schemas.ts';
 import { insightRoutes } from './insight-routes.ts';
@@ -40,9 +41,10 @@ function collectionRoutes(app: App, pods: PodService): void {
         response: answers(z.array(zPod)),
       },
     },
-    async (request) => {
-      const listed = await pods.list(actingOf(request), request.query);
-      return success(listed.pods, 'Pods retrieved successfully.', listed.metadata);
+    async (request, reply) => {
+      const listed = await pods.lists.list(actingOf(request), request.query);
+      const message = 'Pods retrieved successfully.';
+      return sendList(reply, listed.pods, { message, metadata: listed.metadata });
     },
   );
   app.post(

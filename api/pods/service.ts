@@ -1,14 +1,10 @@
 import type { z } from 'zod';
 import type { Action, Definition, DesiredPod, PermissionLevel } from '#contracts/pod.ts';
 import { desiredPods, podKey, podStatuses } from '#contracts/pod.ts';
-import { SealBroken } from '#contracts/sealer.ts';
 import { WriteConflict } from '#contracts/store.ts';
 import type { Acting } from '../access/declared.ts';
-import { allows, levelOf } from '../access/levels.ts';
 import { Invalid, Refused } from '../errors.ts';
 import type { ImageService } from '../images/service.ts';
-import type { Wanted } from '../listing.ts';
-import { pageOf } from '../listing.ts';
 import type { ApiPorts, ApiSettings } from '../ports.ts';
 import { retrying } from '../retrying.ts';
 import type { TemplateService } from '../templates/service.ts';
@@ -26,9 +22,9 @@ import {
 import type { Effective } from './fields.ts';
 import { changedNames, imageRefusal } from './images.ts';
 import { PodOutput } from './output.ts';
-import { ownStatus, podState } from './present.ts';
+import { podState } from './present.ts';
 import type { NewPod, UpdatePod, WirePod, zCredentials, zPermissions } from './schemas.ts';
-import { podListing } from './listing.ts';
+import { PodLists } from './listing.ts';
 import { PodRecords } from './records.ts';
 import type { Below } from './shape.ts';
 import { belowOf, definitionOf, shapeOf, unsaid } from './shape.ts';
@@ -49,6 +45,7 @@ export class PodService {
   readonly #images: ImageService;
   readonly #templates: TemplateService;
   readonly output: PodOutput;
+  readonly lists: PodLists;
 
   constructor(ports: ApiPorts, { settings, images, templates }: PodTerms) {
     this.#ports = ports;
@@ -57,34 +54,7 @@ export class PodService {
     this.output = new PodOutput(ports, this.#records);
     this.#images = images;
     this.#templates = templates;
-  }
-
-  /** Damaged records are left out, and named in the metadata. */
-  async list(
-    caller: Acting,
-    wanted: Wanted,
-  ): Promise<{ pods: WirePod[]; metadata: Record<string, unknown> }> {
-    const { documents, broken } = await desiredPods(this.#ports.store).list();
-    const visible = documents.filter(({ value }) => allows(levelOf(value, caller), 'READ'));
-    const statuses = await podStatuses(this.#ports.store).list();
-    const byKey = new Map(statuses.documents.map(({ id, value }) => [id, value]));
-    const damaged = new Set([...broken, ...statuses.broken].map(({ id }) => id));
-    const entries = visible
-      .filter(({ id }) => !damaged.has(id))
-      .map(({ id, value }) => ({ pod: value, status: ownStatus(value, byKey.get(id)) }));
-    const { items, metadata } = pageOf(entries, podListing, wanted);
-    const pods: WirePod[] = [];
-    for (const { pod, status } of items) {
-      try {
-        pods.push(this.#records.present(pod, status, caller));
-      } catch (error) {
-        if (!(error instanceof SealBroken)) throw error;
-        damaged.add(podKey(pod.tenant, pod.podId));
-      }
-    }
-    const ours = [...damaged].filter((id) => id.startsWith(podKey(caller.tenant, '')));
-    const warnings = ours.map((id) => `pod ${id} is left out: its record is damaged`);
-    return { pods, metadata: { ...metadata, ...(warnings.length > 0 ? { warnings } : {}) } };
+    this.lists = new PodLists(ports.store, this.#records);
   }
 
   async create(body: NewPod, caller: Acting): Promise<WirePod> {
