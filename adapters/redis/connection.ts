@@ -35,6 +35,19 @@ export class Connection {
     });
   }
 
+  /** Calls back when a connection that was there is lost, and when there is one again. */
+  onChange(lost: (reason: string) => void, back: () => void): void {
+    let away: boolean | undefined;
+    this.#client.on('ready', () => {
+      if (away) back();
+      away = false;
+    });
+    this.#client.on('close', () => {
+      if (away === false && !this.#closed) lost(this.#trouble);
+      if (away === false) away = true;
+    });
+  }
+
   /** Why nothing can be asked at the moment, in a sentence for operators. */
   problem(): string | undefined {
     if (this.#client.status === 'ready') return undefined;

@@ -39,6 +39,10 @@ export async function openRedis(
   const connect = (waitMs: number): Connection =>
     new Connection(createClient(settings, waitMs), clock, waitMs);
   const commands = connect(callMs);
+  commands.onChange(
+    (reason) => log.warn({ reason }, 'the connection to Redis is lost'),
+    () => log.warn({}, 'Redis is back'),
+  );
   // A connection that waits for replicas serves nothing else meanwhile.
   const writes = settings.waitReplicas > 0 ? connect(callMs) : commands;
   const waiting = connect(callMs + blockMs);

@@ -32,6 +32,7 @@ try {
   // Nothing that we start may inherit it.
   delete process.env['PODGATE_ADMIN_PASSWORD'];
   delete process.env['PODGATE_ADMIN_TOKEN'];
+  delete process.env['PODGATE_REDIS_URL'];
   const { apiPort, caFile, password } = await startStandalone(settings, stack);
   const { domain, publicHttpsPort, httpsPort } = settings;
   const facts = { domain, publicHttpsPort, httpsPort, apiPort, caFile };

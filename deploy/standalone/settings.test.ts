@@ -42,6 +42,22 @@ test('the PROXY protocol needs to know from whom', () => {
   expect(() => readSettings(alone, false)).toThrow(/PODGATE_TRUSTED_PROXIES/);
 });
 
+test('a Redis is described by three variables', () => {
+  expect(readSettings({}, false).redis).toBeUndefined();
+  const redis = {
+    PODGATE_REDIS_URL: 'rediss+sentinel://:secret@one,two:7000/main',
+    PODGATE_REDIS_CA_FILE: '/etc/ca.pem',
+    PODGATE_REDIS_WAIT_REPLICAS: '1',
+  };
+  expect(readSettings(redis, false).redis).toMatchObject({
+    address: { kind: 'sentinel', tls: true, master: 'main', password: 'secret' },
+    caFile: '/etc/ca.pem',
+    waitReplicas: 1,
+  });
+  const plain = { ...redis, PODGATE_REDIS_URL: 'redis://one' };
+  expect(() => readSettings(plain, false)).toThrow(/PODGATE_REDIS_CA_FILE .*rediss/);
+});
+
 test('pods of root run as nobody', () => {
   expect(readSettings({}, true).processUser).toBe('nobody');
   expect(readSettings({ PODGATE_PROCESS_USER: 'postgres' }, true).processUser).toBe('postgres');
@@ -68,13 +84,18 @@ test.each([
   ['PODGATE_LOG_LEVEL', 'loud'],
   ['PODGATE_ACCESS_LOG', 'on'],
   ['PODGATE_ACCESS_LOG_FILE', ''],
+  ['PODGATE_REDIS_URL', 'http://cache:6379'],
+  ['PODGATE_REDIS_URL', 'redis+sentinel://one,two'],
+  ['PODGATE_REDIS_CA_FILE', '/etc/ca.pem'],
+  ['PODGATE_REDIS_WAIT_REPLICAS', '1'],
+  ['PODGATE_REDIS_WAIT_REPLICAS', '-1'],
   ['PODGATE_HTTPS_PROT', '8443'],
 ])('%s=%s is refused by name', (name, value) => {
   expect(() => readSettings({ [name]: value }, false)).toThrow(BadSetting);
   expect(() => readSettings({ [name]: value }, false)).toThrow(name);
 });
 
-test.each(['PODGATE_ADMIN_PASSWORD', 'PODGATE_ADMIN_TOKEN'])(
+test.each(['PODGATE_ADMIN_PASSWORD', 'PODGATE_ADMIN_TOKEN', 'PODGATE_REDIS_URL'])(
   'a bad %s is not repeated in the message',
   (name) => {
     expect(() => readSettings({ [name]: 'hunter2' }, false)).toThrow(name);

@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import type { RedisAddress } from '#adapters/redis/address.ts';
+import { BadRedisUrl, parseRedisUrl } from '#adapters/redis/address.ts';
 import { isBlock } from '../../gateway/allowed.ts';
 import type { AccessLogLevel } from '../../gateway/observe/access-log.ts';
 import { accessLogLevels } from '../../gateway/observe/access-log.ts';
@@ -21,6 +23,8 @@ export interface Settings {
   readonly path: string;
   readonly neo4jJars: string | undefined;
   readonly tenant: string;
+  /** Undefined: documents are in a file of the data directory. */
+  readonly redis: RedisChoice | undefined;
   readonly publicHttpsPort: number;
   readonly secretKeyFile: string;
   readonly adminHost: string;
@@ -39,6 +43,12 @@ export interface Settings {
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
+export interface RedisChoice {
+  readonly address: RedisAddress;
+  readonly caFile: string | undefined;
+  readonly waitReplicas: number;
+}
+
 /** A setting that cannot be used: its name, what was given, and what would do. */
 export class BadSetting extends Error {
   override readonly name = 'BadSetting';
@@ -54,6 +64,16 @@ const portNumber = z.coerce
   .int('must be a whole number')
   .min(1, 'must be at least 1')
   .max(65_535, 'must be at most 65535');
+
+const redisUrl = z.string().transform((url, context) => {
+  try {
+    return parseRedisUrl(url);
+  } catch (error) {
+    if (!(error instanceof BadRedisUrl)) throw error;
+    context.addIssue(error.message);
+    return z.NEVER;
+  }
+});
 
 const zEnvironment = z.object({
   PODGATE_DATA_DIR: text('.podgate'),
@@ -83,6 +103,14 @@ const zEnvironment = z.object({
     .string()
     .regex(/^[a-z][a-z0-9-]{0,62}$/, 'must be 1 to 63 of a-z, 0-9 and -, starting with a letter')
     .default('default'),
+  PODGATE_REDIS_URL: redisUrl.optional(),
+  PODGATE_REDIS_CA_FILE: z.string().min(1, 'is empty').optional(),
+  PODGATE_REDIS_WAIT_REPLICAS: z.coerce
+    .number('must be a number of replicas')
+    .int('must be a whole number')
+    .min(0, 'must not be negative')
+    .max(10, 'must be at most 10')
+    .optional(),
   PODGATE_PUBLIC_HTTPS_PORT: portNumber.optional(),
   PODGATE_SECRET_KEY_FILE: z.string().min(1, 'is empty').optional(),
   PODGATE_ADMIN_HOST: text('127.0.0.1'),
@@ -121,7 +149,7 @@ const zEnvironment = z.object({
     .default('warn'),
 });
 
-const secrets = new Set(['PODGATE_ADMIN_PASSWORD', 'PODGATE_ADMIN_TOKEN']);
+const secrets = new Set(['PODGATE_ADMIN_PASSWORD', 'PODGATE_ADMIN_TOKEN', 'PODGATE_REDIS_URL']);
 
 /** Reads and checks the environment; throws `BadSetting` that names the first variable at fault. */
 export function readSettings(
@@ -154,6 +182,7 @@ export function readSettings(
     path: values.PATH,
     neo4jJars: values.PODGATE_NEO4J_JARS,
     tenant: values.PODGATE_TENANT,
+    redis: redisChoice(values),
     publicHttpsPort: values.PODGATE_PUBLIC_HTTPS_PORT ?? values.PODGATE_HTTPS_PORT,
     secretKeyFile: resolve(values.PODGATE_SECRET_KEY_FILE ?? `${dataDir}/secret.key`),
     adminHost: values.PODGATE_ADMIN_HOST,
@@ -179,6 +208,22 @@ function refuseUnknown(environment: Readonly<Record<string, string | undefined>>
     if (name.startsWith('PODGATE_TEST_')) continue;
     throw new BadSetting(`${name} is no setting of Podgate: README lists them`);
   }
+}
+
+/** What is said of a Redis must be of one that is used. */
+function redisChoice(values: z.infer<typeof zEnvironment>): RedisChoice | undefined {
+  const {
+    PODGATE_REDIS_URL: address,
+    PODGATE_REDIS_CA_FILE: caFile,
+    PODGATE_REDIS_WAIT_REPLICAS: waitReplicas,
+  } = values;
+  if (caFile !== undefined && !address?.tls) {
+    throw new BadSetting('PODGATE_REDIS_CA_FILE is set: PODGATE_REDIS_URL must begin with rediss');
+  }
+  if (waitReplicas !== undefined && !address) {
+    throw new BadSetting('PODGATE_REDIS_WAIT_REPLICAS is set: PODGATE_REDIS_URL must be as well');
+  }
+  return address && { address, caFile: caFile && resolve(caFile), waitReplicas: waitReplicas ?? 0 };
 }
 
 /** Without trusted sources no connection could carry the header, and all would be as with `off`. */

@@ -4,11 +4,9 @@ import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import type { Part } from '#contracts/admin.ts';
 import { certificates } from '#contracts/certificate.ts';
-import { MemoryLeases } from '#adapters/memory/leases.ts';
 import { MemoryLogExchange } from '#adapters/memory/log-exchange.ts';
 import { MemoryRouteBus } from '#adapters/memory/route-bus.ts';
 import { MemoryTrafficExchange } from '#adapters/memory/traffic-exchange.ts';
-import { openSqliteStore } from '#adapters/sqlite/store.ts';
 import { startAdminServer } from '#adapters/system/admin-server.ts';
 import { systemClock } from '#adapters/system/clock.ts';
 import { createLog } from '#adapters/system/log.ts';
@@ -27,6 +25,7 @@ import type { AdminPassword } from './first-start.ts';
 import { createDemoPod, ensureAdmin } from './first-start.ts';
 import { refuseUnwritable } from './access-log-file.ts';
 import { machinePrograms } from './machine-programs.ts';
+import { openStore } from './open-store.ts';
 import type { Settings } from './settings.ts';
 
 const host = '127.0.0.1';
@@ -40,16 +39,17 @@ export interface Running {
 }
 
 /**
- * Starts api, controller, certs and the gateway's parent in this process, on the embedded adapters.
+ * Starts api, controller, certs and the gateway's parent in this process, on the embedded adapters
+ * or, for documents and leases, on Redis.
  * What was started is put on `stack`, also when a later step fails.
  */
 export async function startStandalone(
   settings: Settings,
   stack: AsyncDisposableStack,
 ): Promise<Running> {
-  const ports = openPorts(settings, stack);
+  const ports = await openPorts(settings, stack);
   const { domain, dataDir } = settings;
-  const holder = `standalone-${process.pid}`;
+  const { holder } = ports;
 
   const certs = await startCerts(ports, { domain, holder });
   stack.defer(() => certs.stop());
@@ -63,6 +63,7 @@ export async function startStandalone(
   stack.defer(() => gateway.stop());
   stack.defer(ports.traffic.serve(gateway.operator.traffic));
   const parts: Part[] = [
+    ...ports.parts,
     { name: 'api', problem: () => api.problem() },
     { name: 'certs', problem: () => certs.problem() },
     { name: 'gateway', problem: () => gateway.operator.problem() },
@@ -89,28 +90,25 @@ export async function startStandalone(
   return { apiPort: api.port, caFile, password };
 }
 
-function openPorts(settings: Settings, stack: AsyncDisposableStack) {
-  const { dataDir } = settings;
+async function openPorts(settings: Settings, stack: AsyncDisposableStack) {
   refuseUnwritable(settings.accessLogFile);
-  mkdirSync(dataDir, { recursive: true, mode: 0o711 });
-  const store = openSqliteStore(join(dataDir, 'podgate.db'));
-  stack.defer(() => store.close());
-  const clock = systemClock;
-  return {
-    store,
-    clock,
-    sealer: openSealer(settings.secretKeyFile),
+  mkdirSync(settings.dataDir, { recursive: true, mode: 0o711 });
+  const system = {
+    clock: systemClock,
     random: systemRandom,
-    // The store remembers the fences of earlier runs: tokens must go on from there.
-    leases: new MemoryLeases(clock, store.newestToken()),
+    log: createLog({ level: settings.logLevel, destination: 2 }),
+  };
+  return {
+    ...system,
+    ...(await openStore(settings, system, stack)),
+    sealer: openSealer(settings.secretKeyFile),
     routes: new MemoryRouteBus(),
     logs: new MemoryLogExchange(),
     traffic: new MemoryTrafficExchange(),
-    log: createLog({ level: settings.logLevel, destination: 2 }),
   };
 }
 
-type OpenPorts = ReturnType<typeof openPorts>;
+type OpenPorts = Awaited<ReturnType<typeof openPorts>>;
 
 const serveApi = (ports: OpenPorts, settings: Settings, rootPem: string): Promise<Api> =>
   startApi(ports, {

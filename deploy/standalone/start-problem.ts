@@ -31,6 +31,10 @@ function namedProblem({ name, message }: Error): string | undefined {
     case 'StoreDamaged':
     case 'BadKeyFile':
       return message;
+    case 'StoreUnavailable':
+    case 'WriteOutcomeUnknown':
+    case 'UnsafeRedis':
+      return `PODGATE_REDIS_URL: ${message}`;
     case 'StoreInUse':
       return 'PODGATE_DATA_DIR is in use by another Podgate: stop that one, or give this one a directory of its own';
     case 'SealBroken':
