@@ -1,17 +1,31 @@
 import { z } from 'zod';
 import { problemOf } from './problem.ts';
 
+/** The version of the API that envelopes and the OpenAPI document name. */
+export const apiVersion = '0.1.0';
+
 /** The frame of every JSON answer, success and error alike. */
 
 const frame = {
-  message: z.union([z.string(), z.array(z.string())]),
+  message: z.union([z.string(), z.array(z.string())]).meta({ examples: ['It was done.'] }),
   metadata: z.record(z.string(), z.unknown()),
-  version: z.string(),
+  version: z.string().meta({ examples: [apiVersion] }),
 };
 
-const zFailure = z
-  .strictObject({ ...frame, status: z.literal('error'), result: z.null() })
-  .meta({ id: 'Failure', description: 'What was wrong; texts of a list name a field each.' });
+const wrong = ['body, pod_id: must have at least 3 characters'];
+const zFailure = z.strictObject({ ...frame, status: z.literal('error'), result: z.null() }).meta({
+  id: 'Failure',
+  description: 'What was wrong; texts of a list name a field each.',
+  examples: [
+    {
+      message: wrong,
+      metadata: { problem: problemOf(400, wrong) },
+      result: null,
+      status: 'error',
+      version: apiVersion,
+    },
+  ],
+});
 
 export interface Envelope<Result> {
   readonly message: string | string[];
@@ -30,9 +44,6 @@ export function answers<Result extends z.ZodType>(result: Result) {
     '5xx': zFailure,
   };
 }
-
-/** The version of the API that envelopes and the OpenAPI document name. */
-export const apiVersion = '0.1.0';
 
 export const success = <Result>(
   result: Result,

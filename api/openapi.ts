@@ -4,6 +4,7 @@ import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-pro
 import { accessInWords } from './access/declared.ts';
 import type { App } from './app.ts';
 import { apiVersion } from './envelope.ts';
+import { addExamples } from './examples.ts';
 import { wildcardPaths } from './unavailable/operations.ts';
 
 /** The OpenAPI 3.1 document of the routes made from here on, as JSON, as YAML and as pages. */
@@ -25,7 +26,7 @@ export async function describeApi(app: App): Promise<void> {
       security: [{ token: [] }, { bearer: [] }],
     },
     transform: describeRoute,
-    transformObject: (document) => withoutInputs(jsonSchemaTransformObject(document)),
+    transformObject: (document) => addExamples(withoutInputs(jsonSchemaTransformObject(document))),
   });
   await app.register(swaggerUi, { routePrefix: '/v3/docs' });
   const hidden = { schema: { hide: true }, config: { access: 'anybody' } } as const;

@@ -44,24 +44,31 @@ const fields = {
   description: z.string().max(255, 'is longer than 255'),
 };
 
-export const zNewClient = z.strictObject({
-  client_id: z
-    .string()
-    .regex(/^[\w.-]{3,80}$/, 'must have 3 to 80 letters, digits, dots, hyphens and underscores')
-    .optional()
-    .describe('Made up when it is left out.'),
-  client_key: z
-    .string()
-    .regex(/^[\u0021-\u007e]{16,128}$/, 'must have 16 to 128 characters, ASCII without spaces')
-    .optional()
-    .describe('Made up when it is left out. It is shown in this answer and never again.'),
-  callback_url: fields.callback_url,
-  display_name: fields.display_name.default(''),
-  description: fields.description.default(''),
-});
+export const zNewClient = z
+  .strictObject({
+    client_id: z
+      .string()
+      .regex(/^[\w.-]{3,80}$/, 'must have 3 to 80 letters, digits, dots, hyphens and underscores')
+      .optional()
+      .describe('Made up when it is left out.'),
+    client_key: z
+      .string()
+      .regex(/^[\u0021-\u007e]{16,128}$/, 'must have 16 to 128 characters, ASCII without spaces')
+      .optional()
+      .describe('Made up when it is left out. It is shown in this answer and never again.'),
+    callback_url: fields.callback_url,
+    display_name: fields.display_name.default(''),
+    description: fields.description.default(''),
+  })
+  .meta({
+    examples: [{ client_id: 'notebooks', callback_url: 'https://app.example.org/callback' }],
+  });
 type NewClient = z.infer<typeof zNewClient>;
 
-export const zUpdateClient = z.strictObject(fields).partial();
+export const zUpdateClient = z
+  .strictObject(fields)
+  .partial()
+  .meta({ examples: [{ display_name: 'Notebooks' }] });
 type UpdateClient = z.infer<typeof zUpdateClient>;
 
 export const zClient = z

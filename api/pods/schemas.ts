@@ -52,13 +52,26 @@ export const zNewPod = z
   .refine(({ pod_id, networking }) => labelFits(pod_id, networking ?? {}), {
     path: ['networking'],
     message: labelTooLong,
+  })
+  .meta({
+    examples: [
+      {
+        pod_id: 'mydb',
+        image: 'postgres',
+        description: 'The database of the course.',
+        environment_variables: { POSTGRES_PASSWORD: '<<TAPIS_user_password>>' },
+        networking: { default: { protocol: 'postgres', port: 5432 } },
+      },
+    ],
   });
 export type NewPod = z.infer<typeof zNewPod>;
 
-export const zUpdatePod = z.strictObject({
-  ...updatable,
-  status_requested: z.enum(['ON', 'OFF', 'RESTART'], 'must be ON, OFF or RESTART').optional(),
-});
+export const zUpdatePod = z
+  .strictObject({
+    ...updatable,
+    status_requested: z.enum(['ON', 'OFF', 'RESTART'], 'must be ON, OFF or RESTART').optional(),
+  })
+  .meta({ examples: [{ description: 'The database of both courses.', time_to_stop_default: -1 }] });
 export type UpdatePod = z.infer<typeof zUpdatePod>;
 
 /** Why these networks do not fit this pod, or undefined. */
@@ -74,8 +87,11 @@ export const zSetPermission = z.strictObject({
   level: z
     .string()
     .toUpperCase()
-    .pipe(z.enum(['READ', 'USER', 'ADMIN'], 'must be READ, USER or ADMIN')),
+    .pipe(z.enum(['READ', 'USER', 'ADMIN'], 'must be READ, USER or ADMIN'))
+    .meta({ examples: ['READ'] }),
 });
+
+const zNetworkName = z.string().meta({ examples: ['default'] });
 
 /** A pod as it is answered: all fields, always. */
 export const zPod = z
@@ -93,7 +109,7 @@ export const zPod = z
     volume_mounts: z.record(z.string(), z.unknown()),
     time_to_stop_default: z.int(),
     time_to_stop_instance: z.int().nullable(),
-    networking: z.record(z.string(), zWireNetwork),
+    networking: z.record(zNetworkName, zWireNetwork),
     resources: z.strictObject({
       cpu_request: z.int(),
       cpu_limit: z.int(),
@@ -117,7 +133,9 @@ export const zPod = z
 export type WirePod = z.infer<typeof zPod>;
 
 export const zPermissions = z.strictObject({
-  permissions: z.array(z.string()).describe('`user:LEVEL` each.'),
+  permissions: z
+    .array(z.string())
+    .meta({ description: '`user:LEVEL` each.', examples: [['ada:ADMIN', 'bob:READ']] }),
 });
 export const zCredentials = z.strictObject({
   user_username: z.string(),

@@ -27,7 +27,7 @@ const zNetworkTraffic = z.strictObject({
 
 export const zTraffic = z.strictObject({
   since: zTime.describe('Counted since then: when the gateway started.'),
-  networks: z.record(z.string(), zNetworkTraffic),
+  networks: z.record(z.string().meta({ examples: ['default'] }), zNetworkTraffic),
 });
 
 /** Every network that the gateway serves is there, with zeros where nothing came. */

@@ -68,7 +68,7 @@ function listRoutes(app: App, templates: TemplateService): void {
         tags,
         summary: 'The templates I may read, by id, each with its tags',
         querystring: fullQuery,
-        response: answers(z.record(z.string(), zTemplateWithTags)),
+        response: answers(z.record(z.string().meta({ examples: ['postgres'] }), zTemplateWithTags)),
       },
     },
     async (request) => {

@@ -29,7 +29,10 @@ export const zNewTemplate = z.strictObject({
 });
 export type NewTemplate = z.infer<typeof zNewTemplate>;
 
-export const zUpdateTemplate = z.strictObject(templateFields).partial();
+export const zUpdateTemplate = z
+  .strictObject(templateFields)
+  .partial()
+  .meta({ examples: [{ description: 'Postgres, with an account of its own for each pod.' }] });
 export type UpdateTemplate = z.infer<typeof zUpdateTemplate>;
 
 type Nullable<Fields extends Record<string, z.ZodType>> = {
@@ -58,11 +61,25 @@ const zTag = z
   .default('latest');
 const zCommitMessage = zDescription;
 
-export const zNewTag = z.strictObject({
-  pod_definition: zPodDefinition,
-  commit_message: zCommitMessage,
-  tag: zTag,
-});
+export const zNewTag = z
+  .strictObject({
+    pod_definition: zPodDefinition,
+    commit_message: zCommitMessage,
+    tag: zTag,
+  })
+  .meta({
+    examples: [
+      {
+        pod_definition: {
+          image: 'postgres',
+          environment_variables: { POSTGRES_PASSWORD: '<<TAPIS_user_password>>' },
+          networking: { default: { protocol: 'postgres', port: 5432 } },
+        },
+        commit_message: 'Version 17.',
+        tag: 'latest',
+      },
+    ],
+  });
 export type NewTag = z.infer<typeof zNewTag>;
 
 export const zSaveAsTag = z.strictObject({
