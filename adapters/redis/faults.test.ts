@@ -212,7 +212,8 @@ describe.skipIf(!program)('a Redis that fails', () => {
 
   test('while a script of somebody else keeps it busy, calls wait', async () => {
     await client.config('SET', 'busy-reply-threshold', '50');
-    const helper = server.client();
+    const helper = client.duplicate();
+    ending.add(() => helper.disconnect());
     await helper.ping();
     const endless = client.eval('while true do end', 0).catch((error: Error) => error);
     const busy = (): Promise<unknown> => helper.get('x').catch((error: Error) => error.message);

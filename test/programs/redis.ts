@@ -21,29 +21,29 @@ export class RedisServer {
   readonly port: number;
   readonly folder = mkdtempSync(join(tmpdir(), 'podgate-redis-'));
   readonly #argv: readonly string[];
-  readonly #clients: Redis[] = [];
+  #client: Redis | undefined;
   #child: ChildProcess | undefined;
   #output = '';
 
   private constructor(program: string, port: number, argv: readonly string[]) {
     const place = ['--port', String(port), '--bind', '127.0.0.1', '--dir', this.folder];
     this.port = port;
-    this.#argv = [program, ...place, ...argv];
+    this.#argv = [program, ...place, ...argv.map((word) => word.replace('$(PORT)', String(port)))];
   }
 
-  /** Keeps every answered write unless the further arguments say otherwise. */
+  /** Keeps every answered write unless the further arguments, where $(PORT) is its, say otherwise. */
   static async start(program: string, ...argv: readonly string[]): Promise<RedisServer> {
     const server = new RedisServer(program, await freePort(), [...safe, ...argv]);
     await server.start();
     return server;
   }
 
-  /** A Sentinel that watches the master at `port` as `main`; its vote is enough for a failover. */
+  /** A Sentinel that watches the master at `port` as `main`; two of them start a failover. */
   static async sentinel(program: string, port: number): Promise<RedisServer> {
     const server = new RedisServer(program, await freePort(), ['--sentinel']);
     const file = join(server.folder, 'sentinel.conf');
     const watched = [
-      `monitor main 127.0.0.1 ${port} 1`,
+      `monitor main 127.0.0.1 ${port} 2`,
       'down-after-milliseconds main 500',
       'failover-timeout main 2000',
     ];
@@ -73,12 +73,13 @@ export class RedisServer {
     }
   }
 
-  /** A client of the test's own; it goes with the server. */
+  /** The test's own client, which waits while the server is away. */
   client(): Redis {
-    const client = new Redis(this.url, { maxRetriesPerRequest: null });
-    client.on('error', () => undefined);
-    this.#clients.push(client);
-    return client;
+    this.#client ??= new Redis(this.url, { maxRetriesPerRequest: null }).on(
+      'error',
+      () => undefined,
+    );
+    return this.#client;
   }
 
   /** A signal to it; with one that ends it, resolves when it is gone. */
@@ -90,7 +91,7 @@ export class RedisServer {
   }
 
   async stop(): Promise<void> {
-    for (const client of this.#clients) client.disconnect();
+    this.#client?.disconnect();
     await this.kill();
     rmSync(this.folder, { recursive: true, force: true });
   }
