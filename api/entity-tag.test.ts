@@ -4,7 +4,7 @@ import type { Bench } from '../test/api/bench.ts';
 import { openBench } from '../test/api/bench.ts';
 import { podStatus } from '../test/pod-examples.ts';
 
-/** Versions of pods: not answered twice, not written over unseen. */
+/** Versions of what is stored: not answered twice, not written over unseen. */
 
 let bench: Bench;
 const url = '/v3/pods/mine';
@@ -54,6 +54,75 @@ test('what the controller reports is no edit', async () => {
   const tag = await tagNow();
   await podStatuses(bench.store).put('default/mine', podStatus({ message: 'new' }), 'anything');
   expect((await put('third', tag)).status).toBe(200);
+});
+
+const template = '/v3/pods/templates/thing';
+const newTag = { pod_definition: { image: 'x' }, commit_message: 'x', tag: 'v' };
+
+test.each(['', '/tags', '/tags/v'])(
+  'templates%s: known until anything of them changes',
+  async (rest) => {
+    const ada = bench.as('ada');
+    await ada('POST', '/v3/pods/templates', { body: { template_id: 'thing' } });
+    await ada('POST', `${template}/tags`, { body: newTag });
+    const read = (known: string) =>
+      ada('GET', template + rest, { headers: { 'if-none-match': known } });
+    const tag = String((await ada('GET', template + rest)).headers['etag']);
+    expect(await read(tag)).toMatchObject({ status: 304, text: '', headers: { etag: tag } });
+    await ada('PUT', template, { body: { description: `seen by ${rest}` } });
+    const changed = await read(tag);
+    expect([changed.status, changed.headers['etag'] === tag]).toEqual([200, false]);
+  },
+);
+
+test.each([
+  ['PUT', '', { description: 'late' }],
+  ['POST', '/tags', newTag],
+  ['POST', '/permissions', { user: 'bob', level: 'READ' }],
+  ['DELETE', '/permissions/bob', undefined],
+  ['GET', '/tags', undefined],
+  ['DELETE', '', undefined],
+] as const)('%s of a template%s that was changed since is refused', async (method, rest, body) => {
+  const ada = bench.as('ada');
+  await ada('POST', '/v3/pods/templates', { body: { template_id: 'thing' } });
+  await ada('POST', `${template}/permissions`, { body: { user: 'bob', level: 'READ' } });
+  const send = (tag: string) =>
+    ada(method, template + rest, { headers: { 'if-match': tag }, ...(body ? { body } : {}) });
+  const tag = String((await ada('GET', template)).headers['etag']);
+  await ada('PUT', template, { body: { archive_message: `${method} ${rest}` } });
+  expect((await send(tag)).status).toBe(412);
+  expect((await send(String((await ada('GET', template)).headers['etag']))).status).toBe(200);
+});
+
+test('an image has a version too', async () => {
+  await bench.addUser('root', 'pass word', true);
+  const root = bench.as('root');
+  const image = '/v3/pods/images/example.org/app';
+  const add = () => root('POST', '/v3/pods/images', { body: { image: 'example.org/app' } });
+  await add();
+  const tag = String((await root('GET', image)).headers['etag']);
+  expect((await root('GET', image, { headers: { 'if-none-match': tag } })).status).toBe(304);
+  await root('DELETE', image);
+  await add();
+  const condition = { headers: { 'if-match': tag } };
+  expect((await root('DELETE', image, condition)).status).toBe(412);
+  expect((await root('GET', image, condition)).status).toBe(412);
+  const now = String((await root('GET', image)).headers['etag']);
+  expect((await root('DELETE', image, { headers: { 'if-match': now } })).status).toBe(200);
+  const builtin = await root('GET', '/v3/pods/images/podgate/hello');
+  expect(builtin.headers['etag']).toBe('"0.0"');
+});
+
+test('a condition on a pod is none on the template that it is saved to', async () => {
+  const ada = bench.as('ada');
+  await ada('POST', '/v3/pods/templates', { body: { template_id: 'saved' } });
+  const save = (ifMatch: string) =>
+    ada('POST', `${url}/save_pod_as_template_tag`, {
+      body: { template_id: 'saved', commit_message: 'x' },
+      headers: { 'if-match': ifMatch },
+    });
+  expect((await save(await tagNow())).status).toBe(200);
+  expect((await save('"1.1"')).status).toBe(412);
 });
 
 test('what has no versions keeps no condition on them', async () => {

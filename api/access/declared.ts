@@ -18,6 +18,8 @@ export type Access =
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: Access;
+    /** Its service compares If-Match; so do all that are declared on an object. */
+    versioned?: true;
   }
 }
 
@@ -51,8 +53,9 @@ export function enforceAccess(
     if (access === 'admin' && !caller.admin)
       throw new Refused(403, 'Not authorized: this needs the role admin.');
     const ifMatch = request.headers['if-match'];
-    // Only pods have versions; theirs is looked at where they are read.
-    if (!access.endsWith(' on pod')) requireMatch(ifMatch, undefined);
+    // Versions are compared where they are read; what has none keeps no condition.
+    const { versioned = access.includes(' on ') } = request.routeOptions.config;
+    if (!versioned) requireMatch(ifMatch, undefined);
     const needed = levelIn(access);
     request.setDecorator<Acting>(acting, { ...caller, needed, ifMatch, requestId: request.id });
   });

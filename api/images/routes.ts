@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { imageName } from '#contracts/image.ts';
 import { actingOf } from '../access/declared.ts';
 import type { App } from '../app.ts';
+import { isTagKnown, notModified } from '../entity-tag.ts';
 import { answers, notFoundWith200, success } from '../envelope.ts';
 import type { Listing } from '../listing.ts';
 import { listFields, pageOf } from '../listing.ts';
@@ -105,25 +106,27 @@ function imageRoute(app: App, images: ImageService): void {
   app.get(
     '/v3/pods/images/*',
     {
-      config: { access: 'user' },
+      config: { access: 'user', versioned: true },
       schema: {
         operationId: 'get_image',
         tags,
-        summary: 'One image',
+        summary: 'One image, with its ETag for If-None-Match and If-Match',
         params,
-        response: answers(zImage.nullable()),
+        response: { ...answers(zImage.nullable()), ...notModified },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { '*': id } = request.params;
-      const image = await images.find(id, actingOf(request));
-      return image ? success(image, 'Image retrieved successfully.') : missing(id);
+      const found = await images.find(id, actingOf(request));
+      if (!found) return missing(id);
+      if (isTagKnown(request, reply, found.tag)) return reply.code(304).send(null);
+      return success(found.image, 'Image retrieved successfully.');
     },
   );
   app.delete(
     '/v3/pods/images/*',
     {
-      config: { access: 'admin' },
+      config: { access: 'admin', versioned: true },
       schema: {
         operationId: 'delete_image',
         tags,

@@ -3,8 +3,10 @@ import { allowedImages, builtinImages, imageName } from '#contracts/image.ts';
 import { WriteConflict } from '#contracts/store.ts';
 import type { Acting } from '../access/declared.ts';
 import type { Caller } from '../auth/caller.ts';
+import { entityTag, requireMatch } from '../entity-tag.ts';
 import { Invalid, Refused } from '../errors.ts';
 import type { ApiPorts, ApiSettings } from '../ports.ts';
+import { retrying } from '../retrying.ts';
 import { timestamp } from '../times.ts';
 import type { NewImage, WireImage } from './schemas.ts';
 
@@ -15,6 +17,11 @@ const builtin: readonly AllowedImage[] = [
 ].map(([image = '', description = '']) => {
   return { image, description, tenants: ['*'], addedBy: 'podgate', createdAtMs: 0 };
 });
+
+interface StoredImage {
+  readonly value: AllowedImage;
+  readonly version: number;
+}
 
 /** The list of images that pods may run: read by everybody, written by admins. */
 export class ImageService {
@@ -34,15 +41,17 @@ export class ImageService {
   }
 
   /** The image of that name, whatever tag is asked for; undefined when the caller sees none. */
-  async find(id: string, caller: Caller): Promise<WireImage | undefined> {
-    const image = await this.#find(imageName(id));
-    return image && this.#sees(image, caller) ? presentImage(image) : undefined;
+  async find(id: string, caller: Acting): Promise<{ image: WireImage; tag: string } | undefined> {
+    const found = await this.#find(imageName(id));
+    if (!found || !this.#sees(found.value, caller)) return undefined;
+    requireMatch(caller.ifMatch, found.version);
+    return { image: presentImage(found.value), tag: entityTag(found.version) };
   }
 
   /** Whether pods of this tenant may run it. */
   async mayRun(image: string, tenant: string): Promise<boolean> {
     const found = await this.#find(imageName(image));
-    return found !== undefined && isFor(tenant, found);
+    return found !== undefined && isFor(tenant, found.value);
   }
 
   /** Adds them all or, when one is there already and is not to be skipped, none. */
@@ -68,19 +77,24 @@ export class ImageService {
   }
 
   /** Takes it off the list; pods that run it go on. False when it was not on it. */
-  async remove(id: string, caller: Caller): Promise<boolean> {
+  async remove(id: string, caller: Acting): Promise<boolean> {
     const image = imageName(id);
     if (builtin.some((each) => each.image === image))
       throw new Refused(409, `Image ${image} is built in: it cannot be taken off the list.`);
-    const stored = await this.#stored(image);
-    if (!stored || !this.#sees(stored, caller)) return false;
-    this.#refuseOthers(stored.tenants, caller);
-    await allowedImages(this.#ports.store).remove(image, 'anything');
-    return true;
+    return retrying(async () => {
+      const stored = await this.#stored(image);
+      if (!stored || !this.#sees(stored.value, caller)) return false;
+      requireMatch(caller.ifMatch, stored.version);
+      this.#refuseOthers(stored.value.tenants, caller);
+      await allowedImages(this.#ports.store).remove(image, stored);
+      return true;
+    });
   }
 
-  async #find(image: string): Promise<AllowedImage | undefined> {
-    return builtin.find((each) => each.image === image) ?? this.#stored(image);
+  /** Built-in images have one version for ever. */
+  async #find(image: string): Promise<StoredImage | undefined> {
+    const value = builtin.find((each) => each.image === image);
+    return value ? { value, version: 0 } : this.#stored(image);
   }
 
   #sees(image: AllowedImage, caller: Caller): boolean {
@@ -91,8 +105,8 @@ export class ImageService {
     return admin && tenant === this.#settings.tenant;
   }
 
-  async #stored(image: string): Promise<AllowedImage | undefined> {
-    return (await allowedImages(this.#ports.store).get(image))?.value;
+  #stored(image: string): Promise<StoredImage | undefined> {
+    return allowedImages(this.#ports.store).get(image);
   }
 
   #newImage(wanted: NewImage, index: number, caller: Caller): AllowedImage {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { actingOf } from '../access/declared.ts';
 import type { App } from '../app.ts';
-import { isKnown } from '../entity-tag.ts';
+import { isTagKnown, notModified } from '../entity-tag.ts';
 import { answers, success, unchanged } from '../envelope.ts';
 import { sendList } from '../list-answer.ts';
 import { zFlag } from '../validation.ts';
@@ -76,13 +76,12 @@ function podRoute(app: App, pods: PodService): void {
         tags,
         summary: 'One pod, with its ETag for If-None-Match and If-Match',
         params,
-        response: { ...podAnswers, 304: z.null().describe('It is the version that was named.') },
+        response: { ...podAnswers, ...notModified },
       },
     },
     async (request, reply) => {
       const { pod, tag } = await pods.get(request.params.pod_id, actingOf(request));
-      void reply.header('etag', tag);
-      if (isKnown(request.headers['if-none-match'], tag)) return reply.code(304).send(null);
+      if (isTagKnown(request, reply, tag)) return reply.code(304).send(null);
       return success(pod, 'Pod retrieved successfully.');
     },
   );

@@ -2,6 +2,7 @@ import type { PermissionLevel } from '#contracts/pod.ts';
 import type { Template } from './records.ts';
 import { levelOf } from '../access/levels.ts';
 import type { Caller } from '../auth/caller.ts';
+import { Invalid, Refused } from '../errors.ts';
 
 /** The caller's level on a template, which other tenants may be let read. */
 export function templateLevel(template: Template, caller: Caller): PermissionLevel {
@@ -14,3 +15,11 @@ export function templateLevel(template: Template, caller: Caller): PermissionLev
 
 /** Grants beyond the own tenant, which only admins make, and only for reading. */
 export const isShared = (user: string): boolean => user === '**' || user.startsWith('tenant.');
+
+/** Throws when such a grant is not for this caller to make, or no grant for reading. */
+export function refuseSharing(level: PermissionLevel | undefined, caller: Caller): void {
+  if (!caller.admin)
+    throw new Refused(403, 'Not authorized: sharing beyond the tenant needs the role admin.');
+  if (level !== undefined && level !== 'READ')
+    throw new Invalid(['body, level: must be READ for ** and for other tenants']);
+}

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { actingOf } from '../access/declared.ts';
 import type { App } from '../app.ts';
+import { entityTag, isTagKnown, notModified } from '../entity-tag.ts';
 import { answers, success, unchanged } from '../envelope.ts';
 import { zPermissions, zSetPermission } from '../pods/schemas.ts';
 import type { PodService } from '../pods/service.ts';
@@ -133,13 +134,15 @@ function templateRoute(app: App, templates: TemplateService): void {
       schema: {
         operationId: 'get_template',
         tags,
-        summary: 'One template',
+        summary: 'One template, with its ETag for If-None-Match and If-Match',
         params,
-        response: answers(zTemplateAnswer),
+        response: { ...answers(zTemplateAnswer), ...notModified },
       },
     },
-    async (request) => {
-      const template = await templates.get(request.params.template_id, actingOf(request));
+    async (request, reply) => {
+      const { template_id: id } = request.params;
+      const { template, version } = await templates.get(id, actingOf(request));
+      if (isTagKnown(request, reply, entityTag(version))) return reply.code(304).send(null);
       return success(template, 'Template retrieved successfully.');
     },
   );

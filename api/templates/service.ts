@@ -6,11 +6,12 @@ import type { PermissionLevel } from '#contracts/pod.ts';
 import type { Acting } from '../access/declared.ts';
 import { allows } from '../access/levels.ts';
 import type { Caller } from '../auth/caller.ts';
+import { requireMatch } from '../entity-tag.ts';
 import { Invalid, Refused } from '../errors.ts';
 import { definitionOf, placeholderProblems } from '../pods/shape.ts';
 import type { ApiPorts } from '../ports.ts';
 import { retrying } from '../retrying.ts';
-import { isShared, templateLevel } from './access.ts';
+import { isShared, refuseSharing, templateLevel } from './access.ts';
 import { presentTag, presentTemplate } from './present.ts';
 import { parseReference } from './reference.ts';
 import type {
@@ -21,6 +22,9 @@ import type {
   WireTemplate,
   WireTemplateWithTags,
 } from './schemas.ts';
+
+/** Tags are part of their template: they have its version. */
+type WireTags = { readonly tags: WireTag[]; readonly version: number };
 
 const layersMax = 20;
 const tagsMax = 1000;
@@ -80,8 +84,9 @@ export class TemplateService {
     return presentTemplate(template);
   }
 
-  async get(id: string, caller: Acting): Promise<WireTemplate> {
-    return presentTemplate((await this.#find(id, caller)).template);
+  async get(id: string, caller: Acting): Promise<{ template: WireTemplate; version: number }> {
+    const { template, version } = await this.#find(id, caller);
+    return { template: presentTemplate(template), version };
   }
 
   /** With `changed` false the template as it was. */
@@ -115,19 +120,19 @@ export class TemplateService {
     });
   }
 
-  async tags(id: string, caller: Acting, full: boolean): Promise<WireTag[]> {
-    const { template } = await this.#find(id, caller);
-    return this.#presentTags(template, template.tags, full);
+  async tags(id: string, caller: Acting, full: boolean): Promise<WireTags> {
+    const { template, version } = await this.#find(id, caller);
+    return { tags: await this.#presentTags(template, template.tags, full), version };
   }
 
   /** All versions of a tag, newest first, or the one of `tag@timestamp`. */
-  async tag(id: string, tagId: string, caller: Acting): Promise<WireTag[]> {
-    const { template } = await this.#find(id, caller);
+  async tag(id: string, tagId: string, caller: Acting): Promise<WireTags> {
+    const { template, version } = await this.#find(id, caller);
     const found = template.tags.filter(
       ({ tag, timestamp }) => tagId === tag || tagId === timestamp,
     );
     if (found.length === 0) throw noTag(id, tagId);
-    return this.#presentTags(template, found, true);
+    return { tags: await this.#presentTags(template, found, true), version };
   }
 
   async addTag(id: string, body: NewTag, caller: Acting): Promise<WireTag> {
@@ -271,6 +276,7 @@ export class TemplateService {
       const text = `Not authorized: this needs the permission ${caller.needed} on the template ${id}.`;
       throw new Refused(403, text);
     }
+    requireMatch(caller.ifMatch, stored.version);
     return { template: stored.value, version: stored.version };
   }
 }
@@ -287,13 +293,6 @@ const newestOf = (
 
 const noTag = (id: string, tag: string): Refused =>
   new Refused(404, `Template tag with identifier tag: '${tag}' of template '${id}' not found`);
-
-function refuseSharing(level: PermissionLevel | undefined, caller: Caller): void {
-  if (!caller.admin)
-    throw new Refused(403, 'Not authorized: sharing beyond the tenant needs the role admin.');
-  if (level !== undefined && level !== 'READ')
-    throw new Invalid(['body, level: must be READ for ** and for other tenants']);
-}
 
 const permissionList = ({ permissions }: Template): { permissions: string[] } => ({
   permissions: Object.entries(permissions).map(([user, level]) => `${user}:${level}`),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { actingOf } from '../access/declared.ts';
 import type { App } from '../app.ts';
+import { entityTag, isTagKnown, notModified } from '../entity-tag.ts';
 import { answers, success } from '../envelope.ts';
 import type { PodService } from '../pods/service.ts';
 import { zFlag } from '../validation.ts';
@@ -26,13 +27,14 @@ export function tagRoutes(app: App, templates: TemplateService, pods: PodService
         summary: 'The tags of a template, newest first',
         params,
         querystring: fullQuery,
-        response: answers(z.array(zTagAnswer)),
+        response: { ...answers(z.array(zTagAnswer)), ...notModified },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { template_id: id } = request.params;
-      const listed = await templates.tags(id, actingOf(request), request.query.full);
-      return success(listed, 'Template tags retrieved successfully.');
+      const found = await templates.tags(id, actingOf(request), request.query.full);
+      if (isTagKnown(request, reply, entityTag(found.version))) return reply.code(304).send(null);
+      return success(found.tags, 'Template tags retrieved successfully.');
     },
   );
   app.get(
@@ -44,13 +46,14 @@ export function tagRoutes(app: App, templates: TemplateService, pods: PodService
         tags,
         summary: 'All versions of a tag, newest first; or one, as tag@timestamp',
         params: params.extend({ tag_id: z.string() }),
-        response: answers(z.array(zTagAnswer)),
+        response: { ...answers(z.array(zTagAnswer)), ...notModified },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { template_id: id, tag_id: tag } = request.params;
       const found = await templates.tag(id, tag, actingOf(request));
-      return success(found, 'Template tag retrieved successfully.');
+      if (isTagKnown(request, reply, entityTag(found.version))) return reply.code(304).send(null);
+      return success(found.tags, 'Template tag retrieved successfully.');
     },
   );
 }
@@ -74,7 +77,8 @@ function saveRoute(app: App, templates: TemplateService, pods: PodService): void
       const [podId = ''] = request.params.pod_id_net.split('-');
       const definition = await pods.saidOf(podId, acting);
       const { template_id: id, ...tag } = request.body;
-      const caller = { ...acting, needed: 'USER' as const };
+      // If-Match named a version of the pod.
+      const caller = { ...acting, needed: 'USER' as const, ifMatch: undefined };
       const saved = await templates.saveTag(id, tag, { definition, caller });
       return success(saved, 'Pod saved as template tag successfully.');
     },
