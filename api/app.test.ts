@@ -103,10 +103,10 @@ describe('a body that cannot be read', () => {
       'body: send it with Content-Type: application/json',
     ],
     [
-      'a body of more than 1 MiB',
+      'a body of more than its route takes',
       { body: JSON.stringify({ pod_id: 'x'.repeat(1024 * 1024) }), headers: json },
       413,
-      'body: is larger than 1 MiB',
+      'body: is larger than 1024 KiB',
     ],
     [
       'a name that would change a prototype',

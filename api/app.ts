@@ -12,6 +12,7 @@ import { enforceAccess } from './access/declared.ts';
 import { callerOf } from './auth/caller.ts';
 import { authRoutes } from './auth/routes.ts';
 import type { Identity } from './auth/identity.ts';
+import { bodyBytesMax } from './body-limits.ts';
 import { failure } from './envelope.ts';
 import { heedIdempotencyKeys } from './idempotency.ts';
 import { imageRoutes } from './images/routes.ts';
@@ -39,7 +40,6 @@ export type App = FastifyInstance<
   ZodTypeProvider
 >;
 
-const bodyBytesMax = 1024 * 1024;
 const requestMs = 30_000;
 
 /** The REST API as an app that can be served or injected into. */
@@ -50,7 +50,7 @@ export async function buildApp(
   const newId = requestIds(ports.random);
   const app: App = fastify({
     genReqId: ({ headers }) => newId(headers),
-    bodyLimit: bodyBytesMax,
+    bodyLimit: bodyBytesMax.usual,
     requestTimeout: requestMs,
     // Only our own gateway, on this machine, may say where a request came from.
     trustProxy: 'loopback',

@@ -49,15 +49,17 @@ const bodyErrors: Readonly<Record<string, ErrorReply>> = {
     status: 400,
     message: ['body: send it with Content-Type: application/json'],
   },
-  FST_ERR_CTP_BODY_TOO_LARGE: { status: 413, message: ['body: is larger than 1 MiB'] },
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
     status: 400,
     message: ['body: is not as long as declared'],
   },
 };
 
-/** The one place where a failure becomes an answer; undefined is a bug of ours. */
-export function errorReply(error: unknown): ErrorReply | undefined {
+/**
+ * The one place where a failure becomes an answer; undefined is a bug of ours. `bytesMax` is what the
+ * route lets a body have.
+ */
+export function errorReply(error: unknown, bytesMax: number): ErrorReply | undefined {
   if (error instanceof Invalid) return { status: 400, message: error.texts };
   if (error instanceof Refused) return { status: error.status, message: error.message };
   if (error instanceof LogsUnavailable) {
@@ -69,6 +71,8 @@ export function errorReply(error: unknown): ErrorReply | undefined {
   const stored = storeReply(error);
   if (stored) return stored;
   const code: unknown = Reflect.get(Object(error), 'code');
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
+    return { status: 413, message: [`body: is larger than ${bytesMax / 1024} KiB`] };
   const reply = typeof code === 'string' ? bodyErrors[code] : undefined;
   if (reply) return reply;
   // A body that is cut off or refused by the parser for another reason is still the caller's.

@@ -12,7 +12,11 @@ import { problemOf, wireStatus } from './problem.ts';
 /** Puts every failure of a request into the envelope, and tells the operator of our own. */
 export function answerErrors(app: App, log: Log, codes: StatusCodes): void {
   app.setErrorHandler((error, request, reply) => {
-    const known: ErrorReply = errorReply(error) ?? { status: 500, message: 'Unexpected error.' };
+    const { bodyLimit } = request.routeOptions;
+    const known: ErrorReply = errorReply(error, bodyLimit) ?? {
+      status: 500,
+      message: 'Unexpected error.',
+    };
     const { status, message, retrySeconds } = known;
     // One that was meant (`Refused`) is nothing that an operator should look at.
     if (status === 500 && !(error instanceof Refused)) {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { imageName } from '#contracts/image.ts';
 import { actingOf } from '../access/declared.ts';
 import type { App } from '../app.ts';
+import { bodyBytesMax } from '../body-limits.ts';
 import { isTagKnown, notModified } from '../entity-tag.ts';
 import { answers, notFoundWith200, success } from '../envelope.ts';
 import type { Listing } from '../listing.ts';
@@ -78,6 +79,7 @@ function addRoutes(app: App, images: ImageService): void {
   app.post(
     '/v3/pods/images/bulk',
     {
+      bodyLimit: bodyBytesMax.images,
       config: { access: 'admin' },
       schema: {
         operationId: 'add_images',

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { actingOf } from '../access/declared.ts';
 import type { App } from '../app.ts';
+import { bodyBytesMax } from '../body-limits.ts';
 import { isTagKnown, notModified } from '../entity-tag.ts';
 import { answers, success, unchanged } from '../envelope.ts';
 import { sendList } from '../list-answer.ts';
@@ -50,6 +51,7 @@ function collectionRoutes(app: App, pods: PodService): void {
   app.post(
     '/v3/pods',
     {
+      bodyLimit: bodyBytesMax.pod,
       config: { access: 'user' },
       schema: {
         operationId: 'create_pod',
@@ -88,6 +90,7 @@ function podRoute(app: App, pods: PodService): void {
   app.put(
     '/v3/pods/:pod_id',
     {
+      bodyLimit: bodyBytesMax.pod,
       config: { access: 'USER on pod' },
       schema: {
         operationId: 'update_pod',

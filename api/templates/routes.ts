@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { actingOf } from '../access/declared.ts';
 import type { App } from '../app.ts';
+import { bodyBytesMax } from '../body-limits.ts';
 import { entityTag, isTagKnown, notModified } from '../entity-tag.ts';
 import { answers, success, unchanged } from '../envelope.ts';
 import { zPermissions, zSetPermission } from '../pods/schemas.ts';
@@ -89,6 +90,7 @@ function addRoutes(app: App, templates: TemplateService): void {
     app.post(
       url,
       {
+        bodyLimit: bodyBytesMax.template,
         config: { access: 'user' },
         schema: {
           operationId: addTemplate,
@@ -106,6 +108,7 @@ function addRoutes(app: App, templates: TemplateService): void {
     app.post(
       `${url}/:template_id/tags`,
       {
+        bodyLimit: bodyBytesMax.tag,
         config: { access: 'USER on template' },
         schema: {
           operationId: addTag,
@@ -140,15 +143,15 @@ function templateRoute(app: App, templates: TemplateService): void {
       },
     },
     async (request, reply) => {
-      const { template_id: id } = request.params;
-      const { template, version } = await templates.get(id, actingOf(request));
-      if (isTagKnown(request, reply, entityTag(version))) return reply.code(304).send(null);
-      return success(template, 'Template retrieved successfully.');
+      const found = await templates.get(request.params.template_id, actingOf(request));
+      if (isTagKnown(request, reply, entityTag(found.version))) return reply.code(304).send(null);
+      return success(found.template, 'Template retrieved successfully.');
     },
   );
   app.put(
     url,
     {
+      bodyLimit: bodyBytesMax.template,
       config: { access: 'USER on template' },
       schema: {
         operationId: 'update_template',
