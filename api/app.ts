@@ -74,13 +74,16 @@ export async function buildApp(
   answerErrors(app, ports.log, settings.statusCodes);
   exactContentType(app);
 
-  await ruleTraffic(app, settings.requestsPerMinute);
+  const limitStrangers = await ruleTraffic(app, settings.requestsPerMinute);
   heedIdempotencyKeys(app, ports);
   await describeApi(app);
   const { tokens } = identity;
   // After the pages of the documentation, which are for anybody.
   const { tenant } = settings;
-  enforceAccess(app, (request) => callerOf(request, { store: ports.store, tokens, tenant }));
+  enforceAccess(
+    app,
+    limitStrangers((request) => callerOf(request, { store: ports.store, tokens, tenant })),
+  );
   const refuseOthers = refuseOtherMethods(app);
   siteRoutes(app, settings, tokens);
   await authRoutes(app, ports, identity);

@@ -76,3 +76,21 @@ test('callers without a token are counted by address', async () => {
     statuses.push((await bench.call('GET', '/v3/healthcheck', { from })).status);
   expect(statuses).toEqual([200, 200, 200, 200, 200, 429]);
 });
+
+test('who has no valid token is told to wait in the end, who has one is not', async () => {
+  const from = '192.0.2.50';
+  const guess = async (headers: Record<string, string>) =>
+    bench.call('GET', '/v3/pods', { headers, from });
+  const statuses: number[] = [];
+  for (let time = 0; time < 3; time += 1) statuses.push((await guess({})).status);
+  for (let time = 0; time < 3; time += 1)
+    statuses.push((await guess({ 'x-tapis-token': 'eyJhbGciOiJSUzI1NiJ9.e30.x' })).status);
+  expect(statuses).toEqual([401, 401, 401, 401, 401, 429]);
+  const told = await guess({ authorization: 'Bearer forged' });
+  expect(told.body).toMatchObject({ status: 'error', result: null });
+  expect(Number(told.headers['retry-after'])).toBeGreaterThan(0);
+  await bench.addUser('joe', 'pass word');
+  expect((await bench.as('joe')('GET', '/v3/pods', { from })).status).toBe(200);
+  const elsewhere = await bench.call('GET', '/v3/pods', { from: '192.0.2.51' });
+  expect(elsewhere.status).toBe(401);
+});

@@ -1,7 +1,10 @@
 import cors from '@fastify/cors';
 import rateLimit from '@fastify/rate-limit';
+import type { FastifyRequest } from 'fastify';
 import { actingOf } from './access/declared.ts';
 import type { App } from './app.ts';
+import type { Caller } from './auth/caller.ts';
+import { TooManyTries } from './auth/identity.ts';
 import { Refused } from './errors.ts';
 
 /**
@@ -10,8 +13,16 @@ import { Refused } from './errors.ts';
  */
 export const loginsPerAddress = { max: 60, timeWindow: 60_000 };
 
-/** Rules for every request of the routes made from here on: where pages may call from, how often. */
-export async function ruleTraffic(app: App, requestsPerMinute: number): Promise<void> {
+type FindCaller = (request: FastifyRequest) => Promise<Caller>;
+
+/**
+ * Rules for every request of the routes made from here on: where pages may call from, how often.
+ * Returns what makes finding a caller tell addresses to wait that keep failing at it.
+ */
+export async function ruleTraffic(
+  app: App,
+  requestsPerMinute: number,
+): Promise<(find: FindCaller) => FindCaller> {
   // Tokens travel in a header that a page has to be given: any page may ask, none can borrow.
   await app.register(cors, {
     origin: '*',
@@ -32,7 +43,7 @@ export async function ruleTraffic(app: App, requestsPerMinute: number): Promise<
     // OPTIONS is answered to everybody, as on the wire, whether it is a preflight or not.
     strictPreflight: false,
   });
-  if (requestsPerMinute === 0) return;
+  if (requestsPerMinute === 0) return (find) => find;
   await app.register(rateLimit, {
     max: requestsPerMinute,
     timeWindow: 60_000,
@@ -47,4 +58,27 @@ export async function ruleTraffic(app: App, requestsPerMinute: number): Promise<
     errorResponseBuilder: (_request, { after, max }) =>
       new Refused(429, `Too many requests: more than ${max} in a minute, wait ${after}.`),
   });
+  return limitStrangers(app, requestsPerMinute);
+}
+
+/**
+ * Only the failures of an address are counted and refused: who comes from there with a valid token
+ * is not made to wait for somebody who has none.
+ */
+function limitStrangers(app: App, max: number): (find: FindCaller) => FindCaller {
+  const failed = app.createRateLimit({
+    max,
+    timeWindow: 60_000,
+    keyGenerator: ({ ip }) => `nobody at ${ip}`,
+  });
+  return (find) => async (request) => {
+    try {
+      return await find(request);
+    } catch (error) {
+      if (!(error instanceof Refused) || error.status !== 401) throw error;
+      const limit = await failed(request);
+      if (limit.isAllowed || !limit.isExceeded) throw error;
+      throw new TooManyTries(limit.ttlInSeconds);
+    }
+  };
 }
