@@ -73,6 +73,83 @@ test('a failure of ours may be tried again', async () => {
   expect((await create('fails', 'k7')).status).toBe(200);
 });
 
+/** Lets the write that the key begins with pass, and holds the one after it. */
+function holdPod(): { readonly held: Promise<void>; readonly release: () => void } {
+  const [held, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  bench.store.beforeNextPut = async () => {
+    bench.store.beforeNextPut = async () => {
+      held.resolve();
+      await released.promise;
+    };
+  };
+  return { held: held.promise, release: released.resolve };
+}
+
+test('one that runs for minutes is waited for, not done again', async () => {
+  const { held, release } = holdPod();
+  const first = create('slow', 'k9');
+  await held;
+  for (let minute = 0; minute < 5; minute += 1) {
+    await bench.clock.advance(60_000);
+    const early = await create('slow', 'k9');
+    expect([early.status, String(early.body.message)]).toEqual([
+      409,
+      expect.stringContaining('under way'),
+    ]);
+  }
+  release();
+  expect((await first).status).toBe(200);
+  const replay = await create('slow', 'k9');
+  expect([replay.status, isReplay(replay)]).toEqual([200, true]);
+  await bench.clock.advance(120_000);
+  expect(isReplay(await create('slow', 'k9'))).toBe(true);
+});
+
+test('one of which nothing was heard for a minute is done', async () => {
+  const { held, release } = holdPod();
+  const first = create('dead', 'k10');
+  await held;
+  const [document] = (await bench.store.list('idempotency-keys')).filter(
+    ({ value }) => (value as { answer: unknown }).answer === null,
+  );
+  // As a process leaves it that is no more: what it says from now on is of a version that is gone.
+  if (!document) throw new Error('it is not kept');
+  await bench.store.put('idempotency-keys', document, 'anything');
+  await bench.clock.advance(59_000);
+  expect((await create('dead', 'k10')).status).toBe(409);
+  await bench.clock.advance(1_000);
+  expect((await create('dead', 'k10')).status).toBe(200);
+  release();
+  await first;
+});
+
+test('one that hangs gives its key back', async () => {
+  const { held, release } = holdPod();
+  const first = create('hangs', 'k11');
+  await held;
+  await bench.clock.advance(599_000);
+  expect((await create('hangs', 'k11')).status).toBe(409);
+  await bench.clock.advance(61_000);
+  expect((await create('hangs', 'k11')).status).toBe(200);
+  release();
+  await first;
+});
+
+const createClient = (): Promise<Answer> =>
+  bench.as('ada')('POST', '/v3/oauth2/clients', {
+    body: { callback_url: 'https://app.example.org/' },
+    headers: { 'idempotency-key': 'k12' },
+  });
+
+test('headers that programs read come again too', async () => {
+  const [first, second] = [await createClient(), await createClient()];
+  expect(isReplay(second)).toBe(true);
+  expect([first.headers['cache-control'], second.headers['cache-control']]).toEqual([
+    'no-store',
+    'no-store',
+  ]);
+});
+
 test('a day later it is forgotten', async () => {
   await create('day', 'k8');
   await bench.clock.advance(24 * 3_600_000);

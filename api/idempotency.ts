@@ -16,14 +16,28 @@ import type { ApiPorts } from './ports.ts';
  */
 
 const keptMs = 24 * 3_600_000;
-// A request that began this long ago and has no answer died with its process.
-const runningMs = 60_000;
+// A request that is under way says so at least this often: of which nothing is heard any longer died
+// with its process. One whose process was stopped for longer, and goes on, may have been done twice.
+const silentMs = 60_000;
+const beatMs = silentMs / 3;
+// None takes that long: what hangs shall not keep its key for ever.
+const runningMs = 600_000;
+
+/** What programs read in an answer beside its status and body. */
+const headersKept = ['cache-control', 'etag', 'location'] as const;
 
 const zKept = z.strictObject({
   /** Of method, path and body. */
   fingerprint: z.string(),
+  /** While it is under way: when it last said so. */
   startedAtMs: z.number(),
-  answer: z.strictObject({ status: z.int(), body: zSealed }).nullable(),
+  answer: z
+    .strictObject({
+      status: z.int(),
+      headers: z.record(z.string(), z.string()).default({}),
+      body: zSealed,
+    })
+    .nullable(),
 });
 type Kept = z.infer<typeof zKept>;
 
@@ -32,7 +46,11 @@ const sealedAs = (id: string): string => `idempotency-key/${id}`;
 const hashOf = (text: string): string => createHash('sha256').update(text).digest('base64url');
 
 const repeatable = 'repeatable';
-type Repeatable = Pick<Kept, 'fingerprint' | 'startedAtMs'> & { readonly id: string };
+interface Repeatable extends Pick<Kept, 'fingerprint' | 'startedAtMs'> {
+  readonly id: string;
+  /** Ends saying that it is under way. */
+  readonly end: () => void;
+}
 
 /** From here on POSTs that need a token heed `Idempotency-Key`. */
 export function heedIdempotencyKeys(app: App, ports: ApiPorts): void {
@@ -45,7 +63,14 @@ export function heedIdempotencyKeys(app: App, ports: ApiPorts): void {
   });
   app.addHook('onSend', async (request, reply, payload) => {
     const begun = request.getDecorator<Repeatable | undefined>(repeatable);
-    if (begun) await keep(begun, { status: reply.statusCode, text: String(payload) }, ports);
+    if (!begun) return payload;
+    begun.end();
+    const headers: Record<string, string> = {};
+    for (const name of headersKept) {
+      const value = reply.getHeader(name);
+      if (typeof value === 'string') headers[name] = value;
+    }
+    await keep(begun, { status: reply.statusCode, headers, text: String(payload) }, ports);
     return payload;
   });
 }
@@ -71,32 +96,57 @@ async function begin(
       throw new Refused(422, 'This Idempotency-Key came with another request, choose a new one.');
     if (!answer) throw underWay();
     const text = sealer.open(answer.body, sealedAs(id));
-    void reply.header('idempotency-replayed', 'true').type('application/json');
+    void reply.headers(answer.headers).header('idempotency-replayed', 'true');
+    void reply.type('application/json');
     return reply.code(answer.status).send(JSON.parse(text));
   }
   try {
     const expected = stored ? { version: stored.version } : 'absent';
-    await keptAnswers(store).put(id, { fingerprint, startedAtMs, answer: null }, expected);
+    const begun = { fingerprint, startedAtMs, answer: null };
+    const version = await keptAnswers(store).put(id, begun, expected);
+    const end = stayKnown({ id, fingerprint, startedAtMs }, version, ports);
+    request.setDecorator<Repeatable>(repeatable, { id, fingerprint, startedAtMs, end });
   } catch (error) {
     if (error instanceof WriteConflict) throw underWay();
     throw error;
   }
-  request.setDecorator<Repeatable>(repeatable, { id, fingerprint, startedAtMs });
   return undefined;
+}
+
+/** Says now and then that the request is under way, until the returned function is called. */
+function stayKnown(
+  { id, fingerprint, startedAtMs }: Omit<Repeatable, 'end'>,
+  begun: number,
+  { store, clock }: ApiPorts,
+): () => void {
+  let version = begun;
+  const beat = async (): Promise<void> => {
+    const nowMs = clock.nowMs();
+    if (nowMs - startedAtMs >= runningMs) return;
+    cancel = clock.after(beatMs, () => void beat());
+    const known = { fingerprint, startedAtMs: nowMs, answer: null };
+    try {
+      version = await keptAnswers(store).put(id, known, { version });
+    } catch {
+      // It was answered just now, or the store is away: the next time will tell.
+    }
+  };
+  let cancel = clock.after(beatMs, () => void beat());
+  return () => cancel();
 }
 
 /** What failed on our side or came too often may be tried again; else it is the answer from now on. */
 async function keep(
-  { id, ...begun }: Repeatable,
-  { status, text }: { readonly status: number; readonly text: string },
+  { id, fingerprint, startedAtMs }: Repeatable,
+  { status, headers, text }: Omit<NonNullable<Kept['answer']>, 'body'> & { readonly text: string },
   { store, sealer }: ApiPorts,
 ): Promise<void> {
   if (status >= 500 || status === 429) return keptAnswers(store).remove(id, 'anything');
-  const answer = { status, body: sealer.seal(text, sealedAs(id)) };
-  await keptAnswers(store).put(id, { ...begun, answer }, 'anything');
+  const answer = { status, headers, body: sealer.seal(text, sealedAs(id)) };
+  await keptAnswers(store).put(id, { fingerprint, startedAtMs, answer }, 'anything');
 }
 
-const lifeOf = ({ answer }: Kept): number => (answer ? keptMs : runningMs);
+const lifeOf = ({ answer }: Kept): number => (answer ? keptMs : silentMs);
 
 const underWay = (): Refused =>
   new Refused(409, 'A request with this Idempotency-Key is under way, wait for its answer.');
