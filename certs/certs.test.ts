@@ -4,6 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Tenant } from '#contracts/tenant.ts';
+import { tenants } from '#contracts/tenant.ts';
 import { certificates } from '#contracts/certificate.ts';
 import type { DesiredPod } from '#contracts/pod.ts';
 import { desiredPods, sealContext } from '#contracts/pod.ts';
@@ -37,7 +39,10 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'podgate-certs-'));
   clock = new ManualClock();
   store = new MemoryStore();
-  certs = await startCerts(ports(), { domain: 'example.org', holder: 'test' });
+  certs = await startCerts(ports(), {
+    site: { domain: 'example.org', tenant: 'default' },
+    holder: 'test',
+  });
 });
 afterEach(async () => {
   await certs.stop();
@@ -88,6 +93,31 @@ test('the domain and the wildcard have certificates when it has started', async 
   expect((await stored('wildcard'))?.hosts).toEqual(['*.pods.example.org', 'pods.example.org']);
 });
 
+test('a further tenant gets one for its API and its pods together, and its pods get theirs', async () => {
+  const acme: Tenant = {
+    tenantId: 'acme',
+    description: '',
+    active: true,
+    issuers: [],
+    admins: [],
+    allowedUsers: null,
+    createdBy: 'admin',
+    createdAtMs: 0,
+    updatedAtMs: 0,
+  };
+  await tenants(store).put('acme', acme, 'absent');
+  const own = await eventually(() => stored('tenant/acme'));
+  const pods = 'pods.acme.example.org';
+  expect(own.hosts).toEqual(['acme.example.org', `*.${pods}`, pods]);
+  const theirs = { ...pod({ default: { protocol: 'http', port: 80 } }), tenant: 'acme' };
+  await desiredPods(store).put('acme/shop', theirs, 'absent');
+  expect((await eventually(() => stored('pod/acme/shop'))).hosts).toEqual([`shop.${pods}`]);
+  await tenants(store).put('default', { ...acme, tenantId: 'default' }, 'absent');
+  await tenants(store).remove('acme', 'anything');
+  await eventually(async () => ((await stored('tenant/acme')) ? undefined : true));
+  expect(await stored('tenant/default')).toBeUndefined();
+});
+
 test('a desired pod gets one certificate over all its routed hosts', async () => {
   await desiredPods(store).put(
     'default/shop',
@@ -135,7 +165,10 @@ test('a certificate is renewed between half and the end of its life, and only th
 
 test('the root outlives a restart; so do its certificates', async () => {
   const before = await stored('wildcard');
-  const again = await startCerts(ports(), { domain: 'example.org', holder: 'other' });
+  const again = await startCerts(ports(), {
+    site: { domain: 'example.org', tenant: 'default' },
+    holder: 'other',
+  });
   expect(again.rootPem).toBe(certs.rootPem);
   expect(await stored('wildcard')).toEqual(before);
   await again.stop();

@@ -44,7 +44,10 @@ afterEach(async () => {
 });
 
 async function start(given: ManagerPorts = ports, holder = 'one'): Promise<Certs> {
-  const certs = await startCerts(given, { domain: 'example.org', holder });
+  const certs = await startCerts(given, {
+    site: { domain: 'example.org', tenant: 'default' },
+    holder,
+  });
   running.push(certs);
   return certs;
 }

@@ -1,11 +1,13 @@
 import type { Certificate } from '#contracts/certificate.ts';
 import { certificates } from '#contracts/certificate.ts';
-import { podHost, podsDomain } from '#contracts/hosts.ts';
+import type { Site } from '#contracts/hosts.ts';
+import { domainOf, podHost, podsDomain, wildcardOf } from '#contracts/hosts.ts';
 import type { Lease, Leases } from '#contracts/leases.ts';
 import type { Log } from '#contracts/log.ts';
 import type { DesiredPod } from '#contracts/pod.ts';
 import { desiredPods, sealContext } from '#contracts/pod.ts';
 import { SealBroken } from '#contracts/sealer.ts';
+import { tenants } from '#contracts/tenant.ts';
 import type { Change } from '#contracts/store.ts';
 import { BrokenDocument } from '#contracts/store.ts';
 import type { Authority, AuthorityPorts } from './authority/authority.ts';
@@ -19,7 +21,7 @@ export interface ManagerPorts extends AuthorityPorts {
 }
 
 export interface ManagerSettings {
-  readonly domain: string;
+  readonly site: Site;
   /** Who we are when we take the lease. */
   readonly holder: string;
 }
@@ -32,7 +34,8 @@ const leaseMs = 30_000;
 const heldMs = 500;
 
 const ownIds = ['domain', 'wildcard'] as const;
-const podPrefix = 'pod/';
+export const podPrefix = 'pod/';
+export const tenantPrefix = 'tenant/';
 
 /** What is to be done about one certificate. */
 type Task =
@@ -79,11 +82,11 @@ export class Manager {
   }
 
   /** Orders as soon as a pod is desired, so that the certificate is there before the pod is. */
-  async follow(changes: AsyncIterable<Change>): Promise<void> {
+  async follow(changes: AsyncIterable<Change>, prefix: string): Promise<void> {
     try {
-      for await (const { id } of changes) this.#queue.hurry(podPrefix + id);
+      for await (const { id } of changes) this.#queue.hurry(prefix + id);
     } catch (error) {
-      this.#ports.log.error({ error }, 'watching pods failed; only resyncs see them now');
+      this.#ports.log.error({ prefix, error }, 'watching failed; only resyncs see these now');
     }
   }
 
@@ -116,12 +119,14 @@ export class Manager {
   async #allIds(): Promise<string[]> {
     const { store } = this.#ports;
     const pods = await desiredPods(store).list();
+    const others = await tenants(store).list();
     const stored = await certificates(store).list();
-    for (const { id, reason } of [...pods.broken, ...stored.broken])
+    for (const { id, reason } of [...pods.broken, ...others.broken, ...stored.broken])
       this.#ports.log.warn({ id, reason }, 'a stored document does not parse');
     return [
       ...ownIds,
       ...pods.documents.map(({ id }) => podPrefix + id),
+      ...others.documents.map(({ id }) => tenantPrefix + id),
       ...stored.documents.map(({ id }) => id),
       ...stored.broken.map(({ id }) => id),
     ];
@@ -183,17 +188,29 @@ export class Manager {
 
   /** What it must cover: nothing when there should be none, undefined when nobody can tell. */
   async #hosts(id: string): Promise<readonly string[] | undefined> {
-    const { domain } = this.#settings;
-    if (id === 'domain') return [domain];
-    if (id === 'wildcard') return [`*.${podsDomain(domain)}`, podsDomain(domain)];
-    if (!id.startsWith(podPrefix)) return undefined;
+    const { site } = this.#settings;
+    if (id === 'domain') return [site.domain];
+    if (id === 'wildcard') return forAnyPod(site.domain);
     try {
-      const pod = await desiredPods(this.#ports.store).get(id.slice(podPrefix.length));
-      return pod ? hostsOf(pod.value, domain) : [];
+      if (id.startsWith(podPrefix)) {
+        const pod = await desiredPods(this.#ports.store).get(id.slice(podPrefix.length));
+        return pod ? hostsOf(pod.value, site) : [];
+      }
+      if (id.startsWith(tenantPrefix))
+        return await this.#tenantHosts(id.slice(tenantPrefix.length));
+      return undefined;
     } catch (error) {
       if (error instanceof BrokenDocument) return undefined;
       throw error;
     }
+  }
+
+  /** The first tenant's are the site's own. */
+  async #tenantHosts(id: string): Promise<readonly string[]> {
+    const { site } = this.#settings;
+    if (id === site.tenant || !(await tenants(this.#ports.store).get(id))) return [];
+    const domain = domainOf(id, site);
+    return [domain, ...forAnyPod(domain)];
   }
 
   #opens(id: string, { key }: Certificate): boolean {
@@ -234,8 +251,11 @@ export class Manager {
   }
 }
 
+const forAnyPod = (domain: string): readonly string[] => [wildcardOf(domain), podsDomain(domain)];
+
 /** The hosts of a pod that the gateway routes, sorted. */
-function hostsOf(desired: DesiredPod, domain: string): string[] {
+function hostsOf(desired: DesiredPod, site: Site): string[] {
+  const domain = domainOf(desired.tenant, site);
   return Object.entries(desired.networking)
     .filter(([, network]) => network.protocol !== 'local_only')
     .map(([name]) => podHost(desired.podId, name, domain))

@@ -19,6 +19,6 @@ export const zCertificate = z.strictObject({
 });
 export type Certificate = z.infer<typeof zCertificate>;
 
-/** Ids: `pod/<tenant>/<podId>`, `domain`, `wildcard`. Written by certs alone. */
+/** Ids: `pod/<tenant>/<podId>`, `domain`, `wildcard`, `tenant/<tenant>`. Written by certs alone. */
 export const certificates = (store: Store): Collection<Certificate> =>
   collection(store, 'certificates', zCertificate);

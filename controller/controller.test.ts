@@ -117,7 +117,7 @@ async function world(): Promise<{
     async start(runtime, holder = 'test') {
       const controller = await startController(
         { ...ports, runtime },
-        { domain: 'example.org', holder },
+        { site: { domain: 'example.org', tenant: 'default' }, holder },
       );
       cleanups.push(() => controller.stop());
       return controller;

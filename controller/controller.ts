@@ -1,5 +1,6 @@
 import type { Clock } from '#contracts/clock.ts';
 import type { Leases } from '#contracts/leases.ts';
+import type { Site } from '#contracts/hosts.ts';
 import type { Log } from '#contracts/log.ts';
 import type { LogExchange } from '#contracts/logs.ts';
 import { desiredPods, podStatuses } from '#contracts/pod.ts';
@@ -40,7 +41,7 @@ export interface ControllerPorts {
 }
 
 export interface ControllerSettings {
-  readonly domain: string;
+  readonly site: Site;
   /** Names this controller among those that compete for the lease. */
   readonly holder: string;
 }
@@ -80,7 +81,7 @@ export async function startController(
 /** One reign, from the lease to its loss. */
 async function lead(
   ports: ControllerPorts,
-  { domain }: ControllerSettings,
+  { site }: ControllerSettings,
   { lease, signal, check, lose }: Leadership,
   begun: () => void,
 ): Promise<void> {
@@ -90,7 +91,7 @@ async function lead(
     desired: desiredPods(store),
     statuses: podStatuses(store),
     publisher: new Publisher(routes, lease.token, clock),
-    domain,
+    site,
     fence: { lease: lease.name, token: lease.token },
     checkLeading: check,
     awaitingGateways: new Set(),
@@ -135,7 +136,7 @@ async function beginReign(context: ReconcileContext, log: Log): Promise<void> {
   for (const key of await allKeys(context, log)) {
     try {
       const { facts } = await look(context, key);
-      pods.set(key, routesOf(facts.desired, plan(facts), facts.observed, context.domain));
+      pods.set(key, routesOf(facts.desired, plan(facts), facts.observed, context.site));
     } catch (error) {
       // One document that cannot be read costs its own pod a route, not everybody theirs.
       log.error({ key, error }, 'a pod could not be looked at');

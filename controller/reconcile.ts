@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '#contracts/clock.ts';
-import { podHost } from '#contracts/hosts.ts';
+import type { Site } from '#contracts/hosts.ts';
+import { domainOf, podHost } from '#contracts/hosts.ts';
 import type { Log } from '#contracts/log.ts';
 import type { DesiredPod, PodStatus } from '#contracts/pod.ts';
 import { zPodStatus } from '#contracts/pod.ts';
@@ -31,7 +32,7 @@ export interface ReconcileContext {
   readonly sealer: Sealer;
   readonly clock: Clock;
   readonly log: Log;
-  readonly domain: string;
+  readonly site: Site;
   readonly fence: Fence;
   /** Throws when the lease may be lost: runtimes cannot check a fence, so it is asked before acting. */
   checkLeading(this: void): void;
@@ -76,7 +77,7 @@ export async function reconcile(
     context.checkLeading();
     await context.publisher.publish(
       key,
-      routesOf(facts.desired, next, facts.observed, context.domain),
+      routesOf(facts.desired, next, facts.observed, context.site),
     );
     if (isGone(facts)) {
       forget(context, key);
@@ -146,11 +147,11 @@ async function writeStatus(
 }
 
 function routeStanding(
-  { publisher, domain }: ReconcileContext,
+  { publisher, site }: ReconcileContext,
   key: string,
   desired: DesiredPod | undefined,
 ): RouteStanding {
   const network = desired && primaryNetwork(desired);
   if (!desired || network === undefined) return 'unserved';
-  return publisher.standing(key, podHost(desired.podId, network, domain));
+  return publisher.standing(key, podHost(desired.podId, network, domainOf(desired.tenant, site)));
 }

@@ -3,6 +3,7 @@ import { zRoute } from '#contracts/route.ts';
 import { desiredPod, running } from '../test/pod-examples.ts';
 import { routesOf } from './routes.ts';
 
+const site = { domain: 'example.org', tenant: desiredPod({}).tenant };
 const networking = {
   default: { protocol: 'http', port: 1 },
   bolt: { protocol: 'tcp', port: 2 },
@@ -19,7 +20,7 @@ const addresses = {
 const routes = (
   situation: Parameters<typeof routesOf>[1]['situation'],
   observed = running({ addresses }),
-) => routesOf(desired, { situation }, observed, 'example.org').map((route) => zRoute.parse(route));
+) => routesOf(desired, { situation }, observed, site).map((route) => zRoute.parse(route));
 
 describe('the routes of a pod', () => {
   test('lead to each network that listens, and to no local one', () => {
@@ -35,6 +36,12 @@ describe('the routes of a pod', () => {
       ['mypod-bolt.pods.example.org', 'tcp', 'ready', { host: '::1', port: 20_002 }],
       ['mypod-db.pods.example.org', 'postgres', 'starting', null],
     ]);
+  });
+
+  test('of another tenant are below its own domain', () => {
+    const theirs = { ...desired, tenant: 'acme' };
+    const [first] = routesOf(theirs, { situation: 'running' }, running({ addresses }), site);
+    expect(first?.host).toBe('mypod.pods.acme.example.org');
   });
 
   test.each([
@@ -62,6 +69,6 @@ describe('the routes of a pod', () => {
   });
 
   test('are none when the pod is gone', () => {
-    expect(routesOf(undefined, { situation: 'removing' }, running(), 'example.org')).toEqual([]);
+    expect(routesOf(undefined, { situation: 'removing' }, running(), site)).toEqual([]);
   });
 });

@@ -1,4 +1,5 @@
-import { podHost } from '#contracts/hosts.ts';
+import type { Site } from '#contracts/hosts.ts';
+import { domainOf, podHost } from '#contracts/hosts.ts';
 import type { DesiredPod } from '#contracts/pod.ts';
 import type { Address, Route, RouteState } from '#contracts/route.ts';
 import type { Plan, Situation } from './plan.ts';
@@ -31,12 +32,12 @@ export function routesOf(
   desired: DesiredPod | undefined,
   { situation }: Pick<Plan, 'situation'>,
   observed: Observed | undefined,
-  domain: string,
+  site: Site,
 ): Route[] {
   if (!desired) return [];
   const { tenant, podId } = desired;
   return routedNetworks(desired).map(({ name, ...reached }) => ({
-    host: podHost(podId, name, domain),
+    host: podHost(podId, name, domainOf(tenant, site)),
     tenant,
     pod: podId,
     network: name,

@@ -63,7 +63,8 @@ afterAll(() => rmSync(folder, { recursive: true }));
 beforeEach(async () => {
   clock = new ManualClock();
   deadlines = new Deadlines(clock);
-  table = new RouteTable([]);
+  table = new RouteTable('example.test', { host: '127.0.0.1', port: 1 });
+  table.complete();
   wildcard = new Presented({ chain: ours.cert, key: ours.key }, '*', Buffer.alloc(32));
   address = '127.0.0.1';
   served = [];

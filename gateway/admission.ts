@@ -1,4 +1,3 @@
-import { podsDomain } from '#contracts/hosts.ts';
 import type { Address, Route } from '#contracts/route.ts';
 import { alerts } from './alerts.ts';
 import { allowed } from './allowed.ts';
@@ -39,7 +38,7 @@ const postgresql = 'postgresql';
 const httpNames = ['h2', 'http/1.1'];
 
 /** Decides from memory alone, before TLS costs anything. */
-export function admit(arrival: Arrival, { table, domain }: Routing): Admission {
+export function admit(arrival: Arrival, { table }: Routing): Admission {
   const { serverName, alpn } = arrival.hello;
   const postgres = arrival.sslRequest || alpn.includes(postgresql);
   if (serverName === undefined) {
@@ -49,7 +48,7 @@ export function admit(arrival: Arrival, { table, domain }: Routing): Admission {
   }
   const route = table.find(serverName);
   if (!route) {
-    if (!serverName.endsWith(`.${podsDomain(domain)}`)) {
+    if (!table.isForPods(serverName)) {
       return { kind: 'alert', alert: alerts.unrecognizedName };
     }
     const message = `there is no pod at ${serverName}`;

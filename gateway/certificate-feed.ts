@@ -82,6 +82,11 @@ export class CertificateFeed {
     return { known: this.#table.entries().size, unusable: this.#unusable.size };
   }
 
+  /** Every name there is a certificate for. */
+  hosts(): Iterable<string> {
+    return this.#table.hosts();
+  }
+
   entries(): ReadonlyMap<string, Certificate> {
     return this.#table.entries();
   }

@@ -28,6 +28,10 @@ export class CertificateTable {
     return id !== undefined && certificate ? { id, certificate } : undefined;
   }
 
+  hosts(): Iterable<string> {
+    return this.#idOfHost.keys();
+  }
+
   entries(): ReadonlyMap<string, Certificate> {
     return this.#byId;
   }

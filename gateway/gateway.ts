@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Certificate } from '#contracts/certificate.ts';
 import type { Clock } from '#contracts/clock.ts';
-import { podsDomain } from '#contracts/hosts.ts';
+import { domainOfWildcard } from '#contracts/hosts.ts';
 import type { Log } from '#contracts/log.ts';
 import type { Random } from '#contracts/random.ts';
 import type { Route, RouteBus, RouteEvent } from '#contracts/route.ts';
@@ -15,9 +15,8 @@ import { bindListeners } from './listeners.ts';
 import type { ServingTerms, ToWorker } from './messages.ts';
 import { routeMessages } from './messages.ts';
 import { RouteRegister } from './route-register.ts';
-import { apiRoute, RouteTable } from './route-table.ts';
+import { RouteTable } from './route-table.ts';
 import { TableFile } from './snapshot.ts';
-import type { Identity } from './tls.ts';
 import { Workers } from './workers.ts';
 
 export interface GatewayPorts {
@@ -90,6 +89,7 @@ class Parent {
   readonly #file: TableFile;
   readonly #ticketMaster: Buffer;
   readonly #certificates: CertificateFeed;
+  readonly #table: RouteTable;
   readonly #routes: RouteRegister;
   #acknowledged = -1;
   #workers: Workers | undefined;
@@ -102,8 +102,8 @@ class Parent {
     this.#settings = settings;
     this.#ticketMaster = ports.random.bytes(ticketMasterBytes);
     const { domain, api } = settings;
-    const table = new RouteTable([apiRoute(domain, api)], podsDomain(domain));
-    this.#routes = new RouteRegister(ports.clock, table);
+    this.#table = new RouteTable(domain, api);
+    this.#routes = new RouteRegister(ports.clock, this.#table);
     this.#certificates = new CertificateFeed({
       ...ports,
       changed: (hosts) => this.#certificatesChanged(hosts),
@@ -140,7 +140,7 @@ class Parent {
       cancelOwners: (question, owners) => this.#cancels.answer(question, owners),
       unusable: (host, reason) => {
         log.error({ host, reason }, 'a certificate cannot be used');
-        this.#certificates.unusable(host === '*' ? this.#wildcardName : host, reason);
+        this.#certificates.unusable(host, reason);
       },
       reported: (worker, report) => this.operator.reported(worker, report),
       left: (worker) => this.operator.left(worker),
@@ -239,25 +239,29 @@ class Parent {
       ...serving
     } = this.#settings;
     const terms = { ...serving, number, ticketMaster: this.#ticketMaster };
-    yield { kind: 'begin', terms, wildcard: this.#wildcard() };
+    yield { kind: 'begin', terms };
+    for (const name of this.#certificates.hosts()) yield* this.#domainMessages(name);
     const { hasTables, routes, revision } = this.#routes;
     if (hasTables) yield* routeMessages([...routes.values()], [], revision);
     yield { kind: 'serve' };
   }
 
-  get #wildcardName(): string {
-    return `*.${podsDomain(this.#settings.domain)}`;
-  }
-
-  #wildcard(): Identity | undefined {
-    return this.#certificates.identity(this.#wildcardName);
+  /** Of a wildcard's name: that its domain is served with it, or no more. Others say nothing. */
+  *#domainMessages(name: string): Generator<Extract<ToWorker, { kind: 'wildcard' }>> {
+    const domain = domainOfWildcard(name);
+    if (domain === undefined) return;
+    const identity = this.#certificates.identity(name);
+    // One whose key does not open leaves the one before in use.
+    if (identity || !this.#certificates.known(name)) yield { kind: 'wildcard', domain, identity };
   }
 
   #certificatesChanged(hosts: readonly string[]): void {
     if (hosts.length === 0) return;
     this.#workers?.broadcast({ kind: 'certificates-changed', hosts });
-    const identity = hosts.some((host) => host.startsWith('*.')) ? this.#wildcard() : undefined;
-    if (identity) this.#workers?.broadcast({ kind: 'wildcard', identity });
+    for (const message of hosts.flatMap((host) => [...this.#domainMessages(host)])) {
+      this.#table.heed(message);
+      this.#workers?.broadcast(message);
+    }
     // Before there are routes, saving would replace those of the last run with none.
     if (this.#routes.hasTables) this.#file.changed();
   }

@@ -32,10 +32,10 @@ test.each([
 );
 
 test('a table that is not complete calls no pod unknown, and other names always', () => {
-  const table = new RouteTable([routeOf('test')], 'pods.test');
+  const table = new RouteTable('test', { host: '127.0.0.1', port: 1 });
   table.apply({ puts: [routeOf('h0.pods.test'), { ...routeOf('test'), pod: 'thief' }], drops: [] });
   expect(table.find('h0.pods.test')?.state).toBe('ready');
-  expect(table.find('test')?.pod).toBe('a');
+  expect(table.find('test')?.pod).toBe('api');
   expect(table.find('h1.pods.test')).toMatchObject({ state: 'starting', upstream: null });
   expect(table.find('pods.test')).toBeUndefined();
   expect(table.find('evilpods.test')).toBeUndefined();
@@ -43,5 +43,23 @@ test('a table that is not complete calls no pod unknown, and other names always'
   expect(table.find('h1.pods.test')).toBeUndefined();
   table.apply({ puts: [], drops: ['h0.pods.test', 'test'] });
   expect(table.find('h0.pods.test')).toBeUndefined();
-  expect(table.find('test')?.pod).toBe('a');
+  expect(table.find('test')?.pod).toBe('api');
+});
+
+test('a domain is served while there is a certificate for its pods, our own always', () => {
+  const table = new RouteTable('test', { host: '127.0.0.1', port: 1 });
+  table.complete();
+  expect(table.isForPods('h.pods.acme.test')).toBe(false);
+  table.apply({ puts: [routeOf('acme.test'), routeOf('h.pods.acme.test')], drops: [] });
+  table.heed({ domain: 'acme.test', identity: 'a certificate' });
+  expect(table.find('acme.test')?.pod).toBe('api');
+  expect(table.isForPods('h.pods.acme.test')).toBe(true);
+  expect(table.isForPods('h.h.pods.acme.test')).toBe(false);
+  for (const domain of ['test', 'acme.test']) table.heed({ domain, identity: undefined });
+  expect([table.isApi('test'), table.isApi('acme.test')]).toEqual([true, false]);
+  expect([table.isForPods('h.pods.test'), table.isForPods('h.pods.acme.test')]).toEqual([
+    true,
+    false,
+  ]);
+  expect(table.find('h.pods.acme.test')?.pod).toBe('a');
 });

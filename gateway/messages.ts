@@ -52,13 +52,18 @@ interface RouteChanges {
 }
 
 export type ToWorker =
-  | { readonly kind: 'begin'; readonly terms: WorkerTerms; readonly wildcard: Identity | undefined }
+  | { readonly kind: 'begin'; readonly terms: WorkerTerms }
   | ({ readonly kind: 'routes' } & RouteChanges)
   /** An answer to 'certificate-wanted'; undefined: the host has none of its own yet. */
   | { readonly kind: 'certificate'; readonly host: string; readonly identity: Identity | undefined }
   /** What was loaded for these hosts is out of date. */
   | { readonly kind: 'certificates-changed'; readonly hosts: readonly string[] }
-  | { readonly kind: 'wildcard'; readonly identity: Identity }
+  /** The domain is served with this wildcard; undefined: no more, unless it is the site's own. */
+  | {
+      readonly kind: 'wildcard';
+      readonly domain: string;
+      readonly identity: Identity | undefined;
+    }
   /** Everything known was sent: accept connections. Queued ones must not meet an empty table. */
   | { readonly kind: 'serve' }
   | { readonly kind: 'drain' }

@@ -10,7 +10,7 @@ const routeOf = (host: string, change: Partial<Route> = {}): Route =>
 
 function register() {
   const clock = new ManualClock();
-  const routes = new RouteRegister(clock, new RouteTable([], 'pods.test'));
+  const routes = new RouteRegister(clock, new RouteTable('test', { host: '127.0.0.1', port: 1 }));
   const snapshot = (revision: number, ...all: readonly Route[]) =>
     routes.heard({
       kind: 'snapshot',

@@ -71,6 +71,14 @@ export class RouteRegister {
     return this.#table.find(host);
   }
 
+  isApi(host: string): boolean {
+    return this.#table.isApi(host);
+  }
+
+  isForPods(host: string): boolean {
+    return this.#table.isForPods(host);
+  }
+
   story(host: string): RouteStory {
     return {
       changed: this.#changed.get(host),

@@ -8,7 +8,9 @@ import { exampleRoute } from '../test/gateway-examples.ts';
 
 const domain = 'example.test';
 const base = exampleRoute({ host: 'a.pods.example.test' });
-const table = new RouteTable([{ ...base, host: domain, pod: 'api' }]);
+const table = new RouteTable(domain, { host: '127.0.0.1', port: 1 });
+table.complete();
+table.heed({ domain: 'acme.example.test', identity: 'a certificate' });
 table.apply({
   drops: [],
   puts: [
@@ -62,6 +64,7 @@ describe('over TLS', () => {
     ['sealed.pods.example.test', 'a.pods.example.test', 'EDGE_MISDIRECTED'],
     ['sealed.pods.example.test', 'sealed.pods.example.test', 'EDGE_MISDIRECTED'],
     [domain, domain, 'forward api'],
+    ['acme.example.test', 'acme.example.test', 'forward api'],
   ])('Host %s on a connection to %s: %s', (host, sni, expected) => {
     expect(outcome(host, sni)).toBe(expected);
   });
@@ -114,7 +117,7 @@ describe('policies', () => {
 
   function decided(policy: Policy, more: Partial<Asked> = {}, trustedProxies: string[] = []) {
     const find = (): Route => ({ ...base, policy });
-    const at = { ...routing, table: { find } };
+    const at = { ...routing, table: { find, isApi: () => false, isForPods: () => true } };
     const who = { ...peer, sni: host, shown: undefined, trustedProxies };
     return decide({ ...request, host, ...more }, who, at);
   }

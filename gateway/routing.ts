@@ -7,6 +7,7 @@ import { clientOf } from './http1/forwarding.ts';
 import type { RequestHead } from './http1/request-head.ts';
 import type { Page } from './pages/pages.ts';
 import { pages, podPage } from './pages/pages.ts';
+import type { RouteTable } from './route-table.ts';
 
 /** What happens to one HTTP request, decided from memory alone. */
 export type Decision =
@@ -15,8 +16,7 @@ export type Decision =
   | { readonly kind: 'page'; readonly page: Page; readonly route: Route | undefined };
 
 export interface Routing {
-  readonly table: { find(host: string): Route | undefined };
-  /** The host of the API and of `/ca.pem`. */
+  readonly table: Pick<RouteTable, 'find' | 'isApi' | 'isForPods'>;
   readonly domain: string;
   readonly publicHttpsPort: number;
 }
@@ -46,7 +46,7 @@ function decidePlain({ host, target }: Asked, routing: Routing): Decision {
     return { kind: 'page', page: pages.unknownChallenge, route: undefined };
   }
   const route = table.find(host);
-  if (route?.upstream && host === domain && target === '/ca.pem') {
+  if (route?.upstream && table.isApi(host) && target === '/ca.pem') {
     return { kind: 'forward', route, upstream: route.upstream };
   }
   if (!route && !host.endsWith(`.${domain}`)) {

@@ -44,7 +44,6 @@ const start = (): Workers =>
     greeting: function* () {
       yield {
         kind: 'begin',
-        wildcard: undefined,
         terms: {
           number: 0,
           ...servingTerms,

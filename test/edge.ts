@@ -77,7 +77,7 @@ export class Edge {
         },
       },
     );
-    this.#worker.handle({ kind: 'wildcard', identity: this.#identity });
+    this.#worker.handle({ kind: 'wildcard', domain: 'example.test', identity: this.#identity });
     this.#worker.handle({ kind: 'routes', puts: [], drops: [], revision: 0 });
     this.#worker.handle({ kind: 'serve' });
   }

@@ -63,7 +63,11 @@ export const httpContext = (
   find: (host: string) => Route | undefined,
   draining = (): boolean => false,
 ): Http1Context => ({
-  routing: { table: { find }, domain: 'test', publicHttpsPort: 443 },
+  routing: {
+    table: { find, isApi: () => false, isForPods: () => true },
+    domain: 'test',
+    publicHttpsPort: 443,
+  },
   upstreams: new UpstreamPool(deadlines, limits),
   h2cSessions: new H2cSessions(deadlines, limits),
   coders: { running: 0 },

@@ -48,10 +48,11 @@ export async function startStandalone(
   stack: AsyncDisposableStack,
 ): Promise<Running> {
   const ports = await openPorts(settings, stack);
-  const { domain, dataDir } = settings;
+  const { domain, tenant, dataDir } = settings;
+  const site = { domain, tenant };
   const { holder } = ports;
 
-  const certs = await startCerts(ports, { domain, holder });
+  const certs = await startCerts(ports, { site, holder });
   stack.defer(() => certs.stop());
   const caFile = join(dataDir, 'ca.pem');
   await writeFile(caFile, certs.rootPem, { mode: 0o644 });
@@ -82,7 +83,7 @@ export async function startStandalone(
   const { processUser: user } = settings;
   const runtime = await createProcessRuntime({ ...ports, dataDir, user });
   stack.defer(() => runtime.stopAll(podsDeadlineMs));
-  const controller = await startController({ ...ports, runtime }, { domain, holder });
+  const controller = await startController({ ...ports, runtime }, { site, holder });
   stack.defer(() => controller.stop());
   parts.push({ name: 'controller', problem: () => controller.problem() });
 

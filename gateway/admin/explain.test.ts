@@ -11,7 +11,7 @@ import { exampleRoute } from '../../test/gateway-examples.ts';
 import { exampleNetwork } from '../../test/traffic-examples.ts';
 import type { KnownCertificate } from '../certificate-feed.ts';
 import { RouteRegister } from '../route-register.ts';
-import { apiRoute, RouteTable } from '../route-table.ts';
+import { RouteTable } from '../route-table.ts';
 import { ErrorBook } from './error-book.ts';
 import { explain } from './explain.ts';
 import { TrafficBook } from './traffic-book.ts';
@@ -40,8 +40,8 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 beforeEach(() => {
   known = new Map([certificateFor('wildcard', '*.pods.example.test')]);
-  const api = apiRoute(domain, { host: '127.0.0.1', port: 3000 });
-  routes = new RouteRegister(clock, new RouteTable([api], `pods.${domain}`));
+  const table = new RouteTable(domain, { host: '127.0.0.1', port: 3000 });
+  routes = new RouteRegister(clock, table);
   routes.followed(true);
   book = new TrafficBook(clock.nowMs());
   errors = new ErrorBook();

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import type { AdminAnswer } from '#contracts/admin.ts';
-import { podsDomain } from '#contracts/hosts.ts';
+import { parentOf, podHost, wildcardOf } from '#contracts/hosts.ts';
 import type { Route } from '#contracts/route.ts';
 import { zRoute } from '#contracts/route.ts';
 import type { NetworkTraffic } from '#contracts/traffic.ts';
@@ -23,7 +23,7 @@ export interface ExplainSources {
   readonly errors: Pick<ErrorBook, 'of'>;
 }
 
-const example = (domain: string): string => `/explain?host=hello.${podsDomain(domain)}`;
+const example = (domain: string): string => `/explain?host=${podHost('hello', 'default', domain)}`;
 
 /**
  * What the gateway does with connections for `host` and why, from the parent's own tables; nothing
@@ -53,15 +53,16 @@ function explanation(host: string, client: string | undefined, sources: ExplainS
   const { domain, routes, certificates, publicHttpsPort } = sources;
   const route = routes.find(host);
   const story = routes.story(host);
+  const wildcard = routes.isApi(host) ? wildcardOf(host) : `*.${parentOf(host)}`;
   const clients = replay(host, client, { table: routes, domain, publicHttpsPort });
-  const tls = tlsView(host, { route, clients, wildcard: `*.${podsDomain(domain)}` }, certificates);
+  const tls = tlsView(host, { route, clients, wildcard }, certificates);
   const answered = withoutHandshake(clients, tls.certificate);
   return {
-    summary: summarize({ host, domain, route, story, clients: answered, shown: tls.certificate }),
+    summary: summarize({ host, routes, route, story, clients: answered, shown: tls.certificate }),
     host,
     ...(client === undefined ? {} : { client }),
     table: tableView(routes),
-    route: routeView(route, story, domain),
+    route: routeView(route, story, routes),
     tls,
     clients: answered,
     traffic: trafficView(sources.book.ofHost(host)),
@@ -147,7 +148,7 @@ function tableView(routes: RouteRegister): object {
   };
 }
 
-function routeView(route: Route | undefined, story: RouteStory, domain: string): object {
+function routeView(route: Route | undefined, story: RouteStory, routes: RouteRegister): object {
   const { changed, dropped, quarantined } = story;
   const newest = quarantined === undefined ? {} : { newest_value_refused: quarantined };
   if (!route) {
@@ -164,13 +165,13 @@ function routeView(route: Route | undefined, story: RouteStory, domain: string):
     policy,
     revision: changed?.revision ?? null,
     changed_at: changed ? isoTime(changed.atMs) : null,
-    published_by: publisherOf(route, changed !== undefined, domain),
+    published_by: publisherOf(route, changed !== undefined, routes),
     ...newest,
   };
 }
 
-function publisherOf(route: Route, published: boolean, domain: string): string {
-  if (route.host === domain) return 'the gateway itself: it is the host of the API';
+function publisherOf(route: Route, published: boolean, routes: RouteRegister): string {
+  if (routes.isApi(route.host)) return 'the gateway itself: it is the host of the API';
   return published
     ? 'the controller'
     : 'the gateway itself, while it waits for the first table of the controller';

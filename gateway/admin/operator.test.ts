@@ -26,7 +26,7 @@ let problem: string | undefined;
 
 beforeEach(() => {
   clock = new ManualClock();
-  routes = new RouteRegister(clock, new RouteTable([], 'pods.test'));
+  routes = new RouteRegister(clock, new RouteTable('test', { host: '127.0.0.1', port: 1 }));
   states = [];
   problem = undefined;
   const sealer = { seal: () => unused(), open: () => unused() };

@@ -76,7 +76,15 @@ function withoutAllowList(routing: Routing): Routing {
     const { allow: _allow, ...policy } = route.policy;
     return { ...route, policy };
   };
-  return { ...routing, table: { find } };
+  const { table } = routing;
+  return {
+    ...routing,
+    table: {
+      find,
+      isApi: (host) => table.isApi(host),
+      isForPods: (host) => table.isForPods(host),
+    },
+  };
 }
 
 interface Asking {

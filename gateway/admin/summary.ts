@@ -1,12 +1,11 @@
-import { podsDomain } from '#contracts/hosts.ts';
 import type { Route } from '#contracts/route.ts';
-import type { RouteStory } from '../route-register.ts';
+import type { RouteRegister, RouteStory } from '../route-register.ts';
 import type { Shown } from './certificate-view.ts';
 import type { Outcome, Replayed } from './replay.ts';
 
 export interface Known {
   readonly host: string;
-  readonly domain: string;
+  readonly routes: Pick<RouteRegister, 'isApi' | 'isForPods'>;
   readonly route: Route | undefined;
   readonly story: RouteStory;
   readonly clients: readonly Replayed[];
@@ -21,9 +20,9 @@ export function summarize(known: Known): string {
   return `${known.host} ${subject(known)}: ${outcome}${certificate(known)}.`;
 }
 
-function subject({ host, domain, route, story }: Known): string {
+function subject({ host, routes, route, story }: Known): string {
   if (route) {
-    if (host === domain) return 'is the host of the API';
+    if (routes.isApi(host)) return 'is the host of the API';
     return `is ${route.state}, network ${route.network} (${route.protocol}) of pod ${route.pod}`;
   }
   if (story.quarantined !== undefined) {
@@ -33,9 +32,9 @@ function subject({ host, domain, route, story }: Known): string {
     const { atMs, revision } = story.dropped;
     return `has had no route since revision ${revision} at ${new Date(atMs).toISOString()}`;
   }
-  return host.endsWith(`.${podsDomain(domain)}`)
+  return routes.isForPods(host)
     ? 'has no route, no pod has this address'
-    : `is not below ${podsDomain(domain)} and has no route`;
+    : 'is no host of a pod and has no route';
 }
 
 function inWords(outcome: Outcome): string {

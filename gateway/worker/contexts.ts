@@ -1,4 +1,5 @@
 import type { Clock } from '#contracts/clock.ts';
+import { parentOf, podsDomain, wildcardOf } from '#contracts/hosts.ts';
 import type { Limits } from '../limits.ts';
 import type { Identity } from '../tls.ts';
 import { Presented } from '../tls.ts';
@@ -32,7 +33,8 @@ export class Contexts {
   readonly #owner: ContextsOwner;
   readonly #built = new Map<string, Presented>();
   readonly #waiting = new Map<string, Waiting>();
-  #wildcard: Presented | undefined;
+  /** By what the hosts they are for end with. */
+  readonly #wildcards = new Map<string, Presented>();
   #buildsInSecond = 0;
   #second = 0;
 
@@ -52,13 +54,17 @@ export class Contexts {
     return this.#built.size;
   }
 
-  setWildcard(identity: Identity): void {
-    this.#wildcard = this.#build(identity, '*') ?? this.#wildcard;
+  /** One that cannot be used leaves the one before in use; undefined: there is none any more. */
+  setWildcard(domain: string, identity: Identity | undefined): void {
+    const parent = podsDomain(domain);
+    const built = identity && this.#build(identity, wildcardOf(domain));
+    if (built) this.#wildcards.set(parent, built);
+    else if (!identity) this.#wildcards.delete(parent);
   }
 
   /** `own`: the host has a route and so may have its own certificate; others get the wildcard. */
   get(host: string, own: boolean, done: Done): void {
-    const built = own ? this.#built.get(host) : this.#wildcard;
+    const built = own ? this.#built.get(host) : this.#wildcardFor(host);
     if (built) {
       if (own) this.#used(host, built);
       done(built);
@@ -66,14 +72,14 @@ export class Contexts {
     }
     const waiting = this.#waiting.get(host);
     if (waiting) waiting.callbacks.push(done);
-    else if (!own) done(this.#wildcard);
+    else if (!own) done(undefined);
     else if (!this.#mayBuild()) {
       this.#owner.limited(host, 'contextBuildsPerSecondMax');
-      done(this.#wildcard);
+      done(this.#wildcardFor(host));
     } else {
       const cancel = this.#clock.after(this.#limits.certificateWaitMs, () => {
         this.#owner.limited(host, 'certificateWaitMs');
-        this.#settle(host, this.#wildcard);
+        this.#settle(host, this.#wildcardFor(host));
       });
       this.#waiting.set(host, { callbacks: [done], cancel });
       this.#owner.wanted(host);
@@ -84,12 +90,18 @@ export class Contexts {
   answer(host: string, identity: Identity | undefined): void {
     const context = identity && this.#build(identity, host);
     if (context) this.#used(host, context);
-    this.#settle(host, context ?? this.#wildcard);
+    this.#settle(host, context ?? this.#wildcardFor(host));
   }
 
   /** The next handshake of these hosts asks anew; connections keep what they have. */
   forget(hosts: readonly string[]): void {
     for (const host of hosts) this.#built.delete(host);
+  }
+
+  /** Who names no host, and the API of a domain, are shown any: better than no word at all. */
+  #wildcardFor(host: string): Presented | undefined {
+    const [any] = this.#wildcards.values();
+    return this.#wildcards.get(parentOf(host)) ?? any;
   }
 
   /** One record that is damaged must not end the process that serves everybody else. */

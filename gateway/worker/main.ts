@@ -25,7 +25,6 @@ process.on('message', (message: ToWorker) => {
     drained: (last) =>
       process.send?.({ kind: 'report', report: last } satisfies FromWorker, () => process.exit(0)),
   });
-  if (message.wildcard) worker.handle({ kind: 'wildcard', identity: message.wildcard });
 });
 
 // The parent is gone, perhaps killed: nobody would tell us of changes, and the port must be free.

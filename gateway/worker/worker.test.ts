@@ -82,7 +82,7 @@ beforeEach(async () => {
       drained: () => end.resolve(),
     },
   );
-  worker.handle({ kind: 'wildcard', identity });
+  worker.handle({ kind: 'wildcard', domain: 'example.test', identity });
 });
 
 afterEach(async () => {
@@ -540,7 +540,8 @@ describe('certificates', () => {
       expect.objectContaining({ kind: 'certificate-unusable', host: `a.${pods}` }),
     );
     expect(JSON.stringify(sent)).not.toContain('no key');
-    worker.handle({ kind: 'wildcard', identity: { chain: 'none', key: 'none' } });
+    const damaged = { chain: 'none', key: 'none' };
+    worker.handle({ kind: 'wildcard', domain: 'example.test', identity: damaged });
     await secure('a');
   });
 

@@ -1,7 +1,6 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import type { Clock } from '#contracts/clock.ts';
-import { podsDomain } from '#contracts/hosts.ts';
 import type { Random } from '#contracts/random.ts';
 import type { AcceptContext } from '../accept.ts';
 import { Accepting } from '../accept.ts';
@@ -19,7 +18,7 @@ import type { Listener, Report } from '../observe/report.ts';
 import type { Standing } from '../observe/reporter.ts';
 import { Reporter } from '../observe/reporter.ts';
 import { identify } from '../proxied.ts';
-import { apiRoute, RouteTable } from '../route-table.ts';
+import { RouteTable } from '../route-table.ts';
 import { Cancels } from '../tcp/cancels.ts';
 import { H2cSessions } from '../upstream/h2c-sessions.ts';
 import { UpstreamPool } from '../upstream/pool.ts';
@@ -67,7 +66,7 @@ export class Worker {
     const { clock } = ports;
     this.#ports = ports;
     this.#terms = terms;
-    this.#table = new RouteTable([apiRoute(terms.domain, terms.api)], podsDomain(terms.domain));
+    this.#table = new RouteTable(terms.domain, terms.api);
     this.#deadlines = new Deadlines(clock);
     this.#log = new AccessLog({ level: terms.accessLog, sink: ports.lines, clock }, ports.process);
     this.#meters = new Meters(clock, this.#log);
@@ -152,7 +151,8 @@ export class Worker {
         this.#contexts.forget(message.hosts);
         return;
       case 'wildcard':
-        this.#contexts.setWildcard(message.identity);
+        this.#table.heed(message);
+        this.#contexts.setWildcard(message.domain, message.identity);
         return;
       case 'serve':
         this.#listen();
