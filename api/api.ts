@@ -1,7 +1,6 @@
 import { podsDomain } from '#contracts/hosts.ts';
-import type { Identity } from './auth/identity.ts';
-import { openIdentity } from './auth/identity.ts';
-import { openTokens } from './auth/tokens.ts';
+import { Identities } from './auth/identity.ts';
+import { Tenants } from './tenants/tenants.ts';
 import { sweepAnswers } from './idempotency.ts';
 import { buildApp } from './app.ts';
 import type { ApiPorts, ApiSettings } from './ports.ts';
@@ -19,12 +18,14 @@ export interface Api {
 
 /** Serves the REST API; rejects with the listen error (`code`, `port`) when the port is taken. */
 export async function startApi(ports: ApiPorts, settings: ApiSettings): Promise<Api> {
-  const tokens = await openTokens(ports, settings.tenant);
+  const tenants = new Tenants(ports, settings);
+  const identities = new Identities(ports, tenants);
+  // Now rather than at the first login, so that a key that does not open is told at once.
+  await identities.of(settings.tenant);
   await plant(ports, settings.tenant, seedsOf(settings));
-  const identity = openIdentity(ports, tokens, settings.tenant);
-  const app = await buildApp(ports, { settings, identity });
+  const app = await buildApp(ports, { settings, identities, tenants });
   const stopped = new AbortController();
-  void sweeping(ports, identity, stopped.signal);
+  void sweeping(ports, identities, stopped.signal);
   await app.listen({ host: settings.host, port: settings.port });
   const address = app.server.address();
   const port = typeof address === 'object' && address ? address.port : settings.port;
@@ -51,15 +52,14 @@ const sweepMs = 3_600_000;
 /** Forgets what has expired, now and then, until the signal aborts. */
 async function sweeping(
   ports: ApiPorts,
-  { sessions, codes }: Identity,
+  identities: Identities,
   signal: AbortSignal,
 ): Promise<void> {
   const { clock, log } = ports;
   while (!signal.aborted) {
     try {
       await clock.sleep(sweepMs, signal);
-      await sessions.sweep();
-      await codes.sweep();
+      await identities.sweep();
       await sweepAnswers(ports);
     } catch (error) {
       if (!signal.aborted) log.warn({ error: String(error) }, 'what expired was not removed');

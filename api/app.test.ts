@@ -182,7 +182,7 @@ describe('sites and tenants', () => {
       public_key: string;
     }[];
     expect(found).toMatchObject({ tenant_id: 'default', site_id: site?.site_id });
-    const { access_token: token } = await bench.tokens.issue('ada', `${origin}/v3/tokens`);
+    const token = await bench.tokenOf('ada');
     const key = await importSPKI(String(found?.public_key), 'RS256');
     const currentDate = new Date(bench.clock.nowMs());
     await expect(
@@ -288,12 +288,13 @@ describe('POST /v3/oauth2/tokens', () => {
 
 const listPods = (token: string): Promise<Answer> =>
   bench.call('GET', '/v3/pods', { headers: { 'x-tapis-token': token } });
-const issueToken = async (username: string): Promise<string> =>
-  (await bench.tokens.issue(username, origin)).access_token;
+const issueToken = (username: string): Promise<string> => bench.tokenOf(username);
 const claims = (changes: object = {}) => ({
   'tapis/tenant_id': 'default',
   'tapis/token_type': 'access',
   'tapis/username': 'ada',
+  'tapis/account_type': 'user',
+  iat: bench.clock.nowMs() / 1000,
   exp: bench.clock.nowMs() / 1000 + 60,
   ...changes,
 });
@@ -325,6 +326,8 @@ describe('a token', () => {
       'another tenant': await signed(claims({ 'tapis/tenant_id': 'other' })),
       'a refresh token': await signed(claims({ 'tapis/token_type': 'refresh' })),
       'no expiry': await signed(claims({ exp: undefined })),
+      'another kind of account': await signed(claims({ 'tapis/account_type': 'service' })),
+      'no time of issue': await signed(claims({ iat: undefined })),
       'no username': await signed(claims({ 'tapis/username': undefined })),
       'no such user': await signed(claims({ 'tapis/username': 'nosuch' })),
       'not yet': await signed(claims({ nbf: bench.clock.nowMs() / 1000 + 30 })),

@@ -11,7 +11,9 @@ import { z } from 'zod';
 import { enforceAccess } from './access/declared.ts';
 import { callerOf } from './auth/caller.ts';
 import { authRoutes } from './auth/routes.ts';
-import type { Identity } from './auth/identity.ts';
+import type { Identities } from './auth/identity.ts';
+import { Issuers } from './auth/issuers.ts';
+import { UserAdministration } from './auth/user-administration.ts';
 import { bodyBytesMax } from './body-limits.ts';
 import { failure } from './envelope.ts';
 import { heedIdempotencyKeys } from './idempotency.ts';
@@ -29,6 +31,8 @@ import type { ApiPorts, ApiSettings } from './ports.ts';
 import { answerBrokenRequest, answerErrors, refuseOtherMethods } from './refusals.ts';
 import { requestIds, tellRequestIds } from './request-id.ts';
 import { siteRoutes } from './site/routes.ts';
+import { tenantRoutes } from './tenants/routes.ts';
+import type { Tenants } from './tenants/tenants.ts';
 import { parse } from './validation.ts';
 
 /** A Fastify instance whose handlers get the types of their zod schemas. */
@@ -42,10 +46,16 @@ export type App = FastifyInstance<
 
 const requestMs = 30_000;
 
+interface ApiParts {
+  readonly settings: ApiSettings;
+  readonly identities: Identities;
+  readonly tenants: Tenants;
+}
+
 /** The REST API as an app that can be served or injected into. */
 export async function buildApp(
   ports: ApiPorts,
-  { settings, identity }: { settings: ApiSettings; identity: Identity },
+  { settings, identities, tenants }: ApiParts,
 ): Promise<App> {
   const newId = requestIds(ports.random);
   const app: App = fastify({
@@ -77,16 +87,21 @@ export async function buildApp(
   const limitStrangers = await ruleTraffic(app, settings.requestsPerMinute);
   heedIdempotencyKeys(app, ports);
   await describeApi(app);
-  const { tokens } = identity;
   // After the pages of the documentation, which are for anybody.
   const { tenant } = settings;
-  enforceAccess(
-    app,
-    limitStrangers((request) => callerOf(request, { store: ports.store, tokens, tenant })),
-  );
+  const credentials = {
+    store: ports.store,
+    tenants,
+    identities,
+    issuers: new Issuers(ports.clock),
+  };
+  const identify = limitStrangers((request) => callerOf(request, credentials));
+  enforceAccess(app, identify, tenant);
   const refuseOthers = refuseOtherMethods(app);
-  siteRoutes(app, settings, tokens);
-  await authRoutes(app, ports, identity);
+  siteRoutes(app, settings);
+  const people = new UserAdministration(ports, identities);
+  tenantRoutes(app, { ...settings, tenants, identities, people });
+  await authRoutes(app, ports, { identities, people });
   const images = new ImageService(ports, settings);
   imageRoutes(app, images);
   const templates = new TemplateService(ports);

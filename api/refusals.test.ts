@@ -22,7 +22,7 @@ afterAll(() => bench.close());
 
 type InjectedMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS';
 const asAda = async (method: InjectedMethod, url: string) => {
-  const { access_token: token } = await bench.tokens.issue('ada', 'here');
+  const token = await bench.tokenOf('ada');
   return bench.app.inject({ method, url, headers: { 'x-tapis-token': token } });
 };
 

@@ -6,13 +6,14 @@ import { requireMatch } from '../entity-tag.ts';
 import { Refused } from '../errors.ts';
 
 /**
- * Who may call an operation: anybody, whoever has a valid token, those with the role admin, or
- * those with a level on the object that the path names.
+ * Who may call an operation: anybody, whoever has a valid token, those with the role admin, those
+ * who have it in the first tenant, or those with a level on the object that the path names.
  */
 export type Access =
   | 'anybody'
   | 'user'
   | 'admin'
+  | 'site admin'
   | `${'READ' | 'USER' | 'ADMIN'} on ${'pod' | 'template'}`;
 
 declare module 'fastify' {
@@ -41,6 +42,7 @@ const acting = 'acting';
 export function enforceAccess(
   app: App,
   callerOf: (request: FastifyRequest) => Promise<Caller>,
+  firstTenant: string,
 ): void {
   app.decorateRequest(acting);
   app.addHook('onRoute', ({ method, url, config }) => {
@@ -50,8 +52,10 @@ export function enforceAccess(
     const { access } = request.routeOptions.config;
     if (!access || access === 'anybody') return;
     const caller = await callerOf(request);
-    if (access === 'admin' && !caller.admin)
+    if (access.endsWith('admin') && !caller.admin)
       throw new Refused(403, 'Not authorized: this needs the role admin.');
+    if (access === 'site admin' && caller.tenant !== firstTenant)
+      throw new Refused(403, `Not authorized: admins of ${firstTenant} alone decide for the site.`);
     const ifMatch = request.headers['if-match'];
     // Versions are compared where they are read; what has none keeps no condition.
     const { versioned = access.includes(' on ') } = request.routeOptions.config;
@@ -69,6 +73,7 @@ export function accessInWords(access: Access): string {
   if (access === 'anybody') return 'For anybody.';
   if (access === 'user') return 'Needs a token.';
   if (access === 'admin') return 'Needs a token with the role admin.';
+  if (access === 'site admin') return 'Needs a token with the role admin of the first tenant.';
   const [level, , object] = access.split(' ');
   return `Needs a token of somebody with ${level} on the ${object}.`;
 }

@@ -25,7 +25,7 @@ interface Described {
 const levelled = ['READ', 'USER', 'ADMIN'].flatMap((level) =>
   ['pod', 'template'].map((object) => `${level} on ${object}` as Access),
 );
-const accesses: readonly Access[] = ['anybody', 'user', 'admin', ...levelled];
+const accesses: readonly Access[] = ['anybody', 'user', 'admin', 'site admin', ...levelled];
 /** The declaration by how the description says it. */
 const accessOf = new Map(accesses.map((access) => [accessInWords(access), access]));
 
@@ -46,6 +46,8 @@ beforeAll(async () => {
     })),
   );
   for (const name of [...people, 'owner']) await bench.addUser(name, 'pass word', name === 'admin');
+  const other = { tenant_id: 'other', admin: { username: 'owner', password: 'pass word' } };
+  await bench.as('admin')('POST', '/v3/tenants', { body: other });
 }, 60_000);
 
 afterAll(() => bench.close());
@@ -67,6 +69,7 @@ const pathOf = ({ url }: Operation): string =>
   url
     .replace('{status}', '404')
     .replace('{user}', 'reader')
+    .replace('{username}', 'nosuch')
     .replaceAll(/\{\w+\}/g, 'thing');
 
 /** Whether a person is let past the declared access. */
@@ -83,17 +86,20 @@ test('every route says who may call it', async () => {
   for (const { access, operationId } of operations)
     expect
       .soft(access, operationId)
-      .toMatch(/^(anybody|user|admin|(READ|USER|ADMIN) on (pod|template))$/);
+      .toMatch(/^(anybody|user|admin|site admin|(READ|USER|ADMIN) on (pod|template))$/);
   const open = operations.filter(({ access }) => access === 'anybody');
   expect(open.map(({ operationId }) => operationId).toSorted()).toEqual([
     'authorize',
+    'create_service_token',
     'create_token',
     'error_handler',
+    'get_tenant',
     'healthcheck',
     'list_sites',
     'list_tenants',
     'pod_auth',
     'pod_auth_callback',
+    'refresh_service_token',
     'revoke_token',
   ]);
 });
@@ -102,15 +108,27 @@ test('a route that does not say so cannot be made', () => {
   expect(() => bench.app.get('/v3/unsaid', () => 'x')).toThrow();
 });
 
+/** What names a pod or a template of the owner. */
+const isOfOwner = ({ url, access }: Operation): boolean =>
+  access.includes(' on ') || url.startsWith('/v3/pods/{');
+
 describe('what is not for anybody', () => {
-  test('is refused to nobody in particular, and with a token of another tenant', async () => {
-    const foreign = await bench.foreignToken('owner');
+  test('is refused to nobody in particular', async () => {
     for (const operation of operations.filter(({ access }) => access !== 'anybody')) {
       const { method, operationId } = operation;
       expect.soft((await bench.call(method, pathOf(operation))).status, operationId).toBe(401);
-      const headers = { 'x-tapis-token': foreign };
-      const answer = await bench.call(method, pathOf(operation), { headers });
-      expect.soft(answer.status, operationId).toBe(401);
+    }
+  });
+
+  test('is not even there for another tenant, nor does its admin decide for the site', async () => {
+    const theirAdmin = bench.as('owner', 'other');
+    for (const operation of operations.filter(({ access }) => access !== 'anybody')) {
+      const { method, operationId, access } = operation;
+      if (!isOfOwner(operation) && access !== 'site admin') continue;
+      await prepare();
+      const body = bodies[operationId];
+      const answer = await theirAdmin(method, pathOf(operation), body ? { body } : {});
+      expect.soft([403, 404], `${operationId} ${answer.status}`).toContain(answer.status);
     }
   });
 
@@ -153,4 +171,9 @@ const bodies: Readonly<Record<string, object>> = {
   add_images: [{ image: 'thing' }],
   create_client: { callback_url: 'https://app.example.org/' },
   update_client: { description: 'x' },
+  create_tenant: { tenant_id: 'thing' },
+  update_tenant: { description: 'x' },
+  create_user: { username: 'somebody', password: 'pass word' },
+  update_user: { email: 'x@example.org' },
+  change_password: { old_password: 'pass word', new_password: 'pass word' },
 };

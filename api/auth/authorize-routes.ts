@@ -7,7 +7,7 @@ import { loginsPerAddress } from '../traffic-rules.ts';
 import { parse } from '../validation.ts';
 import type { StoredClient } from './clients.ts';
 import { TooManyTries } from './identity.ts';
-import type { Identity } from './identity.ts';
+import type { Identities, Identity } from './identity.ts';
 import { loginPage, pageHeaders } from './login-page.ts';
 import { originOf } from './origin.ts';
 import { acceptForms } from './token-routes.ts';
@@ -41,7 +41,7 @@ const page = {
   '5xx': failed,
 };
 
-export async function authorizeRoutes(app: App, identity: Identity): Promise<void> {
+export async function authorizeRoutes(app: App, identities: Identities): Promise<void> {
   app.get(
     url,
     {
@@ -55,7 +55,7 @@ export async function authorizeRoutes(app: App, identity: Identity): Promise<voi
       },
     },
     async (request, reply) => {
-      const client = await clientOf(request.query, identity);
+      const client = await clientOf(request.query, await identities.at(request));
       return showPage(reply, { client, asked: request.query, username: '', error: undefined });
     },
   );
@@ -64,9 +64,9 @@ export async function authorizeRoutes(app: App, identity: Identity): Promise<voi
     scope.post(
       url,
       { config: { access: 'anybody', rateLimit: loginsPerAddress }, schema: { hide: true } },
-      (request, reply) => {
+      async (request, reply) => {
         const body = parse(zLogin, 'body', request.body);
-        return login(request, reply, { body, identity });
+        return login(request, reply, { body, identity: await identities.at(request) });
       },
     );
   });
@@ -82,6 +82,7 @@ async function login(
   const client = await clientOf(asked, identity);
   try {
     const user = await identity.login(username, password);
+    if (user.accountType === 'service') throw new Refused(401, 'Services do not log in here.');
     const code = await identity.codes.issue({
       tenant: identity.tenant,
       username: user.username,

@@ -1,10 +1,10 @@
 import { exportJWK, importSPKI } from 'jose';
 import type { App } from '../app.ts';
 import { issuerOf } from './authorize-routes.ts';
-import type { Identity } from './identity.ts';
+import type { Identities } from './identity.ts';
 
 /** What clients read to find the endpoints and to verify tokens: plain documents, no envelope. */
-export function discoveryRoutes(app: App, { tokens, tenant }: Identity): void {
+export function discoveryRoutes(app: App, identities: Identities): void {
   const hidden = { config: { access: 'anybody' }, schema: { hide: true } } as const;
   // RFC 8414.
   app.get('/v3/oauth2/.well-known/oauth-authorization-server', hidden, async (request) => {
@@ -24,7 +24,8 @@ export function discoveryRoutes(app: App, { tokens, tenant }: Identity): void {
     };
   });
   // RFC 7517.
-  app.get('/v3/oauth2/jwks', hidden, async () => {
+  app.get('/v3/oauth2/jwks', hidden, async (request) => {
+    const { tokens, tenant } = await identities.at(request);
     const key = await exportJWK(await importSPKI(tokens.publicKey, 'RS256', { extractable: true }));
     return { keys: [{ ...key, alg: 'RS256', use: 'sig', kid: tenant }] };
   });

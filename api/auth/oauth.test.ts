@@ -105,7 +105,7 @@ describe('revocation', () => {
     await post('/tokens/revoke', { token: pair.refresh_token.refresh_token });
     expect((await bench.store.list('sessions')).length).toBeGreaterThan(0);
     await bench.clock.advance(15 * 24 * 3_600_000);
-    await bench.identity.sessions.sweep();
+    await bench.identities.sweep();
     expect(await bench.store.list('sessions')).toEqual([]);
     expect(await bench.store.list('revoked-tokens')).toEqual([]);
   });

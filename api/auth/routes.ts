@@ -4,12 +4,18 @@ import type { App } from '../app.ts';
 import { answers, success } from '../envelope.ts';
 import { Refused } from '../errors.ts';
 import type { ApiPorts } from '../ports.ts';
+import { timestamp, zTime } from '../times.ts';
 import { authorizeRoutes } from './authorize-routes.ts';
 import { clientRoutes } from './client-routes.ts';
+import { Clients } from './clients.ts';
 import { discoveryRoutes } from './discovery-routes.ts';
-import type { Identity } from './identity.ts';
+import type { Identities } from './identity.ts';
+import { serviceTokenRoutes } from './service-token-routes.ts';
 import { tokenRoutes } from './token-routes.ts';
-import { findUser, usernames } from './users.ts';
+import type { UserAdministration } from './user-administration.ts';
+import { userRoutes } from './user-routes.ts';
+import type { User } from './users.ts';
+import { findUser, usersOf } from './users.ts';
 
 const zProfile = z.strictObject({
   username: z.string(),
@@ -17,19 +23,30 @@ const zProfile = z.strictObject({
   given_name: z.string(),
   last_name: z.string(),
   dn: z.string(),
-  create_time: z.null(),
+  create_time: zTime,
 });
 
-/** The endpoints of authentication. */
-export async function authRoutes(app: App, ports: ApiPorts, identity: Identity): Promise<void> {
-  await tokenRoutes(app, identity);
-  clientRoutes(app, identity.clients);
-  await authorizeRoutes(app, identity);
-  discoveryRoutes(app, identity);
-  profileRoutes(app, ports, identity.tenant);
+interface AuthParts {
+  readonly identities: Identities;
+  readonly people: UserAdministration;
 }
 
-function profileRoutes(app: App, ports: ApiPorts, tenant: string): void {
+/** The endpoints of authentication. */
+export async function authRoutes(
+  app: App,
+  ports: ApiPorts,
+  { identities, people }: AuthParts,
+): Promise<void> {
+  await tokenRoutes(app, identities);
+  serviceTokenRoutes(app, identities);
+  clientRoutes(app, new Clients(ports));
+  await authorizeRoutes(app, identities);
+  discoveryRoutes(app, identities);
+  profileRoutes(app, ports);
+  userRoutes(app, people);
+}
+
+function profileRoutes(app: App, { store }: ApiPorts): void {
   app.get(
     '/v3/oauth2/profiles',
     {
@@ -41,9 +58,9 @@ function profileRoutes(app: App, ports: ApiPorts, tenant: string): void {
         response: answers(z.array(zProfile)),
       },
     },
-    async () => {
-      const names = await usernames(ports.store, tenant);
-      return success(names.map(profile), 'Profiles retrieved successfully.');
+    async (request) => {
+      const people = await usersOf(store, actingOf(request).tenant);
+      return success(people.map(profile), 'Profiles retrieved successfully.');
     },
   );
   app.get(
@@ -58,7 +75,10 @@ function profileRoutes(app: App, ports: ApiPorts, tenant: string): void {
       },
     },
     async (request) => {
-      return success(profile(actingOf(request).username), 'User info retrieved successfully.');
+      const { tenant, username } = actingOf(request);
+      // Whom another issuer vouches for has no record here.
+      const user = (await findUser(store, tenant, username)) ?? { username };
+      return success(profile(user), 'User info retrieved successfully.');
     },
   );
 
@@ -76,19 +96,20 @@ function profileRoutes(app: App, ports: ApiPorts, tenant: string): void {
     },
     async (request) => {
       const { username } = request.params;
-      if (!(await findUser(ports.store, tenant, username))) {
+      const user = await findUser(store, actingOf(request).tenant, username);
+      if (!user) {
         throw new Refused(404, `Profile with identifier username: '${username}' not found`);
       }
-      return success(profile(username), 'Profile retrieved successfully.');
+      return success(profile(user), 'Profile retrieved successfully.');
     },
   );
 }
 
-const profile = (username: string): z.infer<typeof zProfile> => ({
-  username,
-  email: '',
-  given_name: '',
-  last_name: '',
-  dn: `cn=${username}`,
-  create_time: null,
+const profile = (user: Pick<User, 'username'> & Partial<User>): z.infer<typeof zProfile> => ({
+  username: user.username,
+  email: user.email ?? '',
+  given_name: user.givenName ?? '',
+  last_name: user.lastName ?? '',
+  dn: `cn=${user.username}`,
+  create_time: timestamp(user.createdAtMs),
 });

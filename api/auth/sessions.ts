@@ -5,7 +5,9 @@ import type { Store } from '#contracts/store.ts';
 import { collection, WriteConflict } from '#contracts/store.ts';
 import { Refused } from '../errors.ts';
 import { retrying } from '../retrying.ts';
-import type { IssuedToken, Tokens } from './tokens.ts';
+import { zAccountType } from './names.ts';
+import type { IssuedToken, Subject, Tokens } from './tokens.ts';
+import { accessTokenSeconds } from './tokens.ts';
 
 /**
  * What follows a login: a refresh token that is good for one use, and the access tokens that came of
@@ -22,6 +24,10 @@ const zExpiring = z.strictObject({ jti: z.string(), expiresAtMs: z.number() });
 const zSession = z.strictObject({
   tenant: z.string(),
   username: z.string(),
+  accountType: zAccountType.default('user'),
+  /** Seconds. */
+  accessFor: z.int().default(accessTokenSeconds),
+  refreshFor: z.int().default(sessionSeconds),
   /** The client that may refresh it; null: whoever has the token. */
   clientId: z.string().nullable(),
   /** The one refresh token that is good. */
@@ -51,34 +57,54 @@ export interface TokenPair {
   readonly refresh_token: Omit<IssuedToken, 'access_token'> & { readonly refresh_token: string };
 }
 
+/** Under what a session begins or goes on. */
+interface Opening {
+  readonly issuer: string;
+  readonly clientId: string | null;
+  /** Seconds that access tokens are good for. */
+  readonly accessFor?: number;
+  /** Seconds that it lasts without being refreshed. */
+  readonly refreshFor?: number;
+}
+
+type Life = Pick<Session, 'username' | 'accountType' | 'accessFor' | 'refreshFor'>;
+
 export class Sessions {
   readonly #ports: SessionPorts;
   readonly #tokens: Tokens;
   readonly #tenant: string;
+  readonly #isGood: (username: string, issuedAtMs: number) => Promise<boolean>;
 
-  constructor(ports: SessionPorts, tokens: Tokens, tenant: string) {
+  /** `isGood`: whether tokens of this user, issued then, still count. */
+  constructor(
+    ports: SessionPorts,
+    { tokens, tenant }: { readonly tokens: Tokens; readonly tenant: string },
+    isGood: (username: string, issuedAtMs: number) => Promise<boolean>,
+  ) {
     this.#ports = ports;
     this.#tokens = tokens;
     this.#tenant = tenant;
+    this.#isGood = isGood;
   }
 
-  /** The tokens of a user who has just proved to be one, with the id of the session. */
+  /** The tokens of who has just proved to be one, with the id of the session. */
   async open(
-    username: string,
-    { issuer, clientId }: { readonly issuer: string; readonly clientId: string | null },
+    { username, accountType }: Subject,
+    { issuer, clientId, accessFor = accessTokenSeconds, refreshFor = sessionSeconds }: Opening,
   ): Promise<TokenPair & { readonly session: string }> {
     const session = this.#ports.random.bytes(16).toString('hex');
-    const pair = await this.#issue(username, issuer, session);
+    const life = { username, accountType, accessFor, refreshFor };
+    const pair = await this.#issue(life, issuer, session);
     await sessions(this.#ports.store).put(
       session,
       {
         tenant: this.#tenant,
-        username,
+        ...life,
         clientId,
         refreshJti: pair.refresh_token.jti,
         accesses: [this.#entry(pair.access_token)],
         ended: false,
-        expiresAtMs: this.#ports.clock.nowMs() + sessionSeconds * 1000,
+        expiresAtMs: this.#ports.clock.nowMs() + refreshFor * 1000,
       },
       'absent',
     );
@@ -86,10 +112,7 @@ export class Sessions {
   }
 
   /** New tokens for a refresh token, which is spent by this. Throws `Refused`. */
-  async refresh(
-    token: string,
-    { issuer, clientId }: { readonly issuer: string; readonly clientId: string | null },
-  ): Promise<TokenPair> {
+  async refresh(token: string, { issuer, clientId }: Opening): Promise<TokenPair> {
     const claims = await this.#tokens.readRefresh(token);
     const { store } = this.#ports;
     const stored = claims && (await sessions(store).get(claims.session));
@@ -100,12 +123,13 @@ export class Sessions {
       await this.end(claims.session);
       throw invalidGrant();
     }
-    const pair = await this.#issue(value.username, issuer, claims.session);
+    if (!(await this.#isGood(value.username, claims.issuedAtMs))) throw invalidGrant();
+    const pair = await this.#issue(value, issuer, claims.session);
     const next = {
       ...value,
       refreshJti: pair.refresh_token.jti,
       accesses: [...this.#living(value), this.#entry(pair.access_token)].slice(-accessesMax),
-      expiresAtMs: this.#ports.clock.nowMs() + sessionSeconds * 1000,
+      expiresAtMs: this.#ports.clock.nowMs() + value.refreshFor * 1000,
     };
     try {
       await sessions(store).put(claims.session, next, { version });
@@ -149,11 +173,13 @@ export class Sessions {
     }
   }
 
-  async #issue(username: string, issuer: string, session: string): Promise<TokenPair> {
-    const access = await this.#tokens.issue(username, issuer);
+  async #issue(life: Life, issuer: string, session: string): Promise<TokenPair> {
+    const { username, accountType, accessFor, refreshFor } = life;
+    const subject = { username, accountType };
+    const access = await this.#tokens.issue(subject, { issuer, seconds: accessFor });
     const refresh = await this.#tokens.issueRefresh(
-      { username, session },
-      { issuer, seconds: sessionSeconds },
+      { ...subject, session },
+      { issuer, seconds: refreshFor },
     );
     const { access_token: text, ...rest } = refresh;
     return { access_token: access, refresh_token: { refresh_token: text, ...rest } };

@@ -1,39 +1,62 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
 import type { Clock } from '#contracts/clock.ts';
+import type { Store } from '#contracts/store.ts';
+import { collection } from '#contracts/store.ts';
+import { retrying } from '../retrying.ts';
 
 const triesMax = 10; // far more than a person mistypes in the window
 const windowMs = 60_000;
-const namesMax = 10_000; // bounds the memory a guesser of names can take
+
+const zTries = z.strictObject({ count: z.int(), untilMs: z.number() });
+
+interface ThrottlePorts {
+  readonly store: Store;
+  readonly clock: Clock;
+}
 
 /**
  * Slows down guessing: after too many tries for one name without a success, more are refused for a
- * while. A try counts when it begins, so guesses sent all at once gain nothing.
+ * while, whichever api is asked and however often it starts anew. A try counts when it begins, so
+ * guesses sent all at once gain nothing.
  */
 export class LoginThrottle {
-  readonly #clock: Clock;
-  readonly #tries = new Map<string, { count: number; untilMs: number }>();
+  readonly #ports: ThrottlePorts;
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
+  constructor(ports: ThrottlePorts) {
+    this.#ports = ports;
   }
 
-  /** Whole seconds to wait before the next try for `name`; 0 when it may go ahead. */
-  waitSeconds(name: string): number {
-    const entry = this.#tries.get(name);
-    if (!entry || entry.count < triesMax) return 0;
-    return Math.max(0, Math.ceil((entry.untilMs - this.#clock.monotonicMs()) / 1000));
+  /** Counts a try for `name`; returns the whole seconds to wait for it, 0 when it may go ahead. */
+  async try(name: string): Promise<number> {
+    const { clock } = this.#ports;
+    return retrying(async () => {
+      const stored = await this.#tries().get(keyOf(name));
+      const standing = stored && stored.value.untilMs > clock.nowMs() ? stored.value : undefined;
+      if (standing && standing.count >= triesMax)
+        return Math.ceil((standing.untilMs - clock.nowMs()) / 1000);
+      const count = (standing?.count ?? 0) + 1;
+      const expect = stored ? { version: stored.version } : ('absent' as const);
+      await this.#tries().put(keyOf(name), { count, untilMs: clock.nowMs() + windowMs }, expect);
+      return 0;
+    });
   }
 
-  tried(name: string): void {
-    const nowMs = this.#clock.monotonicMs();
-    const entry = this.#tries.get(name);
-    const count = entry && entry.untilMs > nowMs ? entry.count + 1 : 1;
-    this.#tries.delete(name);
-    this.#tries.set(name, { count, untilMs: nowMs + windowMs });
-    const [oldest] = this.#tries.keys();
-    if (this.#tries.size > namesMax && oldest !== undefined) this.#tries.delete(oldest);
+  async succeeded(name: string): Promise<void> {
+    await this.#tries().remove(keyOf(name), 'anything');
   }
 
-  succeeded(name: string): void {
-    this.#tries.delete(name);
+  /** Forgets what has expired. */
+  async sweep(): Promise<void> {
+    const { documents } = await this.#tries().list();
+    for (const { id, value } of documents)
+      if (value.untilMs <= this.#ports.clock.nowMs()) await this.#tries().remove(id, 'anything');
+  }
+
+  #tries() {
+    return collection(this.#ports.store, 'login-tries', zTries);
   }
 }
+
+/** Names come from strangers: of any length, and perhaps a password in the wrong field. */
+const keyOf = (name: string): string => createHash('sha256').update(name).digest('base64url');

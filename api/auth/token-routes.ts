@@ -3,8 +3,8 @@ import { z } from 'zod';
 import type { App } from '../app.ts';
 import { answers, success } from '../envelope.ts';
 import { Refused } from '../errors.ts';
-import type { Identity } from './identity.ts';
-import { originOf } from './origin.ts';
+import type { Identities, Identity } from './identity.ts';
+import { tokenIssuer } from './origin.ts';
 import { loginsPerAddress } from '../traffic-rules.ts';
 import { zIssuedToken } from './tokens.ts';
 
@@ -46,16 +46,16 @@ const zTokenRequest = z.discriminatedUnion(
 type TokenRequest = z.infer<typeof zTokenRequest>;
 
 const { access_token: refreshText, ...issued } = zIssuedToken.shape;
-const zTokens = z.strictObject({
+export const zTokens = z.strictObject({
   access_token: zIssuedToken,
   refresh_token: z.strictObject({ refresh_token: refreshText, ...issued }),
 });
 
-export async function tokenRoutes(app: App, identity: Identity): Promise<void> {
+export async function tokenRoutes(app: App, identities: Identities): Promise<void> {
   await app.register(async (scope) => {
     acceptForms(scope);
-    tokenRoute(scope, identity);
-    revokeRoute(scope, identity);
+    tokenRoute(scope, identities);
+    revokeRoute(scope, identities);
   });
 }
 
@@ -68,7 +68,7 @@ export function acceptForms(app: App): void {
   );
 }
 
-function tokenRoute(app: App, identity: Identity): void {
+function tokenRoute(app: App, identities: Identities): void {
   app.post(
     '/v3/oauth2/tokens',
     {
@@ -82,7 +82,8 @@ function tokenRoute(app: App, identity: Identity): void {
       },
     },
     async (request, reply) => {
-      const issuer = `${originOf(request)}/v3/tokens`;
+      const identity = await identities.at(request);
+      const issuer = tokenIssuer(request);
       const clientId = await clientOf(request, request.body, identity);
       const pair = await grant(request.body, { issuer, clientId }, identity);
       void reply.header('cache-control', 'no-store');
@@ -99,20 +100,22 @@ async function grant(
   if (body.grant_type === 'refresh_token') return sessions.refresh(body.refresh_token, terms);
   if (body.grant_type === 'password') {
     const user = await login(body.username, body.password);
-    return pairOf(await sessions.open(user.username, terms));
+    if (user.accountType === 'service')
+      throw new Refused(401, 'This is a service: services get tokens by POST /v3/tokens.');
+    return pairOf(await sessions.open(user, terms));
   }
   const { clientId } = terms;
   if (clientId === null)
     throw new Refused(401, 'The client has to say who it is: client_id and client_key, or Basic.');
   const redemption = { clientId, redirectUri: body.redirect_uri, verifier: body.code_verifier };
   const opened = await codes.redeem(body.code, redemption, {
-    open: (username) => sessions.open(username, terms),
+    open: (username) => sessions.open({ username, accountType: 'user' }, terms),
     end: (session) => sessions.end(session),
   });
   return pairOf(opened);
 }
 
-const pairOf = ({ access_token, refresh_token }: z.infer<typeof zTokens>) => ({
+export const pairOf = ({ access_token, refresh_token }: z.infer<typeof zTokens>) => ({
   access_token,
   refresh_token,
 });
@@ -132,14 +135,14 @@ async function clientOf(
 const keyIn = (body: TokenRequest): string => body.client_key ?? body.client_secret ?? '';
 
 /** RFC 7617. */
-function basicOf(header: string | undefined): [id: string, key: string] | undefined {
+export function basicOf(header: string | undefined): [id: string, key: string] | undefined {
   const [, encoded] = /^Basic ([A-Za-z0-9+/=]+)$/i.exec(header ?? '') ?? [];
   if (encoded === undefined) return undefined;
   const [id = '', ...key] = Buffer.from(encoded, 'base64').toString('utf8').split(':');
   return [id, key.join(':')];
 }
 
-function revokeRoute(app: App, { sessions }: Identity): void {
+function revokeRoute(app: App, identities: Identities): void {
   app.post(
     '/v3/oauth2/tokens/revoke',
     {
@@ -156,7 +159,9 @@ function revokeRoute(app: App, { sessions }: Identity): void {
       },
     },
     async (request) => {
-      await sessions.revoke(request.body.token);
+      const { token } = request.body;
+      const { sessions } = await identities.ofToken(token, request);
+      await sessions.revoke(token);
       // RFC 7009 2.2: one that was not valid is as good as revoked.
       return success('' as const, 'Token is revoked.');
     },

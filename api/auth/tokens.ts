@@ -1,5 +1,6 @@
-import type { CryptoKey } from 'jose';
+import type { CryptoKey, JWTPayload } from 'jose';
 import {
+  decodeJwt,
   exportPKCS8,
   exportSPKI,
   generateKeyPair,
@@ -15,11 +16,16 @@ import type { Sealer } from '#contracts/sealer.ts';
 import { zSealed } from '#contracts/sealer.ts';
 import type { Store } from '#contracts/store.ts';
 import { collection, WriteConflict } from '#contracts/store.ts';
+import type { AccountType } from './names.ts';
+import { zAccountType } from './names.ts';
 
 /** RS256 access tokens (RFC 7519) with the claims that clients of the wire read. */
 
 const algorithm = 'RS256';
-const accessTokenSeconds = 14_400;
+/** How long an access token is good, unless somebody asks for less or more. */
+export const accessTokenSeconds = 14_400;
+/** Our name among the sites of the wire: services say in their tokens whom they talk to. */
+export const siteId = 'podgate';
 
 const zSigningKey = z.strictObject({ publicKey: z.string(), privateKey: zSealed });
 const sealedAs = (tenant: string): string => `signing-key/${tenant}`;
@@ -39,32 +45,50 @@ export const zIssuedToken = z.strictObject({
 });
 export type IssuedToken = z.infer<typeof zIssuedToken>;
 
-/** A valid access token. */
-interface Access {
+/** Whom a token is for. */
+export interface Subject {
   readonly username: string;
+  readonly accountType: AccountType;
+}
+
+/** A valid access token. */
+interface Access extends Subject {
   /** Absent in none of ours. */
   readonly jti: string | undefined;
+  readonly issuedAtMs: number;
   readonly expiresAtMs: number;
 }
 
-interface Refresh {
-  readonly username: string;
+interface Refresh extends Subject {
   /** What it goes on with. */
   readonly session: string;
+}
+
+interface Terms {
+  readonly issuer: string;
+  readonly seconds: number;
 }
 
 export interface Tokens {
   /** The tenant's public key, PEM: anybody may verify our tokens. */
   readonly publicKey: string;
-  issue(username: string, issuer: string): Promise<IssuedToken>;
-  issueRefresh(
-    refresh: Refresh,
-    terms: { readonly issuer: string; readonly seconds: number },
-  ): Promise<IssuedToken>;
+  issue(subject: Subject, terms: Terms): Promise<IssuedToken>;
+  issueRefresh(refresh: Refresh, terms: Terms): Promise<IssuedToken>;
   /** What an access token says, or undefined when it is not valid now. */
   verify(token: string): Promise<Access | undefined>;
   /** What a refresh token says, or undefined when it is not valid now. */
-  readRefresh(token: string): Promise<(Refresh & { readonly jti: string }) | undefined>;
+  readRefresh(
+    token: string,
+  ): Promise<(Refresh & { readonly jti: string; readonly issuedAtMs: number }) | undefined>;
+}
+
+/** What a token says of itself, not verified: it may be a lie. Undefined: it is no token. */
+export function claimsOf(token: string): JWTPayload | undefined {
+  try {
+    return decodeJwt(token);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Opens the tenant's signing key; the first call in a store's life makes it. */
@@ -76,36 +100,34 @@ export async function openTokens(ports: TokenPorts, tenant: string): Promise<Tok
   const read = reading(ports.clock, publicKey, tenant);
   return {
     publicKey: pair.publicKey,
-    issue: (username, issuer) =>
-      issue({ username, issuer, type: 'access', seconds: accessTokenSeconds, more: {} }),
-    issueRefresh: ({ username, session }, { issuer, seconds }) =>
-      issue({ username, issuer, type: 'refresh', seconds, more: { [sessionClaim]: session } }),
-    verify: async (token) => {
-      const payload = await read(token, 'access');
-      return payload && { ...payload, jti: payload.jti };
+    issue: (subject, terms) => {
+      const service = subject.accountType === 'service';
+      const more = service ? { 'tapis/target_site': siteId } : {};
+      return issue({ ...subject, ...terms, type: 'access', more });
     },
+    issueRefresh: ({ session, ...subject }, terms) =>
+      issue({ ...subject, ...terms, type: 'refresh', more: { [sessionClaim]: session } }),
+    verify: (token) => read(token, 'access'),
     readRefresh: async (token) => {
       const payload = await read(token, 'refresh');
       const session = payload?.claims[sessionClaim];
       if (!payload?.jti || typeof session !== 'string') return undefined;
-      return { username: payload.username, session, jti: payload.jti };
+      const { username, accountType, jti, issuedAtMs } = payload;
+      return { username, accountType, session, jti, issuedAtMs };
     },
   };
 }
 
 const sessionClaim = 'podgate/session';
 
-interface Wanted {
-  readonly username: string;
-  readonly issuer: string;
+interface Wanted extends Subject, Terms {
   readonly type: 'access' | 'refresh';
-  readonly seconds: number;
   readonly more: Readonly<Record<string, string>>;
 }
 
 const issuing =
   ({ clock, random }: TokenPorts, key: CryptoKey, tenant: string) =>
-  async ({ username, issuer, type, seconds, more }: Wanted): Promise<IssuedToken> => {
+  async ({ username, accountType, issuer, type, seconds, more }: Wanted): Promise<IssuedToken> => {
     const issuedAt = Math.floor(clock.nowMs() / 1000);
     const expires = issuedAt + seconds;
     const jti = random.bytes(16).toString('hex');
@@ -115,7 +137,7 @@ const issuing =
       'tapis/delegation': false,
       'tapis/delegation_sub': null,
       'tapis/username': username,
-      'tapis/account_type': 'user',
+      'tapis/account_type': accountType,
       ...more,
     })
       .setProtectedHeader({ alg: algorithm, typ: 'JWT' })
@@ -139,9 +161,16 @@ const reading =
       });
       const username = payload['tapis/username'];
       const ours = payload['tapis/tenant_id'] === tenant && payload['tapis/token_type'] === type;
-      if (!ours || typeof username !== 'string') return undefined;
-      const expiresAtMs = (payload.exp ?? 0) * 1000;
-      return { username, jti: payload.jti, expiresAtMs, claims: payload };
+      const accountType = zAccountType.safeParse(payload['tapis/account_type']);
+      if (!ours || typeof username !== 'string' || !accountType.success) return undefined;
+      return {
+        username,
+        accountType: accountType.data,
+        jti: payload.jti,
+        issuedAtMs: (payload.iat ?? 0) * 1000,
+        expiresAtMs: (payload.exp ?? 0) * 1000,
+        claims: payload,
+      };
     } catch {
       // Whatever is wrong with it, the caller learns only that it is not valid.
       return undefined;

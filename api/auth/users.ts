@@ -3,20 +3,28 @@ import type { Clock } from '#contracts/clock.ts';
 import type { Random } from '#contracts/random.ts';
 import type { Collection, Store } from '#contracts/store.ts';
 import { collection } from '#contracts/store.ts';
+import { zAccountType } from './names.ts';
 import type { PasswordHash } from './passwords.ts';
 import { hashPassword, passwordMatches, zPasswordHash } from './passwords.ts';
 
 const zUser = z.strictObject({
   tenant: z.string(),
   username: z.string(),
+  accountType: zAccountType.default('user'),
   admin: z.boolean(),
+  disabled: z.boolean().default(false),
+  email: z.string().default(''),
+  givenName: z.string().default(''),
+  lastName: z.string().default(''),
   password: zPasswordHash,
   createdAtMs: z.number(),
+  /** Tokens issued sooner do not count: the password was changed, or another had the name. */
+  tokensFromMs: z.number().default(0),
 });
 export type User = z.infer<typeof zUser>;
 
-const users = (store: Store): Collection<User> => collection(store, 'users', zUser);
-const userKey = (tenant: string, username: string): string => `${tenant}/${username}`;
+export const users = (store: Store): Collection<User> => collection(store, 'users', zUser);
+export const userKey = (tenant: string, username: string): string => `${tenant}/${username}`;
 
 export async function findUser(
   store: Store,
@@ -26,11 +34,10 @@ export async function findUser(
   return (await users(store).get(userKey(tenant, username)))?.value;
 }
 
-export async function usernames(store: Store, tenant: string): Promise<string[]> {
+/** The users of a tenant, by name. */
+export async function usersOf(store: Store, tenant: string): Promise<User[]> {
   const { documents } = await users(store).list();
-  return documents
-    .filter(({ value }) => value.tenant === tenant)
-    .map(({ value }) => value.username);
+  return documents.map(({ value }) => value).filter((user) => user.tenant === tenant);
 }
 
 export async function hasUser(
@@ -41,9 +48,19 @@ export async function hasUser(
   return (await findUser(store, tenant, username)) !== undefined;
 }
 
+/** Whether a token issued then counts; tokens tell the time in whole seconds. */
+export const isGoodFor = ({ disabled, tokensFromMs }: User, issuedAtMs: number): boolean =>
+  !disabled && issuedAtMs >= Math.floor(tokensFromMs / 1000) * 1000;
+
+interface UserPorts {
+  readonly store: Store;
+  readonly random: Random;
+  readonly clock: Clock;
+}
+
 /** Makes the user be there with this password and role; says what had to be done. */
 export async function ensureUser(
-  ports: { readonly store: Store; readonly random: Random; readonly clock: Clock },
+  ports: UserPorts,
   wanted: {
     readonly tenant: string;
     readonly username: string;
@@ -53,18 +70,37 @@ export async function ensureUser(
 ): Promise<'created' | 'updated' | 'unchanged'> {
   const { tenant, username, password, admin } = wanted;
   const stored = await findUser(ports.store, tenant, username);
-  const same = stored?.admin === admin && (await passwordMatches(password, stored.password));
+  const sameWord = stored !== undefined && (await passwordMatches(password, stored.password));
+  const same = sameWord && stored.admin === admin && !stored.disabled;
   if (same) return 'unchanged';
+  const nowMs = ports.clock.nowMs();
   const user: User = {
-    tenant,
-    username,
+    ...(stored ?? newUser({ tenant, username }, nowMs)),
     admin,
+    disabled: false,
     password: await hashPassword(password, ports.random.bytes(16)),
-    createdAtMs: stored?.createdAtMs ?? ports.clock.nowMs(),
+    tokensFromMs: sameWord ? stored.tokensFromMs : nowMs,
   };
   await users(ports.store).put(userKey(tenant, username), user, 'anything');
   return stored ? 'updated' : 'created';
 }
+
+/** Somebody who cannot log in yet. */
+export const newUser = (
+  name: { readonly tenant: string; readonly username: string },
+  nowMs: number,
+): User => ({
+  ...name,
+  accountType: 'user',
+  admin: false,
+  disabled: false,
+  email: '',
+  givenName: '',
+  lastName: '',
+  password: nobody,
+  createdAtMs: nowMs,
+  tokensFromMs: nowMs,
+});
 
 // Compared against when there is no such user, so that the answer takes as long.
 const nobody: PasswordHash = {
@@ -75,12 +111,12 @@ const nobody: PasswordHash = {
   hash: Buffer.alloc(32).toString('base64url'),
 };
 
-/** The user when the password is theirs. */
+/** The user when the password is theirs and they are let in. */
 export async function authenticate(
   store: Store,
   { tenant, username, password }: { tenant: string; username: string; password: string },
 ): Promise<User | undefined> {
   const user = await findUser(store, tenant, username);
   const matches = await passwordMatches(password, user?.password ?? nobody);
-  return matches ? user : undefined;
+  return matches && user?.disabled === false ? user : undefined;
 }

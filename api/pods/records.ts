@@ -1,3 +1,5 @@
+import type { Site } from '#contracts/hosts.ts';
+import { domainOf } from '#contracts/hosts.ts';
 import type { DesiredPod, PermissionLevel, PodStatus } from '#contracts/pod.ts';
 import { desiredPods, podKey, podStatuses } from '#contracts/pod.ts';
 import { SealBroken } from '#contracts/sealer.ts';
@@ -19,13 +21,13 @@ import { belowOf, explain } from './shape.ts';
 /** Pods as they are stored, seen and changed by callers with a right to. */
 export class PodRecords {
   readonly #ports: ApiPorts;
-  readonly #domain: string;
+  readonly #site: Site;
   /** Seen to have no variables: lists show the same objects again and again. */
   readonly #bare = new WeakSet<DesiredPod>();
 
-  constructor(ports: ApiPorts, domain: string) {
+  constructor(ports: ApiPorts, site: Site) {
     this.#ports = ports;
-    this.#domain = domain;
+    this.#site = site;
   }
 
   /** Reads, decides, writes if nobody wrote meanwhile; else reads again. */
@@ -76,7 +78,8 @@ export class PodRecords {
     const mayUse = allows(levelOf(pod, caller), 'USER');
     const hidden = Object.fromEntries(Object.keys(variables).map((name) => [name, '***']));
     const environment = mayUse ? variables : hidden;
-    return presentPod(pod, status, { domain: this.#domain, environment });
+    const domain = domainOf(pod.tenant, this.#site);
+    return presentPod(pod, status, { domain, environment });
   }
 
   /** One by one; whose seal is broken is left out and put into `damaged`. */

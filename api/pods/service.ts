@@ -50,7 +50,7 @@ export class PodService {
   constructor(ports: ApiPorts, { settings, images, templates }: PodTerms) {
     this.#ports = ports;
     this.#settings = settings;
-    this.#records = new PodRecords(ports, settings.domain);
+    this.#records = new PodRecords(ports, settings);
     this.output = new PodOutput(ports, this.#records);
     this.#images = images;
     this.#templates = templates;

@@ -6,7 +6,7 @@ import { systemClock } from '#adapters/system/clock.ts';
 import { systemRandom } from '#adapters/system/random.ts';
 import { openSealer } from '#adapters/system/sealer.ts';
 import { startApi } from '../../api/api.ts';
-import { openTokens } from '../../api/auth/tokens.ts';
+import { accessTokenSeconds, openTokens } from '../../api/auth/tokens.ts';
 import { ensureUser } from '../../api/auth/users.ts';
 
 /** The REST API alone, on SQLite, in a folder that is its argument; sends its port and a token. */
@@ -38,7 +38,10 @@ const api = await startApi(ports, {
 });
 await ensureUser(ports, { tenant, username: 'admin', password: 'of the bench', admin: true });
 const tokens = await openTokens(ports, tenant);
-const token = await tokens.issue('admin', `http://127.0.0.1:${api.port}/v3/tokens`);
+const token = await tokens.issue(
+  { username: 'admin', accountType: 'user' },
+  { issuer: `http://127.0.0.1:${api.port}/v3/tokens`, seconds: accessTokenSeconds },
+);
 
 export interface ApiReady {
   readonly port: number;

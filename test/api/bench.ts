@@ -10,10 +10,12 @@ import { systemRandom } from '#adapters/system/random.ts';
 import { openSealer } from '#adapters/system/sealer.ts';
 import type { Log } from '#contracts/log.ts';
 import { buildApp } from '../../api/app.ts';
-import { openIdentity } from '../../api/auth/identity.ts';
-import { openTokens } from '../../api/auth/tokens.ts';
+import { Identities } from '../../api/auth/identity.ts';
+import { accessTokenSeconds } from '../../api/auth/tokens.ts';
 import { ensureUser } from '../../api/auth/users.ts';
+import type { AccountType } from '../../api/auth/names.ts';
 import type { ApiSettings } from '../../api/ports.ts';
+import { Tenants } from '../../api/tenants/tenants.ts';
 
 /** The REST API on stand-ins, called without sockets: what its unit tests share. */
 
@@ -88,9 +90,17 @@ export async function openBench(changes: Partial<ApiSettings> = {}) {
     programs: { postgres: undefined, neo4j: undefined },
     ...changes,
   };
-  const tokens = await openTokens(ports, tenant);
-  const identity = openIdentity(ports, tokens, tenant);
-  const app = await buildApp(ports, { settings, identity });
+  const tenants = new Tenants(ports, settings);
+  const identities = new Identities(ports, tenants);
+  const { tokens } = await identities.of(tenant);
+  const app = await buildApp(ports, { settings, identities, tenants });
+
+  /** An access token of a tenant, whether it has such a user or not. */
+  async function tokenOf(username: string, of = tenant, accountType: AccountType = 'user') {
+    const { tokens: theirs } = await identities.of(of);
+    const terms = { issuer: `${origin}/v3/tokens`, seconds: accessTokenSeconds };
+    return (await theirs.issue({ username, accountType }, terms)).access_token;
+  }
 
   async function call(method: Method, url: string, options: Call = {}): Promise<Answer> {
     const { body, headers = {}, from = '127.0.0.1' } = options;
@@ -123,21 +133,16 @@ export async function openBench(changes: Partial<ApiSettings> = {}) {
     /** What is logged at `debug`. */
     traced,
     tokens,
-    identity,
+    identities,
+    tokenOf,
     call,
     /** Calls as a user that exists, with a token that is valid now. */
     as:
-      (username: string) =>
+      (username: string, of = tenant) =>
       async (method: Method, url: string, options: Call = {}) => {
-        const { access_token: token } = await tokens.issue(username, `${origin}/v3/tokens`);
-        const headers = { 'x-tapis-token': token, ...options.headers };
+        const headers = { 'x-tapis-token': await tokenOf(username, of), ...options.headers };
         return call(method, url, { ...options, headers });
       },
-    /** A token that is good for a user of this name in another tenant. */
-    foreignToken: async (username: string): Promise<string> => {
-      const foreign = await openTokens(ports, 'other');
-      return (await foreign.issue(username, `${origin}/v3/tokens`)).access_token;
-    },
     addUser: (username: string, password: string, admin = false) =>
       ensureUser(ports, { tenant, username, password, admin }),
     close: async () => {
