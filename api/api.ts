@@ -1,4 +1,3 @@
-import { podsDomain } from '#contracts/hosts.ts';
 import { Identities } from './auth/identity.ts';
 import { Tenants } from './tenants/tenants.ts';
 import { sweepAnswers } from './idempotency.ts';
@@ -41,10 +40,9 @@ export async function startApi(ports: ApiPorts, settings: ApiSettings): Promise<
 }
 
 /** The templates whose images can be run here. */
-function seedsOf({ runtime, domain, publicHttpsPort, programs }: ApiSettings): readonly Seed[] {
-  const site = { podsDomain: podsDomain(domain), publicHttpsPort };
+function seedsOf({ runtime, publicHttpsPort, programs }: ApiSettings): readonly Seed[] {
   const containers = runtime === 'engine' || runtime === 'kubernetes';
-  return containers ? containerSeeds(site) : processSeeds(programs, site);
+  return containers ? containerSeeds(publicHttpsPort) : processSeeds(programs, publicHttpsPort);
 }
 
 const sweepMs = 3_600_000;

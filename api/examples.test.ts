@@ -91,6 +91,9 @@ const story = [
   'update_client',
   'create_token',
   'revoke_token',
+  'create_user',
+  'create_tenant',
+  'update_tenant',
 ];
 
 test('sent one after the other, the bodies are accepted', async () => {

@@ -43,6 +43,8 @@ const named: Readonly<Record<string, unknown>> = {
   metatags: ['database'],
   name: 'ada',
   network: 'default',
+  new_password: 'incorrect donkey capacitor pin',
+  old_password: 'correct horse battery staple',
   owner: 'ada',
   password: 'correct horse battery staple',
   path: 'notebooks/first.ipynb',

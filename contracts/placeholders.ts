@@ -1,19 +1,22 @@
 /** What `<<TAPIS_user_username>>` and its kin stand for. */
-export interface Credentials {
+export interface Own {
   readonly userUsername: string;
   readonly userPassword: string;
+  /** Where the network `default` is reached. Not of the wire: servers have to be told their address. */
+  readonly podHost: string;
 }
 
 // The documentation of the wire writes the first with single brackets.
 const pattern = /<<(?:TAPIS|tapissecret)_(\w*)>>|<TAPIS_(\w*)>/g;
 
-const placeholders = ['user_username', 'user_password'] as const;
+const placeholders = ['user_username', 'user_password', 'pod_host'] as const;
 
-/** Puts a pod's credentials where they are asked for; a name that does not exist becomes ''. */
-export function fillPlaceholders(text: string, credentials: Credentials): string {
+/** Puts what is the pod's own where it is asked for; a name that does not exist becomes ''. */
+export function fillPlaceholders(text: string, own: Own): string {
   const values: Readonly<Record<string, string>> = {
-    user_username: credentials.userUsername,
-    user_password: credentials.userPassword,
+    user_username: own.userUsername,
+    user_password: own.userPassword,
+    pod_host: own.podHost,
   };
   return text.replaceAll(pattern, (_match, double?: string, single?: string) => {
     const name = double ?? single ?? '';

@@ -105,7 +105,7 @@ async function take(
   next: Plan,
   facts: Facts,
 ): Promise<void> {
-  const { runtime, publisher, statuses, sealer, log, fence } = context;
+  const { runtime, publisher, statuses, log, fence } = context;
   const { step, reason } = next;
   log.info({ key, step: step.do, run: next.ledger.run, reason }, 'acting on a pod');
   switch (step.do) {
@@ -114,7 +114,7 @@ async function take(
     case 'launch':
       if (!facts.desired) return;
       context.checkLeading();
-      await runtime.start(runSpecOf(facts.desired, step.run, sealer));
+      await runtime.start(runSpecOf(facts.desired, step.run, context));
       return;
     case 'stop':
       await publisher.settled(key, withdrawMs);

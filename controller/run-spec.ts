@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import type { Site } from '#contracts/hosts.ts';
+import { domainOf, podHost } from '#contracts/hosts.ts';
 import type { DesiredPod } from '#contracts/pod.ts';
 import { podKey, sealContext } from '#contracts/pod.ts';
 import type { Sealer } from '#contracts/sealer.ts';
@@ -8,12 +10,17 @@ import type { RunSpec } from './runtime/runtime.ts';
 const zEnvironment = z.record(z.string(), z.string());
 
 /** The run a pod asks for, with its secrets opened and filled in. Throws `SealBroken`. */
-export function runSpecOf(desired: DesiredPod, run: number, sealer: Sealer): RunSpec {
+export function runSpecOf(
+  desired: DesiredPod,
+  run: number,
+  { sealer, site }: { readonly sealer: Sealer; readonly site: Site },
+): RunSpec {
   const key = podKey(desired.tenant, desired.podId);
   const { userUsername, userPassword } = desired.credentials;
   const password = sealer.open(userPassword, sealContext.credentials(key));
-  const fill = (text: string): string =>
-    fillPlaceholders(text, { userUsername, userPassword: password });
+  const host = podHost(desired.podId, 'default', domainOf(desired.tenant, site));
+  const own = { userUsername, userPassword: password, podHost: host };
+  const fill = (text: string): string => fillPlaceholders(text, own);
   const opened = sealer.open(desired.environment, sealContext.environment(key));
   const environment = Object.entries(parseEnvironment(opened));
   return {

@@ -17,15 +17,19 @@ const seconds = (max: number): z.ZodInt =>
     .min(60, 'must be at least 60')
     .max(max, `must be at most ${max}`);
 
-const zServiceToken = z.strictObject({
-  account_type: z.literal('service', 'must be service: users log in by POST /v3/oauth2/tokens'),
-  token_tenant_id: z.string().max(63, 'is longer than 63'),
-  token_username: z.string().max(128, 'is longer than 128'),
-  target_site_id: z.literal(siteId, `must be ${siteId}, the one site`).optional(),
-  access_token_ttl: seconds(30 * daySeconds).default(daySeconds),
-  refresh_token_ttl: seconds(90 * daySeconds).default(14 * daySeconds),
-  generate_refresh_token: z.boolean().default(true),
-});
+const zServiceToken = z
+  .strictObject({
+    account_type: z.literal('service', 'must be service: users log in by POST /v3/oauth2/tokens'),
+    token_tenant_id: z.string().max(63, 'is longer than 63'),
+    token_username: z.string().max(128, 'is longer than 128'),
+    target_site_id: z.literal(siteId, `must be ${siteId}, the one site`).optional(),
+    access_token_ttl: seconds(30 * daySeconds).default(daySeconds),
+    refresh_token_ttl: seconds(90 * daySeconds).default(14 * daySeconds),
+    generate_refresh_token: z.boolean().default(true),
+  })
+  .meta({
+    examples: [{ account_type: 'service', token_tenant_id: 'default', token_username: 'jobs' }],
+  });
 
 const zServiceTokens = zTokens.partial({ refresh_token: true });
 

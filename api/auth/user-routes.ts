@@ -26,12 +26,15 @@ const zSettings = z.strictObject({
   given_name: zText.optional(),
   last_name: zText.optional(),
 });
+const zChanges = zSettings.meta({ examples: [{ admin: false, email: 'ada@example.org' }] });
 
-const zNewUser = zSettings.extend({
-  username: zUsername,
-  password: zNewPassword,
-  account_type: zAccountType.default('user').describe('A service may act for users.'),
-});
+const zNewUser = zSettings
+  .extend({
+    username: zUsername,
+    password: zNewPassword,
+    account_type: zAccountType.default('user').describe('A service may act for users.'),
+  })
+  .meta({ examples: [{ username: 'grace', password: 'correct horse battery staple' }] });
 
 const zWireUser = z
   .strictObject({
@@ -113,7 +116,7 @@ function userRoute(app: App, people: UserAdministration): void {
         tags,
         summary: 'Change a user: role, password, whether they are let in',
         params,
-        body: zSettings,
+        body: zChanges,
         response,
       },
     },

@@ -1,5 +1,5 @@
 import type { Site } from '#contracts/hosts.ts';
-import { domainOf } from '#contracts/hosts.ts';
+import { domainOf, podHost } from '#contracts/hosts.ts';
 import type { DesiredPod, PermissionLevel, PodStatus } from '#contracts/pod.ts';
 import { desiredPods, podKey, podStatuses } from '#contracts/pod.ts';
 import { SealBroken } from '#contracts/sealer.ts';
@@ -112,12 +112,14 @@ export class PodRecords {
   async derived(podId: string, caller: Acting): Promise<{ pod: WirePod; provenance: Provenance }> {
     const { pod, status, rights } = await this.find(podId, caller);
     const { sealer } = this.#ports;
-    const own = ownOf(pod, sealer);
-    const { provenance } = explain(own, belowOf(pod).layers);
-    const { userUsername } = pod.credentials;
-    const userPassword = passwordOf(pod, sealer);
+    const { provenance } = explain(ownOf(pod, sealer), belowOf(pod).layers);
+    const own = {
+      userUsername: pod.credentials.userUsername,
+      userPassword: passwordOf(pod, sealer),
+      podHost: podHost(pod.podId, 'default', domainOf(pod.tenant, this.#site)),
+    };
     const fill = (text: string): string =>
-      allows(rights, 'USER') ? fillPlaceholders(text, { userUsername, userPassword }) : text;
+      allows(rights, 'USER') ? fillPlaceholders(text, own) : text;
     const { template: _own, ...derived } = pod;
     const shown = this.present(derived, status, caller);
     const variables = Object.entries(shown.environment_variables);

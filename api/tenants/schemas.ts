@@ -62,21 +62,42 @@ const settings = {
     .describe('Users of those issuers who are let in; null: all.'),
 };
 
-export const zTenantSettings = z.strictObject(settings).partial();
+export const zTenantSettings = z
+  .strictObject(settings)
+  .partial()
+  .meta({ examples: [{ admins: ['grace'], allowed_users: ['grace', 'alan'] }] });
 
-export const zNewTenant = zTenantSettings.extend({
-  tenant_id: z
-    .string()
-    .regex(
-      /^(?=.{1,63}$)[a-z]([a-z0-9-]*[a-z0-9])?$/,
-      'must be 1 to 63 of a-z, 0-9 and -, starting with a letter, not ending with -',
-    )
-    .describe('Also the first label of its domain.'),
-  admin: z
-    .strictObject({ username: zUsername, password: zNewPassword })
-    .optional()
-    .describe('Its first user, who can make the others.'),
-});
+export const zNewTenant = zTenantSettings
+  .extend({
+    tenant_id: z
+      .string()
+      .regex(
+        /^(?=.{1,63}$)[a-z]([a-z0-9-]*[a-z0-9])?$/,
+        'must be 1 to 63 of a-z, 0-9 and -, starting with a letter, not ending with -',
+      )
+      .describe('Also the first label of its domain.'),
+    admin: z
+      .strictObject({ username: zUsername, password: zNewPassword })
+      .optional()
+      .describe('Its first user, who can make the others.'),
+  })
+  .meta({
+    examples: [
+      {
+        tenant_id: 'acme',
+        description: 'The people of ACME, by their own accounts.',
+        issuers: [
+          {
+            issuer: 'https://login.acme.example/realms/acme',
+            jwks_uri: 'https://login.acme.example/realms/acme/protocol/openid-connect/certs',
+            audience: 'podgate',
+            username_claim: 'preferred_username',
+          },
+        ],
+        admins: ['grace'],
+      },
+    ],
+  });
 
 export const zTenant = z
   .strictObject({

@@ -9,14 +9,8 @@ const password = '<<TAPIS_user_password>>';
 const small = { cpu_request: 500, cpu_limit: 2000, mem_request: 512, mem_limit: 2048 };
 const large = { cpu_request: 1000, cpu_limit: 4000, mem_request: 2048, mem_limit: 8192 };
 
-/** What holds for one site: where its pods are reached. */
-export interface Site {
-  readonly podsDomain: string;
-  readonly publicHttpsPort: number;
-}
-
-export const containerSeeds = ({ podsDomain, publicHttpsPort }: Site): readonly Seed[] => [
-  neo4j(`${user}.${podsDomain}:${publicHttpsPort}`),
+export const containerSeeds = (publicHttpsPort: number): readonly Seed[] => [
+  neo4j(`<<TAPIS_pod_host>>:${publicHttpsPort}`),
   ...databases,
   ...workplaces,
   ...services,

@@ -1,4 +1,3 @@
-import type { Site } from './containers.ts';
 import type { Seed } from './seed.ts';
 
 /** Templates that run programs of the machine. */
@@ -12,10 +11,13 @@ export interface MachinePrograms {
 
 const password = '<<TAPIS_user_password>>';
 
-export const processSeeds = (programs: MachinePrograms, site: Site): readonly Seed[] => [
+export const processSeeds = (
+  programs: MachinePrograms,
+  publicHttpsPort: number,
+): readonly Seed[] => [
   hello,
   ...(programs.postgres === undefined ? [] : [postgres(programs.postgres)]),
-  ...(programs.neo4j === undefined ? [] : [neo4j(programs.neo4j, site)]),
+  ...(programs.neo4j === undefined ? [] : [neo4j(programs.neo4j, publicHttpsPort)]),
 ];
 
 const hello: Seed = {
@@ -82,7 +84,7 @@ exec "$JAVA" -Xmx512m -XX:+UseSerialGC -cp "$JARS/*" \\
 
 const neo4j = (
   { java, jars }: NonNullable<MachinePrograms['neo4j']>,
-  { podsDomain, publicHttpsPort }: Site,
+  publicHttpsPort: number,
 ): Seed => ({
   templateId: 'neo4j',
   description:
@@ -95,7 +97,7 @@ const neo4j = (
       JAVA: java,
       JARS: jars,
       NEO4J_PASSWORD: password,
-      ADDRESS: `<<TAPIS_user_username>>.${podsDomain}:${publicHttpsPort}`,
+      ADDRESS: `<<TAPIS_pod_host>>:${publicHttpsPort}`,
     },
     networking: { default: { protocol: 'tcp', port: 7687 } },
     resources: { cpu_request: 1000, cpu_limit: 2000, mem_request: 1024, mem_limit: 2048 },

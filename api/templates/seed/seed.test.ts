@@ -12,14 +12,13 @@ import { plant } from './seed.ts';
 
 /** The templates that come with Podgate. */
 
-const site = { podsDomain: 'pods.example.org', publicHttpsPort: 443 };
-const containers = containerSeeds(site);
+const containers = containerSeeds(443);
 const processes = processSeeds(
   {
     postgres: '/usr/lib/postgresql/15/bin',
     neo4j: { java: '/usr/bin/java', jars: '/opt/neo4j/lib' },
   },
-  site,
+  443,
 );
 
 test('are those that users look for', () => {
@@ -30,7 +29,7 @@ test('are those that users look for', () => {
     ),
   );
   expect(ids(processes)).toEqual(['hello', 'neo4j', 'postgres']);
-  const bare = processSeeds({ postgres: undefined, neo4j: undefined }, site);
+  const bare = processSeeds({ postgres: undefined, neo4j: undefined }, 443);
   expect(ids(bare)).toEqual(['hello']);
 });
 
