@@ -15,6 +15,8 @@ const larger: Readonly<Record<string, number>> = {
   add_images: 1024,
   add_template_tag: 256,
   create_template_tag: 256,
+  create_tenant: 1024,
+  update_tenant: 1024,
   add_template: 64,
   create_template: 64,
   update_template: 64,

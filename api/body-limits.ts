@@ -13,6 +13,8 @@ export const bodyBytesMax = {
   tag: 256 * KiB,
   /** Command and variables of a pod have no other bound. */
   pod: 1024 * KiB,
+  /** Thousands of users of other issuers. */
+  tenant: 1024 * KiB,
   /** A thousand images at once. */
   images: 1024 * KiB,
 } as const;

@@ -7,6 +7,7 @@ import type { Identities } from '../auth/identity.ts';
 import { originOf } from '../auth/origin.ts';
 import { siteId } from '../auth/tokens.ts';
 import type { UserAdministration } from '../auth/user-administration.ts';
+import { bodyBytesMax } from '../body-limits.ts';
 import { answers, success } from '../envelope.ts';
 import { timestamp } from '../times.ts';
 import type { WireIssuer, WireTenant } from './schemas.ts';
@@ -91,6 +92,7 @@ function settingsRoutes(app: App, parts: TenantPeople): void {
   app.put(
     one,
     {
+      bodyLimit: bodyBytesMax.tenant,
       config: { access: 'site admin' },
       schema: {
         operationId: 'update_tenant',
@@ -113,6 +115,7 @@ function newTenantRoute(app: App, parts: TenantPeople): void {
   app.post(
     url,
     {
+      bodyLimit: bodyBytesMax.tenant,
       config: { access: 'site admin' },
       schema: {
         operationId: 'create_tenant',

@@ -57,7 +57,7 @@ const settings = {
     .describe('Users of those issuers who are admins.'),
   allowed_users: z
     .array(zUsername)
-    .max(10_000, 'has more than 10000 entries')
+    .max(5_000, 'has more than 5000 entries')
     .nullable()
     .describe('Users of those issuers who are let in; null: all.'),
 };
