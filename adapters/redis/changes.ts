@@ -36,7 +36,8 @@ interface ChangeStreamPorts {
 }
 
 /**
- * Reads the stream of changes from the first `watch` on, on one connection for all watchers.
+ * Reads the stream of changes from `start` on, on one connection for all watchers; so a watch needs to
+ * ask nobody and begins with the call.
  *
  * Each entry names the version before it, and each reading asks for the last entry again. Where the
  * chain is broken (the stream was cut meanwhile, or a failover forgot something), every id that there
@@ -48,46 +49,61 @@ export class ChangeStream {
   readonly #ended = new AbortController();
   /** By watched collection: at least all ids that its watchers may know of. */
   readonly #known = new Map<string, Set<string>>();
-  /** Undefined: nobody knows what was missed. */
-  #position: Position | undefined;
-  #following = false;
-  #beginning: Promise<void> = Promise.resolve();
+  #position: Position = { entry: '0-0', version: 0 };
+  /** Something was missed, and nobody knows what. */
+  #missing = false;
+  /** How often that was so. */
+  #gaps = 0;
+  #newestSeen = 0;
 
   constructor(ports: ChangeStreamPorts) {
     this.#ports = ports;
   }
 
-  /** Resolves when the watches that were asked for have begun: what is sent from then on is seen. */
-  get begun(): Promise<void> {
-    return this.#beginning;
+  /** Finds the end of the stream; watches that begin afterwards miss nothing. Throws `StoreUnavailable`. */
+  async start(): Promise<void> {
+    this.#position = (await this.#look([])).position;
+    void this.#follow();
+  }
+
+  /** This version is there: watches that begin from now on need not be told. */
+  seen(version: number): void {
+    this.#newestSeen = Math.max(this.#newestSeen, version);
   }
 
   watch(collection: string, signal: AbortSignal): AsyncIterable<Change> {
     const changes = this.#feed.watch(collection, signal);
     if (!this.#known.has(collection)) {
-      // From here on, so that what is read of the stream while the ids are asked for is not lost.
+      // At once, so that what is read of the stream while the ids are asked for is not lost.
       this.#known.set(collection, new Set());
-      this.#beginning = this.#beginning.then(() => this.#begin(collection));
+      void this.#learn(collection);
     }
-    return changes;
+    return this.#newSince({ version: this.#newestSeen, gaps: this.#gaps }, changes);
   }
 
   close(): void {
     this.#ended.abort();
   }
 
-  async #begin(collection: string): Promise<void> {
-    try {
-      const { position, ids } = await this.#look([collection]);
-      if (!this.#following) this.#position = position;
-      for (const id of ids.get(collection) ?? []) this.#known.get(collection)?.add(id);
-    } catch (error) {
-      // Then nobody knows what was missed, and the stream begins with a look at everything.
-      this.#position = undefined;
-      this.#ports.log.warn({ collection, error: String(error) }, 'a watch begins late');
+  /** Without what the stream, still on its way, has of before the watch began. */
+  async *#newSince(
+    { version, gaps }: { readonly version: number; readonly gaps: number },
+    changes: AsyncIterable<Change>,
+  ): AsyncGenerator<Change> {
+    for await (const change of changes) {
+      // After a gap versions may be others than they were.
+      if (change.version > version || this.#gaps !== gaps) yield change;
     }
-    if (!this.#following) void this.#follow();
-    this.#following = true;
+  }
+
+  async #learn(collection: string): Promise<void> {
+    try {
+      const { ids } = await this.#look([collection]);
+      for (const id of ids.get(collection) ?? []) this.#known.get(collection)?.add(id);
+    } catch {
+      // The look at everything that follows learns it as well.
+      this.#missing = true;
+    }
   }
 
   async #follow(): Promise<void> {
@@ -95,8 +111,8 @@ export class ChangeStream {
     const { signal } = this.#ended;
     while (!signal.aborted) {
       try {
-        if (this.#position) await this.#readOn(this.#position);
-        else await this.#reportAll();
+        if (this.#missing) await this.#reportAll();
+        else this.#missing = !(await this.#readOn(this.#position));
       } catch (error) {
         if (signal.aborted) return;
         log.debug({ error: String(error) }, 'changes could not be read; trying again');
@@ -105,21 +121,17 @@ export class ChangeStream {
     }
   }
 
-  async #readOn({ entry }: Position): Promise<void> {
-    const { waiting, log } = this.#ports;
+  /** False when something after the position is missing. */
+  async #readOn({ entry }: Position): Promise<boolean> {
+    const { waiting } = this.#ports;
     const last = await waiting.repeat((client) => client.xrange(changesKey, entry, entry));
-    const forgotten = entry !== '0-0' && last.length === 0;
-    const later = forgotten ? [] : await waiting.repeat((client) => readAfter(client, entry));
-    if (forgotten || !this.#take(entriesOf(later))) {
-      this.#position = undefined;
-      log.info({}, 'changes were missed; looking at everything');
-    }
+    if (entry !== '0-0' && last.length === 0) return false;
+    return this.#take(entriesOf(await waiting.repeat((client) => readAfter(client, entry))));
   }
 
-  /** False when something between the position and these entries is missing. */
   #take(entries: readonly Entry[]): boolean {
     for (const { entry, previous, collection, change, gone } of entries) {
-      if (previous !== this.#position?.version) return false;
+      if (previous !== this.#position.version) return false;
       const known = this.#known.get(collection);
       if (gone) known?.delete(change.id);
       else known?.add(change.id);
@@ -132,15 +144,19 @@ export class ChangeStream {
   async #reportAll(): Promise<void> {
     const collections = [...this.#known.keys()];
     const { position, ids } = await this.#look(collections);
+    this.#ports.log.info({}, 'changes were missed; everything is looked at');
+    this.#missing = false;
+    this.#gaps += 1;
+    this.#position = position;
+    this.#newestSeen = position.version;
+    const { version } = position;
     for (const collection of collections) {
       const now = ids.get(collection) ?? [];
-      const { version } = position;
-      for (const id of new Set([...now, ...(this.#known.get(collection) ?? [])])) {
+      const before = this.#known.get(collection) ?? [];
+      for (const id of new Set([...before, ...now]))
         this.#feed.publish(collection, { id, version });
-      }
       this.#known.set(collection, new Set(now));
     }
-    this.#position = position;
   }
 
   /** Where the stream is and which ids there are, at one moment. */

@@ -55,6 +55,7 @@ export async function openRedis(
     const { refusal, warnings } = await configurationProblems(commands, settings.waitReplicas);
     if (refusal !== undefined) throw new UnsafeRedis(refusal);
     for (const warning of warnings) log.warn({ warning }, 'Redis may lose answered writes');
+    await changes.start();
   } catch (error) {
     close();
     throw error;

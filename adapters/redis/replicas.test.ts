@@ -48,7 +48,7 @@ describe.skipIf(!program)('a real Redis with a replica', () => {
     }
   });
 
-  test('a watch has begun before a write that was asked for later, on whatever connection', async () => {
+  test('a watch has begun before a write that was asked for later, whatever connection is away', async () => {
     const store = await open();
     await store.put('pods', { id: 'before', value: 1 }, 'absent');
     await store.get('pods', 'before');

@@ -112,7 +112,7 @@ if held then
   return token
 end
 local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = time[1] * 1000000 + time[2]
 local token = math.max(tonumber(redis.call('HGET', KEYS[2], name) or 0) + 1, now)
 token = string.format('%.0f', token)
 redis.call('HSET', KEYS[2], name, token)

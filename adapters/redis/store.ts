@@ -41,8 +41,6 @@ interface Page {
  *   written meanwhile comes on a later page, and the last one tells of removals.
  * - How durable a resolved write is, is Redis's own configuration (README, "Running on Redis").
  * - Every call may throw `StoreUnavailable` (nothing was done), a write `WriteOutcomeUnknown` too.
- * - A watch begins when Redis answers it. Calls made after it wait for that, so nothing can be
- *   read that it would not report.
  */
 export class RedisStore implements Store {
   readonly #ports: StorePorts;
@@ -52,9 +50,9 @@ export class RedisStore implements Store {
   }
 
   async get(collection: string, id: string): Promise<Document | undefined> {
-    const { changes, reads } = this.#ports;
-    await changes.begun;
-    const text = await reads.repeat((client) => client.hget(documentsKey(collection), id));
+    const text = await this.#ports.reads.repeat((client) =>
+      client.hget(documentsKey(collection), id),
+    );
     return text === null ? undefined : documentOf(id, text);
   }
 
@@ -97,7 +95,6 @@ export class RedisStore implements Store {
     fence: Fence | undefined,
   ): Promise<number> {
     const { changes, writes } = this.#ports;
-    await changes.begun;
     const keys = [...keysOf(collection), fencesKey];
     const expected = typeof expect === 'string' ? expect : expect.version;
     const values = [collection, id, text, expected, fence?.lease ?? '', fence?.token ?? ''];
@@ -105,6 +102,7 @@ export class RedisStore implements Store {
     const reply = await writes.once((client) => run(client, script, keys, values));
     if (reply === 'fenced') throw new FencedOff(`${fence?.lease} has a newer holder`);
     if (reply === 'conflict') throw new WriteConflict(`${collection}/${id} was changed meanwhile`);
+    changes.seen(Number(reply));
     await this.#replicated();
     return Number(reply);
   }
@@ -153,9 +151,7 @@ export class RedisStore implements Store {
   }
 
   async #page(collection: string, values: readonly (string | number)[]): Promise<Page | undefined> {
-    const { changes, reads } = this.#ports;
-    await changes.begun;
-    const reply = await reads.repeat((client) =>
+    const reply = await this.#ports.reads.repeat((client) =>
       run(client, pageScript, keysOf(collection), values),
     );
     if (!Array.isArray(reply)) return undefined;
