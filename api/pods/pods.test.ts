@@ -406,6 +406,10 @@ test('damaged records are named in the list and hide no other pod', async () => 
   expect(ids).not.toContain('unsealed');
   const warnings = JSON.stringify(body.metadata['warnings']);
   for (const pod of ['unsealed', 'broken', 'nostatus']) expect(warnings).toContain(pod);
+  expect(bench.logged).toContainEqual({
+    fields: expect.objectContaining({ pod: 'default/unsealed' }),
+    message: 'pod is left out of a list',
+  });
   for (const pod of ['unsealed', 'broken', 'nostatus']) {
     const answer = await ada('GET', `/v3/pods/${pod}`);
     expect.soft(answer.status).toBe(500);

@@ -2,7 +2,6 @@ import type { Site } from '#contracts/hosts.ts';
 import { domainOf, podHost } from '#contracts/hosts.ts';
 import type { DesiredPod, PermissionLevel, PodStatus } from '#contracts/pod.ts';
 import { desiredPods, podKey, podStatuses } from '#contracts/pod.ts';
-import { SealBroken } from '#contracts/sealer.ts';
 import { fillPlaceholders } from '#contracts/placeholders.ts';
 import type { Acting } from '../access/declared.ts';
 import { allows, levelOf } from '../access/levels.ts';
@@ -82,19 +81,24 @@ export class PodRecords {
     return presentPod(pod, status, { domain, environment });
   }
 
-  /** One by one; whose seal is broken is left out and put into `damaged`. */
+  /** One by one; what cannot be shown is left out, put into `damaged` and told to the operator. */
   *presentAll(
     entries: Iterable<Entry>,
     caller: Caller,
     damaged: Set<string>,
   ): Generator<WirePod, void> {
     for (const { pod, status } of entries) {
+      let shown: WirePod;
       try {
-        yield this.present(pod, status, caller);
+        shown = this.present(pod, status, caller);
       } catch (error) {
-        if (!(error instanceof SealBroken)) throw error;
-        damaged.add(podKey(pod.tenant, pod.podId));
+        // Whatever it is: it hides no other pod, and breaks no answer that has begun.
+        const key = podKey(pod.tenant, pod.podId);
+        this.#ports.log.error({ pod: key, error: String(error) }, 'pod is left out of a list');
+        damaged.add(key);
+        continue;
       }
+      yield shown;
     }
   }
 
