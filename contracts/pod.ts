@@ -75,7 +75,12 @@ export const actionKinds = [
 ] as const;
 
 /** Users and the controller may have the same name. */
-export const zActor = z.strictObject({ type: z.enum(['user', 'controller']), name: z.string() });
+export const zActor = z.strictObject({
+  type: z.enum(['user', 'controller']),
+  name: z.string(),
+  /** That did it for the user, as `<service>@<tenant>`. */
+  service: z.string().optional(),
+});
 
 /** One line of the action log, kept in the order it happened. Old lines have time and text alone. */
 const zAction = z.strictObject({

@@ -110,6 +110,9 @@ describe('on behalf of a user', () => {
     const body = { pod_id: 'forada', image: 'podgate/hello' };
     expect((await bench.call('POST', '/v3/pods', { headers, body })).status).toBe(200);
     expect((await bench.as('ada')('GET', '/v3/pods/forada')).status).toBe(200);
+    const done = await bench.as('ada')('GET', '/v3/pods/forada/actions');
+    const actor = { type: 'user', name: 'ada', service: 'jobs@default' };
+    expect(done.body.result).toMatchObject([{ kind: 'create', actor }]);
     const logs = await bench.as('root')('GET', '/v3/pods/forada/permissions');
     expect(logs.body.result).toMatchObject({ permissions: ['ada:ADMIN'] });
   });

@@ -14,6 +14,8 @@ import type { NewPod, UpdatePod } from './schemas.ts';
 export interface Edit {
   readonly nowMs: number;
   readonly username: string;
+  /** That acts for the user. */
+  readonly service: string | undefined;
   readonly requestId: string;
 }
 
@@ -192,9 +194,10 @@ export function nextRun(
 export function actionOf(
   kind: NonNullable<Action['kind']>,
   text: string,
-  { nowMs, username, requestId }: Edit,
+  { nowMs, username, service, requestId }: Edit,
 ): Action {
-  return { atMs: nowMs, text, kind, actor: { type: 'user', name: username }, requestId };
+  const actor = { type: 'user' as const, name: username, ...(service ? { service } : {}) };
+  return { atMs: nowMs, text, kind, actor, requestId };
 }
 
 export function withAction(pod: DesiredPod, action: Action): DesiredPod {

@@ -244,9 +244,9 @@ export class PodService {
     return permissionList(granted);
   }
 
-  #editing({ username, requestId }: Acting) {
+  #editing({ username, service, requestId }: Acting) {
     const { sealer, clock } = this.#ports;
-    return { sealer, nowMs: clock.nowMs(), username, requestId };
+    return { sealer, nowMs: clock.nowMs(), username, service, requestId };
   }
 
   #action(kind: NonNullable<Action['kind']>, text: string, caller: Acting): Action {
