@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Answer, Bench } from '../test/api/bench.ts';
 import { openBench, origin } from '../test/api/bench.ts';
+import { logsOf } from '../test/log-examples.ts';
 
 /**
  * The requests that tapipy 1.9.0 sends for the quickstart, as they were recorded, and what it reads
@@ -71,7 +72,7 @@ test('create_pod, get_pod_logs, restart_pod with a boolean as Python writes it',
     message: 'Pod created successfully.',
     result: { ...body, template: expect.stringMatching(/^neo4j:latest@/), status: 'REQUESTED' },
   });
-  bench.logs.serve({ read: async () => 'Started.\n' });
+  bench.logs.serve(logsOf(async () => 'Started.\n'));
   const logs = await send('GET', '/v3/pods/docpod/logs');
   expect(logs.body.result).toMatchObject({
     logs: 'Started.\n',

@@ -56,7 +56,10 @@ export async function startController(
 ): Promise<{ problem(): string | undefined; stop(): Promise<void> }> {
   const { clock, runtime, logs } = ports;
   const stopping = new AbortController();
-  const unserve = logs.serve({ read: (key) => runtime.logs(key) });
+  const unserve = logs.serve({
+    read: (key, window) => runtime.logs(key, window),
+    follow: (key, start, signal) => runtime.followLogs(key, start, signal),
+  });
   const { promise: known, resolve: settle } = Promise.withResolvers<void>();
   const leading = keepLeading(
     ports,

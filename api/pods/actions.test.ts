@@ -3,13 +3,14 @@ import type { PodStatus } from '#contracts/pod.ts';
 import { actionsMax, desiredPods, podStatuses } from '#contracts/pod.ts';
 import type { Bench, Call } from '../../test/api/bench.ts';
 import { openBench } from '../../test/api/bench.ts';
+import { logsOf } from '../../test/log-examples.ts';
 
 let bench: Bench;
 
 beforeAll(async () => {
   bench = await openBench();
   await Promise.all(['ada', 'controller'].map((name) => bench.addUser(name, 'pass word')));
-  bench.logs.serve({ read: async () => '' });
+  bench.logs.serve(logsOf(async () => ''));
 }, 30_000);
 
 afterAll(() => bench.close());

@@ -3,6 +3,7 @@ import { actingOf } from '../access/declared.ts';
 import type { App } from '../app.ts';
 import { answers, success } from '../envelope.ts';
 import { zWireAction } from './actions.ts';
+import { zLogQuery } from './log-query.ts';
 import type { PodOutput } from './output.ts';
 import { zLogs } from './schemas.ts';
 
@@ -20,12 +21,13 @@ export function outputRoutes(app: App, output: PodOutput): void {
         tags,
         summary: 'Output and actions',
         params,
+        querystring: zLogQuery,
         response: answers(zLogs),
       },
     },
     async (request) =>
       success(
-        await output.logs(request.params.pod_id, actingOf(request)),
+        await output.logs(request.params.pod_id, request.query, actingOf(request)),
         'Pod logs retrieved successfully.',
       ),
   );

@@ -5,6 +5,7 @@ import type { PodStatus } from '#contracts/pod.ts';
 import { desiredPods, podStatuses } from '#contracts/pod.ts';
 import type { Answer, Bench } from '../../test/api/bench.ts';
 import { openBench } from '../../test/api/bench.ts';
+import { logsOf } from '../../test/log-examples.ts';
 import { networkingProblem, zNewPod } from './schemas.ts';
 
 let bench: Bench;
@@ -261,7 +262,7 @@ describe('permissions', () => {
     for (const [user, level] of Object.entries({ reader: 'READ', user: 'USER', manager: 'ADMIN' }))
       await ada('POST', `/v3/pods/${pod}/permissions`, { body: { user, level } });
     const ends = [
-      bench.logs.serve({ read: async () => '' }),
+      bench.logs.serve(logsOf(async () => '')),
       bench.traffic.serve({ read: async () => ({ sinceMs: 0, networks: new Map() }) }),
     ];
     for (const [method, path, needed] of operations) {
@@ -345,7 +346,7 @@ describe('runs', () => {
     const between = { atMs: bench.clock.nowMs() - 60_000, text: 'set status to AVAILABLE' };
     await report('logged', { actions: [between] });
     expect((await act('logged', 'logs')).status).toBe(503);
-    const end = bench.logs.serve({ read: async (key) => `output of ${key}` });
+    const end = bench.logs.serve(logsOf(async (key) => `output of ${key}`));
     const lines = [
       expect.stringMatching(/^26\/01\/01 \d\d:\d\d: Pod object created by 'ada'$/),
       expect.stringContaining('set status to AVAILABLE'),
@@ -355,8 +356,40 @@ describe('runs', () => {
     expect(result).toEqual({ logs: 'output of default/logged', action_logs: lines });
     end();
   });
+
+  test('of the output a part is had, and what is no such part is refused by name', async () => {
+    await create('windowed');
+    const asked: unknown[] = [];
+    const end = bench.logs.serve(
+      logsOf(async (_key, window) => JSON.stringify(asked.push(window))),
+    );
+    expect((await logsBy('tail=2&since=10m')).body).toMatchObject({ result: { logs: '1' } });
+    await logsBy('since=2026-01-01T11:00:00Z');
+    const nowMs = bench.clock.nowMs();
+    expect(asked).toEqual([
+      { tail: 2, sinceMs: nowMs - 600_000 },
+      { tail: undefined, sinceMs: Date.UTC(2026, 0, 1, 11) },
+    ]);
+    for (const [query, field] of [
+      ['tail=-1', 'tail'],
+      ['tail=', 'tail'],
+      ['tail=1e3', 'tail'],
+      ['tail=1&tail=2', 'tail'],
+      ['since=yesterday', 'since'],
+      ['since=', 'since'],
+      ['lines=5', 'lines'],
+    ] as const) {
+      const { status, body } = await logsBy(query);
+      expect([status, body.message]).toEqual([
+        400,
+        [expect.stringMatching(new RegExp(`^querystring, ${field}: `))],
+      ]);
+    }
+    end();
+  });
 });
 
+const logsBy = (query: string) => ada('GET', `/v3/pods/windowed/logs?${query}`);
 const update = (pod: string, body: Fields) => ada('PUT', `/v3/pods/${pod}`, { body });
 
 describe('update_pod', () => {

@@ -1,3 +1,5 @@
+import type { LogPiece, LogStart, LogWindow } from '#contracts/logs.ts';
+
 /** A run to start: everything is decided, nothing is looked up later. Holds secrets in the clear. */
 export interface RunSpec {
   /** `podKey` of the pod. */
@@ -54,7 +56,7 @@ export interface Observed {
  * - Runs outlive the controller: what another controller started on the same place is observed,
  *   stopped and removed like one's own.
  * - Calls for different keys may overlap; for one key the caller makes one at a time, except
- *   `observe` and `logs`, which may always be called.
+ *   `observe`, `logs` and `followLogs`, which may always be called.
  */
 export interface Runtime {
   /**
@@ -75,7 +77,9 @@ export interface Runtime {
   /** The pod is deleted: ends what runs, then forgets its files and logs. */
   remove(key: string): Promise<void>;
   /** The newest output of the pod, at most 10 MB, over its runs; '' when it never ran. */
-  logs(key: string): Promise<string>;
+  logs(key: string, window?: LogWindow): Promise<string>;
+  /** As `PodLogs.follow`; `remove` ends it after the pod's last words, `close` at once. */
+  followLogs(key: string, start: LogStart, signal: AbortSignal): AsyncIterable<LogPiece>;
   /** Keys to look at again: a run ended, or a network began or ceased to listen. */
   events(signal: AbortSignal): AsyncIterable<string>;
   /** Stops every run, in parallel; resolves within about `deadlineMs`. */

@@ -1,6 +1,8 @@
+import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import type { LogExchange, PodLogs } from '#contracts/logs.ts';
 import { LogsUnavailable } from '#contracts/logs.ts';
+import { logsOf } from '../log-examples.ts';
 
 /** What a `LogExchange` promises. */
 export function logExchangeConforms(name: string, make: () => LogExchange): void {
@@ -17,20 +19,20 @@ export function logExchangeConforms(name: string, make: () => LogExchange): void
 
     test('a pod that never ran has an empty log', async () => {
       const exchange = make();
-      exchange.serve({ read: async () => '' });
+      exchange.serve(logsOf(async () => ''));
       expect(await exchange.read('default/a')).toBe('');
     });
 
     test('an answer of 10 MB arrives whole', async () => {
       const exchange = make();
       const text = 'line \u00e9\n'.repeat(1_400_000);
-      exchange.serve({ read: async () => text });
+      exchange.serve(logsOf(async () => text));
       expect((await exchange.read('default/a')) === text).toBe(true);
     });
 
     test('an error of the one who serves reaches the one who asks', async () => {
       const exchange = make();
-      exchange.serve({ read: () => Promise.reject(new Error('disk gone')) });
+      exchange.serve(logsOf(() => Promise.reject(new Error('disk gone'))));
       await expect(exchange.read('default/a')).rejects.toThrow('disk gone');
     });
 
@@ -40,6 +42,58 @@ export function logExchangeConforms(name: string, make: () => LogExchange): void
       end();
       end();
       await expect(exchange.read('default/a')).rejects.toThrow(LogsUnavailable);
+    });
+
+    test('a window and a place to follow from reach the one who serves, and pieces come back', async () => {
+      const exchange = make();
+      const asked: unknown[] = [];
+      exchange.serve({
+        read: async (...question) => {
+          asked.push(question);
+          return '';
+        },
+        async *follow(key, start) {
+          asked.push([key, start]);
+          yield { text: 'one\n', cursor: '4', gap: false };
+          yield { text: 'two\n', cursor: '9', gap: true };
+        },
+      });
+      await exchange.read('k', { tail: 3, sinceMs: 5 });
+      const pieces = await Array.fromAsync(exchange.follow('k', { after: '0' }, never));
+      expect(asked).toEqual([
+        ['k', { tail: 3, sinceMs: 5 }],
+        ['k', { after: '0' }],
+      ]);
+      expect(pieces).toEqual([
+        { text: 'one\n', cursor: '4', gap: false },
+        { text: 'two\n', cursor: '9', gap: true },
+      ]);
+    });
+
+    test('following while nobody serves throws LogsUnavailable', async () => {
+      await expect(Array.fromAsync(make().follow('k', {}, never))).rejects.toThrow(LogsUnavailable);
+    });
+
+    test('following ends without an error when the one who asks has enough', async () => {
+      const exchange = make();
+      exchange.serve(endless);
+      const enough = new AbortController();
+      const texts: string[] = [];
+      for await (const { text } of exchange.follow('k', {}, enough.signal)) {
+        texts.push(text);
+        enough.abort();
+      }
+      expect(texts).toEqual(['more']);
+    });
+
+    test('following ends with LogsUnavailable when the one who serves ends', async () => {
+      const exchange = make();
+      const end = exchange.serve(endless);
+      const pieces = exchange.follow('k', {}, never)[Symbol.asyncIterator]();
+      expect((await pieces.next()).value).toMatchObject({ text: 'more' });
+      const next = pieces.next();
+      end();
+      await expect(next).rejects.toThrow(LogsUnavailable);
     });
 
     test('a new one answers from now on, whichever of the two ends first', async () => {
@@ -56,4 +110,15 @@ export function logExchangeConforms(name: string, make: () => LogExchange): void
   });
 }
 
-const answering = (prefix: string): PodLogs => ({ read: async (key) => `${prefix} ${key}` });
+const answering = (prefix: string): PodLogs => logsOf(async (key) => `${prefix} ${key}`);
+
+const never = new AbortController().signal;
+
+/** Writes once, and is followed until the signal aborts. */
+const endless: PodLogs = {
+  read: async () => '',
+  async *follow(_key, _start, signal) {
+    yield { text: 'more', cursor: '4', gap: false };
+    if (!signal.aborted) await once(signal, 'abort');
+  },
+};

@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import type { LogPiece, LogStart } from '#contracts/logs.ts';
 import type { Observed, RunSpec, Runtime } from '../../controller/runtime/runtime.ts';
 import { RunInProgress } from '../../controller/runtime/runtime.ts';
 
@@ -230,6 +231,71 @@ export function runtimeConforms(title: string, makePlace: () => Promise<RuntimeP
       expect(text.endsWith('\nend\n')).toBe(true);
     });
 
+    test('of the output the newest lines are had alone, and what was written since', async () => {
+      const { runtime } = await place();
+      const script = 'echo old; sleep 2.5; seq -f "line %.0f" 1 1000; printf unfinished';
+      await runtime.start(shell(script));
+      await logged(runtime, 'old');
+      const sinceMs = Date.now() + 1_000;
+      await exited(runtime);
+      expect(await runtime.logs(key, { tail: 2 })).toBe('line 1000\nunfinished');
+      expect(await runtime.logs(key, { tail: 0 })).toBe('');
+      const all = await runtime.logs(key);
+      expect(await runtime.logs(key, { tail: 5000 })).toBe(all);
+      expect(await runtime.logs(key, { sinceMs })).toBe(all.slice('old\n'.length));
+      expect(await runtime.logs(key, { sinceMs, tail: 2 })).toBe('line 1000\nunfinished');
+      expect(await runtime.logs(key, { sinceMs: Date.now() + 1_000 })).toBe('');
+    });
+
+    test('output is followed as it is written, over runs, and to its last words', async () => {
+      const { runtime } = await place();
+      const follower = followed(runtime, {});
+      await runtime.start(shell('echo one; cat; echo two'));
+      await follower.until('one\ntwo\n');
+      await exited(runtime);
+      const waiting = 'trap "echo bye; exit" TERM; echo three; while :; do sleep 0.02; done';
+      await runtime.start(shell(waiting, { run: 2 }));
+      await follower.until('one\ntwo\nthree\n');
+      await runtime.stop(key, 5_000);
+      await runtime.remove(key);
+      await follower.ended;
+      expect(follower.text()).toMatch(/^one\ntwo\nthree\n(?:Terminated\n)?bye\n$/);
+    });
+
+    test('who follows goes on after any piece, with nothing lost and nothing twice', async () => {
+      const { runtime, reopen } = await place();
+      await runtime.start(
+        shell('for i in $(seq 1 300); do echo "line $i \u00e9"; done; sleep 300'),
+      );
+      await logged(runtime, 'line 300');
+      const all = await runtime.logs(key);
+      const first = followed(runtime, { tail: 100 });
+      await first.until(all.slice(all.indexOf('line 201 ')));
+      const [piece] = first.pieces;
+      await runtime.stop(key, 0);
+      const next = await reopen();
+      await next.start(shell('echo more', { run: 2 }));
+      const second = followed(next, { after: piece?.cursor ?? '' });
+      await second.until(
+        `${all.slice(all.indexOf('line 201 ') + (piece?.text.length ?? 0))}more\n`,
+      );
+      expect(second.pieces.some(({ gap }) => gap)).toBe(false);
+      second.stop();
+      await second.ended;
+    });
+
+    test('a place that is not of this output leads to its beginning, and says so', async () => {
+      const { runtime } = await place();
+      await runtime.start(shell('echo here'));
+      await logged(runtime, 'here');
+      for (const after of ['1000', 'nonsense', '']) {
+        const follower = followed(runtime, { after });
+        await follower.until('here\n');
+        expect(follower.pieces[0]?.gap).toBe(true);
+        follower.stop();
+      }
+    });
+
     test('runs go on without a runtime, and the next one takes them over', async () => {
       const { runtime, reopen } = await place();
       await runtime.start(spec({ image: 'podgate/hello', networks: ['default'] }));
@@ -310,6 +376,23 @@ export const exited = (runtime: Runtime, run = 1): Promise<Observed> =>
 
 export const logged = (runtime: Runtime, text: string | RegExp, of = key): Promise<void> =>
   vi.waitFor(async () => expect(await runtime.logs(of)).toMatch(text), patience);
+
+/** Follows from now on; what came so far is there to look at. */
+function followed(runtime: Runtime, start: LogStart) {
+  const stopping = new AbortController();
+  const pieces: LogPiece[] = [];
+  const text = (): string => pieces.map((piece) => piece.text).join('');
+  const follow = async (): Promise<void> => {
+    for await (const piece of runtime.followLogs(key, start, stopping.signal)) pieces.push(piece);
+  };
+  return {
+    pieces,
+    text,
+    ended: follow(),
+    stop: () => stopping.abort(),
+    until: (want: string): Promise<void> => vi.waitFor(() => expect(text()).toBe(want), patience),
+  };
+}
 
 export const listening = (
   runtime: Runtime,

@@ -4,9 +4,6 @@ import type { RunEnd } from '../runtime.ts';
 import type { ProcessName } from './proc.ts';
 import { errorCode } from './error-code.ts';
 
-/** Each of the two log files of a pod; together they hold its newest 10 MB. */
-export const logFileBytesMax = 5_000_000;
-
 /** What is known of the newest run of a pod, on disk in `run.json`. Never holds a secret. */
 export interface RunRecord {
   readonly run: number;
@@ -29,20 +26,11 @@ export interface LaunchOrder {
   readonly graceMs: number;
 }
 
-/** Files of one pod below `<pods>/<tenant>/<podId>`. */
-export function podFiles(folder: string): {
-  work: string;
-  newestLog: string;
-  olderLog: string;
-  record: string;
-} {
-  return {
-    work: join(folder, 'work'),
-    newestLog: join(folder, 'log.0'),
-    olderLog: join(folder, 'log.1'),
-    record: join(folder, 'run.json'),
-  };
-}
+/** Files of one pod below `<pods>/<tenant>/<podId>`, beside those of its output. */
+export const podFiles = (folder: string): { work: string; record: string } => ({
+  work: join(folder, 'work'),
+  record: join(folder, 'run.json'),
+});
 
 /** Replaces the record as a whole: a reader sees the old one or the new one. */
 export function writeRecord(folder: string, record: RunRecord): void {

@@ -138,7 +138,7 @@ describe('pods as processes', { timeout: 30_000 }, () => {
 
   test('only the way to its own folder is open to a pod', async () => {
     const { runtime, place } = await open();
-    await runtime.start(shell('true'));
+    await runtime.start(shell('echo'));
     await exited(runtime);
     const mode = async (...path: string[]): Promise<string> =>
       ((await stat(join(place.dataDir, ...path))).mode & 0o777).toString(8);
@@ -147,7 +147,8 @@ describe('pods as processes', { timeout: 30_000 }, () => {
     expect(await mode('pods', key)).toBe('711');
     expect(await mode('pods', key, 'work')).toBe('700');
     expect(await mode('pods', key, 'run.json')).toBe('600');
-    expect(await mode('pods', key, 'log.0')).toBe('600');
+    expect(await mode('pods', key, 'output.0')).toBe('600');
+    expect(await mode('pods', key, 'times.0')).toBe('600');
   });
 
   test('pods that start together get ports of their own', async () => {

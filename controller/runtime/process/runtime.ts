@@ -1,16 +1,20 @@
 import type { ChildProcess } from 'node:child_process';
-import { chown, mkdir, open, rm } from 'node:fs/promises';
+import { EventEmitter } from 'node:events';
+import { chown, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '#contracts/clock.ts';
 import type { Log } from '#contracts/log.ts';
+import type { LogPiece, LogStart, LogWindow } from '#contracts/logs.ts';
 import type { Random } from '#contracts/random.ts';
 import type { Observed, RunEnd, RunSpec, Runtime } from '../runtime.ts';
 import { RunInProgress } from '../runtime.ts';
 import { findRuns } from './adopt.ts';
 import { Broadcast } from './broadcast.ts';
 import type { LaunchOrder, RunRecord } from './files.ts';
-import { logFileBytesMax, podFiles, readRecord, writeRecord } from './files.ts';
+import { podFiles, readRecord, writeRecord } from './files.ts';
 import { launch } from './launch.ts';
+import { followOutput } from './output/follow.ts';
+import { takeSnapshot } from './output/snapshot.ts';
 import type { Places } from './places.ts';
 import { makeFolder, preparePlaces } from './places.ts';
 import { freePorts } from './ports.ts';
@@ -18,7 +22,6 @@ import { environmentOf, programOf, Refused } from './program.ts';
 import { SupervisedRun } from './supervised-run.ts';
 import type { PodUser } from './user.ts';
 import { findUser } from './user.ts';
-import { errorCode } from './error-code.ts';
 
 /** When a shim is told to end and its controller dies before it says how long that may take. */
 const orphanGraceMs = 30_000;
@@ -58,6 +61,8 @@ class ProcessRuntime implements Runtime {
   readonly #runs = new Map<string, SupervisedRun>();
   readonly #reserved = new Set<number>();
   readonly #events = new Broadcast();
+  readonly #removals = new EventEmitter().setMaxListeners(0);
+  readonly #closed = new AbortController();
 
   constructor(places: Places, user: PodUser | undefined, ports: ProcessRuntimePorts) {
     this.#places = places;
@@ -104,16 +109,28 @@ class ProcessRuntime implements Runtime {
 
   async remove(key: string): Promise<void> {
     await this.stop(key, 0);
+    this.#removals.emit(key);
     await rm(this.#folder(key), { recursive: true, force: true });
     this.#runs.delete(key);
   }
 
-  async logs(key: string): Promise<string> {
-    const { olderLog, newestLog } = podFiles(this.#folder(key));
-    // Newest first: a rotation in between shows lines twice rather than losing them.
-    const newest = await readHead(newestLog);
-    const older = await readHead(olderLog);
-    return Buffer.concat([older, newest]).toString();
+  async logs(key: string, window: LogWindow = {}): Promise<string> {
+    await using kept = await takeSnapshot(this.#folder(key));
+    return (await kept.read(await kept.startOf(window), kept.end)).toString();
+  }
+
+  async *followLogs(key: string, start: LogStart, signal: AbortSignal): AsyncGenerator<LogPiece> {
+    const { clock } = this.#ports;
+    const removal = new AbortController();
+    const removed = (): void => removal.abort();
+    this.#removals.on(key, removed);
+    const ended = AbortSignal.any([signal, this.#closed.signal]);
+    try {
+      const terms = { clock, signal: ended, removed: removal.signal };
+      yield* followOutput(this.#folder(key), start, terms);
+    } finally {
+      this.#removals.off(key, removed);
+    }
   }
 
   events(signal: AbortSignal): AsyncIterable<string> {
@@ -127,6 +144,7 @@ class ProcessRuntime implements Runtime {
   }
 
   close(): void {
+    this.#closed.abort();
     for (const run of this.#runs.values()) run.close();
   }
 
@@ -186,16 +204,4 @@ function failedLaunch(error: unknown, endedAtMs: number): RunEnd {
   const by = error instanceof Refused ? 'refused' : 'itself';
   const message = error instanceof Error ? error.message : String(error);
   return { by, exitCode: null, signal: null, message, endedAtMs };
-}
-
-/** A log file up to its limit; '' when there is none. */
-async function readHead(file: string): Promise<Buffer> {
-  try {
-    await using handle = await open(file);
-    const { bytesRead, buffer } = await handle.read(Buffer.alloc(logFileBytesMax));
-    return buffer.subarray(0, bytesRead);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return Buffer.alloc(0);
-    throw error;
-  }
 }

@@ -77,7 +77,7 @@ function launch(order: LaunchOrder): ChildProcess | undefined {
 }
 
 function supervise(child: ChildProcess, record: RunRecord): void {
-  const log = new LogFiles(folder);
+  const log = new LogFiles(folder, Date.now);
   let tail = Buffer.alloc(0);
   const take = (bytes: Buffer): void => {
     log.append(bytes);
