@@ -11,7 +11,7 @@ import { RedisLeases } from './leases.ts';
 import { RedisStore } from './store.ts';
 
 // A third of a lease's life, and as long as somebody waits for a page.
-const callMs = 5_000;
+const callMsDefault = 5_000;
 
 /** The Redis there is would lose what Podgate keeps; the message says which setting does that. */
 export class UnsafeRedis extends Error {
@@ -30,11 +30,13 @@ export interface OpenRedis {
 /**
  * Opens documents and leases in one Redis, looks at its configuration and warns of what could lose a
  * write. Rejects with `StoreUnavailable` when there is no answer, with `UnsafeRedis` when its
- * configuration would lose documents. Afterwards the connection comes and goes as Redis does.
+ * configuration would lose documents. Afterwards the connection comes and goes as Redis does; a call
+ * that has no answer after `callMs` fails.
  */
 export async function openRedis(
   settings: RedisSettings,
   { clock, log }: { readonly clock: Clock; readonly log: Log },
+  callMs = callMsDefault,
 ): Promise<OpenRedis> {
   const connect = (waitMs: number): Connection =>
     new Connection(createClient(settings, waitMs), clock, waitMs);

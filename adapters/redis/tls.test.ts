@@ -51,7 +51,7 @@ describe.skipIf(!program)('a real Redis over TLS', () => {
     ['another authority', () => readFileSync(certificate('other').cert, 'utf8')],
   ])('with %s nothing is sent, and the reason is told', async (_, authority) => {
     const ca = authority();
-    const opening = openTestRedis(url, ca === undefined ? {} : { ca });
+    const opening = openTestRedis(url, { callMs: 500, ...(ca === undefined ? {} : { ca }) });
     await expect(opening).rejects.toThrow(/self-signed certificate/);
   });
 });
