@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { StoreUnavailable } from '#contracts/store.ts';
 import type { Answer, Bench } from '../test/api/bench.ts';
 import { openBench } from '../test/api/bench.ts';
 import { sweepAnswers } from './idempotency.ts';
@@ -148,6 +149,30 @@ test('headers that programs read come again too', async () => {
     'no-store',
     'no-store',
   ]);
+});
+
+test('an answer that cannot be kept is sent all the same, whatever it says', async () => {
+  const away = new StoreUnavailable('away');
+  const put = bench.store.put.bind(bench.store);
+  let podsToo = false;
+  const putting = vi.spyOn(bench.store, 'put').mockImplementation(async (...args) => {
+    const [name, { value }] = args;
+    if (name === 'idempotency-keys' ? JSON.stringify(value).includes('"status"') : podsToo)
+      throw away;
+    return put(...args);
+  });
+  const removing = vi.spyOn(bench.store, 'remove').mockRejectedValue(away);
+  try {
+    expect((await create('unkept', 'k13')).status).toBe(200);
+    expect((await create('unkept', 'k13')).status).toBe(409);
+    podsToo = true;
+    const refused = await create('unmade', 'k14');
+    expect([refused.status, refused.headers['retry-after']]).toEqual([503, '5']);
+    expect(refused.body.message).toContain('The store cannot be reached');
+  } finally {
+    putting.mockRestore();
+    removing.mockRestore();
+  }
 });
 
 test('a day later it is forgotten', async () => {

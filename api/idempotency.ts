@@ -8,6 +8,7 @@ import { actingOf } from './access/declared.ts';
 import type { App } from './app.ts';
 import { Invalid, Refused } from './errors.ts';
 import type { ApiPorts } from './ports.ts';
+import { requestFields } from './request-id.ts';
 
 /**
  * POSTs that can be sent again without being done again, by a key of the caller's choice
@@ -70,7 +71,13 @@ export function heedIdempotencyKeys(app: App, ports: ApiPorts): void {
       const value = reply.getHeader(name);
       if (typeof value === 'string') headers[name] = value;
     }
-    await keep(begun, { status: reply.statusCode, headers, text: String(payload) }, ports);
+    try {
+      await keep(begun, { status: reply.statusCode, headers, text: String(payload) }, ports);
+    } catch (error) {
+      // It is true all the same; only who sends the request again is told that it is under way.
+      const fields = { ...requestFields(request), error: String(error) };
+      ports.log.warn(fields, 'an answer was not kept for its Idempotency-Key');
+    }
     return payload;
   });
 }

@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { redisProgram, RedisServer } from '../programs/redis.ts';
 import { available } from '../programs/run.ts';
@@ -15,6 +17,13 @@ import {
 const program = (await available('standalone on Redis', redisProgram)) ?? '';
 const off = { image: 'podgate/hello', status_requested: 'OFF' };
 const host = 'hello.pods.localhost';
+
+/** All that is in the files of a folder. */
+const contents = (folder: string): string =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'latin1'))
+    .join('\n');
 
 describe.skipIf(!program)('a standalone on Redis', () => {
   let server: RedisServer;
@@ -38,8 +47,12 @@ describe.skipIf(!program)('a standalone on Redis', () => {
     const pids = podPids(start.dataDir);
     expect(pids).toHaveLength(1);
     const { status } = await podgate.call('POST', '/v3/pods', { pod_id: 'kept', ...off });
+    const secrets = [await podgate.podPassword('hello'), podgate.password, 'PRIVATE KEY'];
     await Promise.all([podgate.end('SIGKILL'), server.kill()]);
     expect(status).toBe(200);
+    const written = contents(server.folder);
+    expect(written).toContain('podgate/hello');
+    for (const secret of secrets) expect(written).not.toContain(secret);
 
     await server.start();
     podgate = await Standalone.start(start);
