@@ -88,7 +88,6 @@ export async function buildApp(
   heedIdempotencyKeys(app, ports);
   await describeApi(app);
   // After the pages of the documentation, which are for anybody.
-  const { tenant } = settings;
   const credentials = {
     store: ports.store,
     tenants,
@@ -96,7 +95,7 @@ export async function buildApp(
     issuers: new Issuers(ports.clock),
   };
   const identify = limitStrangers((request) => callerOf(request, credentials));
-  enforceAccess(app, identify, tenant);
+  enforceAccess(app, identify);
   const refuseOthers = refuseOtherMethods(app);
   siteRoutes(app, settings);
   const people = new UserAdministration(ports, identities);
@@ -108,7 +107,7 @@ export async function buildApp(
   const pods = new PodService(ports, { settings, images, templates });
   templateRoutes(app, templates, pods);
   podRoutes(app, pods);
-  gatewayRoutes(app, ports, tenant);
+  gatewayRoutes(app, ports);
   unavailableRoutes(app, pods);
   refuseOthers();
   return app;

@@ -42,7 +42,6 @@ const acting = 'acting';
 export function enforceAccess(
   app: App,
   callerOf: (request: FastifyRequest) => Promise<Caller>,
-  firstTenant: string,
 ): void {
   app.decorateRequest(acting);
   app.addHook('onRoute', ({ method, url, config }) => {
@@ -54,8 +53,8 @@ export function enforceAccess(
     const caller = await callerOf(request);
     if (access.endsWith('admin') && !caller.admin)
       throw new Refused(403, 'Not authorized: this needs the role admin.');
-    if (access === 'site admin' && caller.tenant !== firstTenant)
-      throw new Refused(403, `Not authorized: admins of ${firstTenant} alone decide for the site.`);
+    if (access === 'site admin' && !caller.siteAdmin)
+      throw new Refused(403, 'Not authorized: admins of the first tenant decide for the site.');
     const ifMatch = request.headers['if-match'];
     // Versions are compared where they are read; what has none keeps no condition.
     const { versioned = access.includes(' on ') } = request.routeOptions.config;

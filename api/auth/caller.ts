@@ -10,11 +10,18 @@ import { isRevoked } from './sessions.ts';
 import { claimsOf } from './tokens.ts';
 import { findUser, isGoodFor } from './users.ts';
 
-/** Who calls, as the token says and the users still confirm. */
-export interface Caller {
+/** Somebody, as a token says and the users still confirm. */
+export interface Person {
   readonly tenant: string;
   readonly username: string;
+  /** May do everything in the tenant. */
   readonly admin: boolean;
+}
+
+/** Who calls. */
+export interface Caller extends Person {
+  /** An admin of the first tenant: decides for all tenants, and for the machine. */
+  readonly siteAdmin: boolean;
   /** The service that calls for them, when one does. */
   readonly service?: string;
 }
@@ -31,6 +38,14 @@ export interface Credentials {
  * without a valid token, 403 where the token is of another tenant than the host of the request.
  */
 export async function callerOf(request: FastifyRequest, credentials: Credentials): Promise<Caller> {
+  const person = await personOf(request, credentials);
+  return { ...person, siteAdmin: person.admin && person.tenant === credentials.tenants.first };
+}
+
+async function personOf(
+  request: FastifyRequest,
+  credentials: Credentials,
+): Promise<Omit<Caller, 'siteAdmin'>> {
   const token = tokenOf(request);
   if (!token) {
     throw new Refused(
@@ -82,7 +97,7 @@ async function tenantOf(
 }
 
 /** Who holds a token. */
-interface Bearer extends Caller {
+interface Bearer extends Person {
   readonly isService: boolean;
 }
 

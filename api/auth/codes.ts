@@ -38,6 +38,8 @@ interface CodePorts {
 }
 
 interface Redemption {
+  /** Others may have a client of the same id. */
+  readonly tenant: string;
   readonly clientId: string;
   readonly redirectUri: string;
   readonly verifier: string | undefined;
@@ -74,8 +76,10 @@ export class Codes {
     const { store, clock } = this.#ports;
     const id = hashOf(code);
     const stored = await codes(store).get(id);
-    if (!stored || stored.value.clientId !== redemption.clientId) throw invalidCode();
+    if (!stored) throw invalidCode();
     const { value, version } = stored;
+    const isOfClient = value.tenant === redemption.tenant && value.clientId === redemption.clientId;
+    if (!isOfClient) throw invalidCode();
     if (value.used) {
       if (value.session !== null) await sessions.end(value.session);
       throw invalidCode();

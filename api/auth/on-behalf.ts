@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import { Refused } from '../errors.ts';
-import type { Caller, Credentials } from './caller.ts';
+import type { Caller, Credentials, Person } from './caller.ts';
 import { zUsername } from './names.ts';
 import { findUser } from './users.ts';
 
@@ -10,9 +10,9 @@ import { findUser } from './users.ts';
  */
 export async function onBehalf(
   request: FastifyRequest,
-  service: Caller,
+  service: Person,
   credentials: Credentials,
-): Promise<Caller> {
+): Promise<Omit<Caller, 'siteAdmin'>> {
   const username = request.headers['x-tapis-user'];
   const tenantId = request.headers['x-tapis-tenant'];
   if (username === undefined && tenantId === undefined) return service;
@@ -31,7 +31,7 @@ export async function onBehalf(
 }
 
 /** Services of the first tenant are the site's. */
-function refuseOtherTenants({ tenant }: Caller, wanted: string, { tenants }: Credentials): void {
+function refuseOtherTenants({ tenant }: Person, wanted: string, { tenants }: Credentials): void {
   if (tenant === wanted || tenant === tenants.first) return;
   throw new Refused(403, `Not authorized: services of ${tenant} act for its own users alone.`);
 }

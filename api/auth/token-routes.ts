@@ -95,7 +95,7 @@ function tokenRoute(app: App, identities: Identities): void {
 async function grant(
   body: TokenRequest,
   terms: { readonly issuer: string; readonly clientId: string | null },
-  { login, sessions, codes }: Identity,
+  { tenant, login, sessions, codes }: Identity,
 ) {
   if (body.grant_type === 'refresh_token') return sessions.refresh(body.refresh_token, terms);
   if (body.grant_type === 'password') {
@@ -107,7 +107,12 @@ async function grant(
   const { clientId } = terms;
   if (clientId === null)
     throw new Refused(401, 'The client has to say who it is: client_id and client_key, or Basic.');
-  const redemption = { clientId, redirectUri: body.redirect_uri, verifier: body.code_verifier };
+  const redemption = {
+    tenant,
+    clientId,
+    redirectUri: body.redirect_uri,
+    verifier: body.code_verifier,
+  };
   const opened = await codes.redeem(body.code, redemption, {
     open: (username) => sessions.open({ username, accountType: 'user' }, terms),
     end: (session) => sessions.end(session),

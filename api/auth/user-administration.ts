@@ -1,12 +1,14 @@
 import type { ApiPorts } from '../ports.ts';
 import { Refused } from '../errors.ts';
 import { retrying } from '../retrying.ts';
-import type { Caller } from './caller.ts';
+import type { Person } from './caller.ts';
 import type { Identities } from './identity.ts';
 import type { AccountType } from './names.ts';
 import { hashPassword } from './passwords.ts';
 import type { User } from './users.ts';
 import { newUser, userKey, users, usersOf } from './users.ts';
+
+type OfTenant = Pick<Person, 'tenant'>;
 
 /** What admins say of a user. */
 export interface UserSettings {
@@ -28,12 +30,12 @@ export class UserAdministration {
     this.#identities = identities;
   }
 
-  async list({ tenant }: Caller): Promise<User[]> {
+  async list({ tenant }: OfTenant): Promise<User[]> {
     return usersOf(this.#ports.store, tenant);
   }
 
   /** Throws `Refused` 404. */
-  async get(username: string, { tenant }: Caller): Promise<User> {
+  async get(username: string, { tenant }: OfTenant): Promise<User> {
     return (await this.#stored(tenant, username)).value;
   }
 
@@ -58,7 +60,7 @@ export class UserAdministration {
   }
 
   /** Throws `Refused`: 404, or 409 where no admin would be left. */
-  async update(username: string, settings: UserSettings, { tenant }: Caller): Promise<User> {
+  async update(username: string, settings: UserSettings, { tenant }: OfTenant): Promise<User> {
     return retrying(async () => {
       const { value, version } = await this.#stored(tenant, username);
       const user = await this.#changed(value, settings);
@@ -69,17 +71,17 @@ export class UserAdministration {
   }
 
   /** Their tokens end with them; their pods stay. Throws as `update`. */
-  async remove(username: string, { tenant }: Caller): Promise<void> {
+  async remove(username: string, { tenant }: OfTenant): Promise<void> {
     const { value, version } = await this.#stored(tenant, username);
     await this.#refuseWithoutAdmin(value);
     await users(this.#ports.store).remove(userKey(tenant, username), { version });
   }
 
   /** By the user, who has to know the old one. All tokens of before end. Throws `Refused`. */
-  async changePassword(old: string, next: string, { tenant, username }: Caller): Promise<void> {
+  async changePassword(old: string, next: string, { tenant, username }: Person): Promise<void> {
     const identity = await this.#identities.of(tenant);
     await identity.login(username, old);
-    await this.update(username, { password: next }, { tenant, username, admin: false });
+    await this.update(username, { password: next }, { tenant });
   }
 
   async #stored(tenant: string, username: string) {

@@ -17,7 +17,7 @@ const zRouteTable = z
   .strictObject({ revision: z.int(), routes: z.array(zRoute.meta({ id: 'Route' })) })
   .meta({ id: 'RouteTable' });
 
-export function gatewayRoutes(app: App, ports: ApiPorts, siteTenant: string): void {
+export function gatewayRoutes(app: App, ports: ApiPorts): void {
   app.get(
     '/v3/traefik-config',
     {
@@ -31,8 +31,8 @@ export function gatewayRoutes(app: App, ports: ApiPorts, siteTenant: string): vo
     },
     async (request) => {
       const { revision, routes } = await snapshot(ports);
-      const { tenant } = actingOf(request);
-      const shown = routes.filter((route) => tenant === siteTenant || route.tenant === tenant);
+      const { tenant, siteAdmin } = actingOf(request);
+      const shown = routes.filter((route) => siteAdmin || route.tenant === tenant);
       return success({ revision, routes: shown }, 'Routes retrieved successfully.');
     },
   );

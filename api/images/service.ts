@@ -98,11 +98,7 @@ export class ImageService {
   }
 
   #sees(image: AllowedImage, caller: Caller): boolean {
-    return isFor(caller.tenant, image) || this.#decidesForAll(caller);
-  }
-
-  #decidesForAll({ admin, tenant }: Caller): boolean {
-    return admin && tenant === this.#settings.tenant;
+    return isFor(caller.tenant, image) || caller.siteAdmin;
   }
 
   #stored(image: string): Promise<StoredImage | undefined> {
@@ -121,7 +117,7 @@ export class ImageService {
 
   /** Admins decide for their own tenant; those of the site's first tenant for all. */
   #refuseOthers(tenants: readonly string[], caller: Caller, index = 0): void {
-    if (this.#decidesForAll(caller)) return;
+    if (caller.siteAdmin) return;
     const other = tenants.find((tenant) => tenant !== caller.tenant);
     if (other === undefined) return;
     throw new Invalid([

@@ -22,12 +22,12 @@ export function imageRefusal(
   caller: Caller,
 ): string | undefined {
   const name = imageName(pod.image);
-  const mayRunAnything = runtime === 'process' || caller.admin;
+  const mayRunAnything = runtime === 'process' || caller.siteAdmin;
   if (name === builtinImages.hello) return helloRefusal(pod, mayRunAnything);
   if (name !== builtinImages.process) return containerRefusal(name, runtime, pod.allowed);
   if (!mayRunAnything) {
     return (
-      `body, image: ${name} runs programs on the host: it needs the admin role, ` +
+      `body, image: ${name} runs programs on the host: it needs the admin role (of the first tenant), ` +
       'or an operator who sets PODGATE_RUNTIME=process'
     );
   }
@@ -63,6 +63,6 @@ function helloRefusal({ command, variables }: Wish, mayRunAnything: boolean): st
   if (unsafe === undefined) return undefined;
   return (
     `body, environment_variables, ${unsafe}: may run programs on the host, so it needs the ` +
-    'admin role, or an operator who sets PODGATE_RUNTIME=process'
+    'admin role (of the first tenant), or an operator who sets PODGATE_RUNTIME=process'
   );
 }

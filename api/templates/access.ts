@@ -13,13 +13,16 @@ export function templateLevel(template: Template, caller: Caller): PermissionLev
   return shared === undefined ? 'NONE' : 'READ';
 }
 
-/** Grants beyond the own tenant, which only admins make, and only for reading. */
+/** Grants beyond the own tenant, which only admins of the site make, and only for reading. */
 export const isShared = (user: string): boolean => user === '**' || user.startsWith('tenant.');
 
 /** Throws when such a grant is not for this caller to make, or no grant for reading. */
 export function refuseSharing(level: PermissionLevel | undefined, caller: Caller): void {
-  if (!caller.admin)
-    throw new Refused(403, 'Not authorized: sharing beyond the tenant needs the role admin.');
+  if (!caller.siteAdmin)
+    throw new Refused(
+      403,
+      'Not authorized: sharing beyond the tenant needs the role admin, of the first tenant.',
+    );
   if (level !== undefined && level !== 'READ')
     throw new Invalid(['body, level: must be READ for ** and for other tenants']);
 }

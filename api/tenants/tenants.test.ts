@@ -88,7 +88,6 @@ describe('a tenant', () => {
   test('that is inactive lets nobody in, and its tokens count again afterwards', async () => {
     const put = async (status: string) =>
       (await bench.as('root')('PUT', '/v3/tenants/acme', { body: { status } })).body.status;
-    const grace = bench.as('grace', 'acme');
     expect(await put('inactive')).toBe('success');
     expect((await grace('GET', '/v3/pods')).status).toBe(401);
     expect((await login('grace', 'acme.localhost')).status).toBe(403);
@@ -103,6 +102,55 @@ describe('a tenant', () => {
 
 const make = (body: object, who = 'root', of = 'default'): Promise<Answer> =>
   bench.as(who, of)('POST', '/v3/tenants', { body });
+
+const grace: ReturnType<Bench['as']> = (...args) => bench.as('grace', 'acme')(...args);
+
+describe('an admin of another tenant', () => {
+  test('runs no programs on the host', async () => {
+    const body = { pod_id: 'prog', image: 'podgate/process', command: ['/bin/sh'] };
+    const answer = await grace('POST', '/v3/pods', { body });
+    expect(answer.status).toBe(400);
+    expect(String(answer.body.message)).toContain('body, image: podgate/process');
+    const preload = { NODE_OPTIONS: '--require=/tmp/x.js' };
+    const hello = { pod_id: 'greet', image: 'podgate/hello', environment_variables: preload };
+    expect((await grace('POST', '/v3/pods', { body: hello })).status).toBe(400);
+    expect((await bench.as('root')('POST', '/v3/pods', { body })).status).toBe(200);
+  });
+
+  test('shares no template with the others', async () => {
+    await grace('POST', '/v3/pods/templates', { body: { template_id: 'bait' } });
+    for (const user of ['**', 'tenant.default']) {
+      const body = { user, level: 'READ' };
+      const shared = await grace('POST', '/v3/pods/templates/bait/permissions', { body });
+      expect(shared.status).toBe(403);
+    }
+  });
+
+  test('is nobody with the name of theirs by a code for a client of the same id', async () => {
+    const callback = 'https://app.example.org/back';
+    const client = { client_id: 'app', client_key: 'a-key-of-some-length', callback_url: callback };
+    await grace('POST', '/v3/oauth2/clients', { body: client });
+    await bench.as('ada')('POST', '/v3/oauth2/clients', { body: client });
+    await grace('POST', '/v3/oauth2/users', { body: { username: 'root', password } });
+    const asked = { client_id: 'app', redirect_uri: callback, response_type: 'code' };
+    const fields = new URLSearchParams({ ...asked, username: 'root', password });
+    const form = { 'content-type': 'application/x-www-form-urlencoded', host: 'acme.localhost' };
+    const sent = await bench.call('POST', '/v3/oauth2/authorize', {
+      headers: form,
+      body: String(fields),
+    });
+    const code = new URL(String(sent.headers['location'])).searchParams.get('code');
+    const { client_id, client_key } = client;
+    const grant = { grant_type: 'authorization_code', redirect_uri: callback };
+    const redeem = (host: string) =>
+      bench.call('POST', '/v3/oauth2/tokens', {
+        ...at(host),
+        body: { ...grant, code, client_id, client_key },
+      });
+    expect((await redeem('localhost')).status).toBe(400);
+    expect((await redeem('acme.localhost')).status).toBe(200);
+  });
+});
 
 describe('making one', () => {
   test('is for admins of the first tenant', async () => {
