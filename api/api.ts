@@ -33,7 +33,7 @@ export async function startApi(ports: ApiPorts, settings: ApiSettings): Promise<
     problem: () => (app.server.listening ? undefined : 'it does not listen'),
     stop: async () => {
       stopped.abort();
-      app.server.closeAllConnections();
+      // Streams end before (`preClose`), then connections are cut.
       await app.close();
     },
   };

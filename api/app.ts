@@ -15,7 +15,6 @@ import type { Identities } from './auth/identity.ts';
 import { Issuers } from './auth/issuers.ts';
 import { UserAdministration } from './auth/user-administration.ts';
 import { bodyBytesMax } from './body-limits.ts';
-import { failure } from './envelope.ts';
 import { heedIdempotencyKeys } from './idempotency.ts';
 import { imageRoutes } from './images/routes.ts';
 import { ImageService } from './images/service.ts';
@@ -28,7 +27,12 @@ import { TemplateService } from './templates/service.ts';
 import { ruleTraffic } from './traffic-rules.ts';
 import { unavailableRoutes } from './unavailable/routes.ts';
 import type { ApiPorts, ApiSettings } from './ports.ts';
-import { answerBrokenRequest, answerErrors, refuseOtherMethods } from './refusals.ts';
+import {
+  answerBrokenRequest,
+  answerErrors,
+  answerUnroutable,
+  refuseOtherMethods,
+} from './refusals.ts';
 import { requestIds, tellRequestIds } from './request-id.ts';
 import { siteRoutes } from './site/routes.ts';
 import { tenantRoutes } from './tenants/routes.ts';
@@ -60,18 +64,14 @@ export async function buildApp(
   const newId = requestIds(ports.random);
   const app: App = fastify({
     genReqId: ({ headers }) => newId(headers),
+    forceCloseConnections: true,
     bodyLimit: bodyBytesMax.usual,
     requestTimeout: requestMs,
     // Only our own gateway, on this machine, may say where a request came from.
     trustProxy: 'loopback',
     routerOptions: { ignoreTrailingSlash: true },
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, newId()),
-    // A path that cannot be routed belongs to no route: no hook and no error handler sees it.
-    frameworkErrors: (_error, { id }, reply) => {
-      reply.hijack();
-      reply.raw.writeHead(400, { 'content-type': 'application/json', 'x-request-id': id });
-      reply.raw.end(JSON.stringify(failure('The path does not decode or has a part too long.')));
-    },
+    frameworkErrors: (_error, { id }, reply) => answerUnroutable(reply, id),
   }).withTypeProvider<ZodTypeProvider>();
 
   app.setValidatorCompiler(({ schema, httpPart }) => (data: unknown) => {

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { FastifyReply } from 'fastify';
 import type { Log } from '#contracts/log.ts';
 import type { App } from './app.ts';
 import { TooManyTries } from './auth/identity.ts';
@@ -36,6 +37,13 @@ export function answerErrors(app: App, log: Log, codes: StatusCodes): void {
     const status = codes === 'tapis' ? 400 : 404;
     return reply.code(status).send(failure(message, { problem: problemOf(404, message) }));
   });
+}
+
+/** A path that cannot be routed belongs to no route: no hook and no error handler sees it. */
+export function answerUnroutable(reply: FastifyReply, requestId: string): void {
+  reply.hijack();
+  reply.raw.writeHead(400, { 'content-type': 'application/json', 'x-request-id': requestId });
+  reply.raw.end(JSON.stringify(failure('The path does not decode or has a part too long.')));
 }
 
 /** What is no HTTP, or comes too slowly, reaches no route. */

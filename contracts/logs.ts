@@ -12,7 +12,7 @@ export type LogStart = LogWindow | { readonly after: string };
 /** Some output, cut between characters and not between lines. */
 export interface LogPiece {
   readonly text: string;
-  /** The place right after this piece, to go on from while the pod is there. Opaque. */
+  /** The place right after this piece, to go on from while the pod is there. Opaque, without spaces. */
   readonly cursor: string;
   /** Output between the place before and this piece is no longer kept. */
   readonly gap: boolean;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { LogWindow } from '#contracts/logs.ts';
+import { zFlag } from '../validation.ts';
 
 /** What may be asked of a pod's logs. */
 
@@ -19,7 +20,7 @@ const sinceHelp =
 const zSince = z
   .string()
   .refine((text) => sinceMs(text, 0) !== undefined, sinceHelp)
-  .meta({ examples: ['10m', '2026-11-24T08:46:03Z'] })
+  .meta({ examples: ['10m'] })
   .optional()
   .describe(
     'Only lines written since: an ISO 8601 time, UTC when it has no zone, or how long ago in d, h, m ' +
@@ -27,10 +28,20 @@ const zSince = z
       'With `tail`, what both allow.',
   );
 
-export const zLogQuery = z.strictObject({ tail: zTail, since: zSince });
+const zFollow = zFlag
+  .default(false)
+  .describe(
+    'Answers with server-sent events: the output so far, within `tail` and `since`, then more as it is ' +
+      'written, over restarts, until the pod is deleted.',
+  );
+
+export const zLogQuery = z.strictObject({ tail: zTail, since: zSince, follow: zFollow });
 export type LogQuery = z.infer<typeof zLogQuery>;
 
-export const windowOf = ({ tail, since }: LogQuery, nowMs: number): LogWindow => ({
+export const windowOf = (
+  { tail, since }: Pick<LogQuery, 'tail' | 'since'>,
+  nowMs: number,
+): LogWindow => ({
   tail,
   sinceMs: since === undefined ? undefined : sinceMs(since, nowMs),
 });

@@ -4,19 +4,24 @@ import type { Acting } from '../access/declared.ts';
 import type { ApiPorts } from '../ports.ts';
 import type { WireAction } from './actions.ts';
 import { actionLines, presentActions } from './actions.ts';
+import { LogEvents, placeOf } from './log-events.ts';
 import type { LogQuery } from './log-query.ts';
 import { windowOf } from './log-query.ts';
+import type { Following } from './log-stream.ts';
+import { Followers } from './log-stream.ts';
 import type { PodRecords } from './records.ts';
 import type { zLogs } from './schemas.ts';
 
 /** What a pod's program wrote, and what was done to the pod. Throws `Refused`. */
 export class PodOutput {
-  readonly #ports: Pick<ApiPorts, 'logs' | 'clock'>;
+  readonly #ports: Pick<ApiPorts, 'logs' | 'clock' | 'log'>;
   readonly #records: PodRecords;
+  readonly followers: Followers;
 
-  constructor(ports: Pick<ApiPorts, 'logs' | 'clock'>, records: PodRecords) {
+  constructor(ports: Pick<ApiPorts, 'logs' | 'clock' | 'log'>, records: PodRecords) {
     this.#ports = ports;
     this.#records = records;
+    this.followers = new Followers(ports);
   }
 
   async logs(podId: string, query: LogQuery, caller: Acting): Promise<z.infer<typeof zLogs>> {
@@ -24,6 +29,22 @@ export class PodOutput {
     const window = windowOf(query, this.#ports.clock.nowMs());
     const logs = await this.#ports.logs.read(podKey(caller.tenant, podId), window);
     return { logs, action_logs: actionLines(pod.actions, status?.actions ?? []) };
+  }
+
+  /** What to follow. `again` says who the caller is now, and throws when that is nobody any more. */
+  async following(
+    podId: string,
+    query: LogQuery & { readonly lastEventId: string | undefined },
+    { caller, again }: { readonly caller: Acting; readonly again: () => Promise<Acting> },
+  ): Promise<Following> {
+    const { pod } = await this.#records.find(podId, caller);
+    const start = placeOf(query.lastEventId, windowOf(query, this.#ports.clock.nowMs()), pod);
+    const key = podKey(caller.tenant, podId);
+    return {
+      pieces: (signal) => this.#ports.logs.follow(key, start, signal),
+      events: new LogEvents(pod),
+      check: async () => this.#records.find(podId, { ...(await again()), ifMatch: undefined }),
+    };
   }
 
   async actions(podId: string, caller: Acting): Promise<WireAction[]> {
