@@ -42,6 +42,8 @@ export interface GatewayOptions {
   readonly name?: string;
   readonly route?: Partial<Route>;
   readonly others?: number;
+  /** Counts no requests: nothing that a user could have. */
+  readonly uncounted?: boolean;
   readonly terms?: Partial<ServingTerms>;
   readonly upstreamPort: number;
 }
@@ -186,6 +188,7 @@ export class Bench {
       routes: [exampleRoute({ host: podHost, pod: 'a', upstream, ...options.route })],
       others: options.others ?? 0,
       terms: options.terms ?? {},
+      uncounted: options.uncounted ?? false,
     };
     const argv = [process.execPath, join(root, 'bench', 'gateway', 'main.ts'), JSON.stringify(run)];
     const child = this.processes.start(argv, { core: cores.measured, name, ipc: true });

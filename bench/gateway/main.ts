@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { certificates } from '#contracts/certificate.ts';
 import { sealContext } from '#contracts/pod.ts';
@@ -28,6 +29,8 @@ export interface GatewayRun {
   /** Hosts beside those of `routes`, each with a route and a certificate of its own. */
   readonly others: number;
   readonly terms: Partial<ServingTerms>;
+  /** Its workers count no requests. */
+  readonly uncounted: boolean;
 }
 
 export type Asked =
@@ -38,6 +41,14 @@ export type Asked =
 const silent = { debug() {}, info() {}, warn() {}, error: console.error };
 
 const run: GatewayRun = JSON.parse(process.argv[2] ?? '');
+// Workers are started with the Node of their parent and nothing of its environment.
+if (run.uncounted) {
+  const wrapper = join(run.folder, 'node');
+  const program = join(import.meta.dirname, 'uncounted.ts');
+  writeFileSync(wrapper, `#!/bin/sh\nexec '${process.execPath}' --import '${program}' "$@"\n`);
+  chmodSync(wrapper, 0o755);
+  process.execPath = wrapper;
+}
 const sealer = openSealer(`${run.folder}/key`);
 const identity = { chain: readFileSync(run.chain, 'utf8'), key: readFileSync(run.key, 'utf8') };
 const store = certificates(new MemoryStore());

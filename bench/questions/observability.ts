@@ -12,17 +12,20 @@ const moreThan = (plain: Row, other: Row): Row => ({
   })),
 });
 
+const uncounted = 'podgate without metrics';
+
 export const observability: Question = {
   name: 'observability',
   title: 'What looking on costs',
   about:
     'As HTTP/1.1 small. Both without a log and with one line of JSON per request (nginx 15 fields, we 23, ' +
-    'buffered), into a file.',
+    'buffered), into a file. Without metrics: the methods that count a request are empty.',
   tools: ['nginx', 'wrk'],
   async run(bench, rounds = usual.rounds) {
     const upstreamPort = await bench.upstream();
     const subjects = [
       ...(await bench.gateways({ upstreamPort })),
+      ...(await bench.gateways({ upstreamPort, name: uncounted, uncounted: true })),
       ...(await bench.gateways({
         upstreamPort,
         name: 'podgate, log of errors',
@@ -46,6 +49,13 @@ export const observability: Question = {
     const unit = 'CPU µs per request';
     return [
       { id: 'cpu', title: 'Requests', unit, rows, remarks: [terms] },
+      {
+        id: 'metrics',
+        title: 'Counting',
+        unit,
+        rows: [find('podgate'), find(uncounted)],
+        remarks: [],
+      },
       {
         id: 'log',
         title: 'The log alone',

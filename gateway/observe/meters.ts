@@ -16,6 +16,7 @@ import type {
   Report,
 } from './report.ts';
 import type { AccessEntry, AccessLog, Ended } from './access-log.ts';
+import { Party } from './access-log.ts';
 import { TunnelMeter } from './tunnel-meter.ts';
 
 const recentErrorsMax = 32; // of one report: for people who look, not for counting
@@ -37,6 +38,7 @@ export type TunnelEntry = Omit<AccessEntry, 'ms' | 'ended'> & { readonly started
 
 const noRequest = {
   request: undefined,
+  id: '',
   status: sessionJoined,
   bytesIn: 0,
   bytesOut: 0,
@@ -45,7 +47,9 @@ const noRequest = {
   reused: false,
 };
 
-const of = (route: Route, client: string) => ({ route, client, protocol: sessionProtocol(route) });
+const of = (route: Route, client: string) => ({
+  party: new Party(sessionProtocol(route), client, route),
+});
 
 function endOf(pod: net.Socket, failed: boolean): Ended {
   if (failed) return 'broken off';

@@ -3,7 +3,8 @@ import type { Route } from '#contracts/route.ts';
 import type { Page } from '../pages/pages.ts';
 import { pages } from '../pages/pages.ts';
 import type { RequestHead } from '../http1/request-head.ts';
-import type { Ended } from './access-log.ts';
+import type { AccessEntry, Ended } from './access-log.ts';
+import { Party } from './access-log.ts';
 import type { Meters } from './meters.ts';
 import type { NetworkMeter } from './network-meter.ts';
 
@@ -13,60 +14,60 @@ import type { NetworkMeter } from './network-meter.ts';
  */
 export class RequestMeter {
   readonly #meters: Meters;
-  readonly #protocol: 'http1' | 'http2';
-  readonly #client: string;
   #underWay = false;
-  #route: Route | undefined;
-  #request: RequestHead | undefined;
-  #id = '';
-  /** `Ended`, or the code of a page. */
-  #ended = complete;
-  #tries = 0;
-  #reused = false;
-  #firstByteMs: number | undefined;
-  /** All of the request under way; `#bytesIn` and `#bytesOut` only what no network has got yet. */
-  #requestIn = 0;
-  #requestOut = 0;
+  /** Of the request under way: what its line will say. */
+  readonly #entry: AccessEntry;
   #network: NetworkMeter | undefined;
   /** Of the request before: the next one is mostly for the same. */
   #lastRoute: Route | undefined;
   #lastNetwork: NetworkMeter | undefined;
   #startedMs = 0;
-  /** Of the answer; 0 while there is none. */
-  #status = 0;
-  /** Not yet known whose. */
+  /** Not yet known whose; those of `#entry` are all of the request's. */
   #bytesIn = 0;
   #bytesOut = 0;
 
   constructor(meters: Meters, protocol: 'http1' | 'http2', client: string) {
     this.#meters = meters;
-    this.#protocol = protocol;
-    this.#client = client;
+    this.#entry = {
+      party: new Party(protocol, client, undefined),
+      request: undefined,
+      id: '',
+      status: 0,
+      bytesIn: 0,
+      bytesOut: 0,
+      ms: 0,
+      firstByteMs: undefined,
+      tries: 0,
+      reused: false,
+      ended: complete,
+    };
   }
 
   received(bytes: number): void {
-    this.#requestIn += bytes;
+    this.#entry.bytesIn += bytes;
     if (this.#network) this.#network.received(bytes);
     else this.#bytesIn += bytes;
   }
 
   sent(bytes: number): void {
-    this.#requestOut += bytes;
+    this.#entry.bytesOut += bytes;
     if (this.#network) this.#network.sent(bytes);
     else this.#bytesOut += bytes;
   }
 
   /** The whole head is there. `route`: of the pod that it is for, if there is one. */
   begin(route: Route | undefined, request?: RequestHead, id = ''): void {
+    const entry = this.#entry;
+    const { party } = entry;
     this.#underWay = true;
-    this.#route = route;
-    this.#request = request;
-    this.#id = id;
-    this.#status = 0;
-    this.#ended = complete;
-    this.#tries = 0;
-    this.#reused = false;
-    this.#firstByteMs = undefined;
+    if (route !== party.route) entry.party = new Party(party.protocol, party.client, route);
+    entry.request = request;
+    entry.id = id;
+    entry.status = 0;
+    entry.ended = complete;
+    entry.tries = 0;
+    entry.reused = false;
+    entry.firstByteMs = undefined;
     this.#startedMs = this.#meters.nowMs();
     this.#meters.requestsInFlight += 1;
     if (!route) return;
@@ -82,9 +83,9 @@ export class RequestMeter {
 
   /** The pod's answer begins. */
   answered(status: number): void {
-    this.#status = status;
+    this.#entry.status = status;
     const ms = this.#meters.nowMs() - this.#startedMs;
-    this.#firstByteMs = ms;
+    this.#entry.firstByteMs = ms;
     this.#meters.firstByteTook(ms);
     this.#network?.firstByteTook(ms);
   }
@@ -93,8 +94,8 @@ export class RequestMeter {
   paged(page: Page): void {
     const { status, code, message } = page;
     if (!this.#underWay) this.begin(undefined);
-    this.#status = status;
-    this.#ended = code;
+    this.#entry.status = status;
+    this.#entry.ended = code;
     if (code.startsWith('EDGE_UPSTREAM_')) this.#upstreamError(code, message);
     if (page === pages.timeout) {
       this.#meters.limitHit('responseHeadMs', message, this.#network?.host);
@@ -104,30 +105,31 @@ export class RequestMeter {
   /** The pod's answer ends in the middle. */
   cut(): void {
     if (!this.#underWay) return;
-    this.#ended = 'pod cut it';
+    this.#entry.ended = 'pod cut it';
     this.#upstreamError('EDGE_UPSTREAM_FAILED', 'the pod ended in the middle of its answer');
   }
 
   /** It goes to the pod, the first time or again. */
   goes(reused: boolean): void {
-    this.#tries += 1;
-    this.#reused = reused;
+    this.#entry.tries += 1;
+    this.#entry.reused = reused;
   }
 
   /** Somebody was too slow, and the connection is closed for that. */
   expired(): void {
-    this.#ended = 'timed out';
+    this.#entry.ended = 'timed out';
   }
 
   /** The client is gone, or we closed: what is under way has no other end. */
   left(): void {
-    if (this.#ended === complete) this.#ended = 'client left' satisfies Ended;
+    if (this.#entry.ended === complete) this.#entry.ended = 'client left' satisfies Ended;
     this.end();
   }
 
   /** The pod agreed to switch protocols: from now on it is a tunnel. `first` was read of it already. */
   tunnel(pod: net.Socket, first: Buffer): void {
     if (!this.#underWay) return;
+    const entry = this.#entry;
     this.#underWay = false;
     const network = this.#network;
     this.#network = undefined;
@@ -138,57 +140,38 @@ export class RequestMeter {
     network.closed();
     network.sent(first.length);
     this.#meters.tunnel(network, pod, {
-      ...this.#entry(switching),
-      protocol: 'websocket',
-      bytesOut: this.#requestOut + first.length,
+      ...entry,
+      party: new Party('websocket', entry.party.client, entry.party.route),
+      status: switching,
+      bytesOut: entry.bytesOut + first.length,
+      startedMs: this.#startedMs,
     });
-    this.#requestIn = 0;
-    this.#requestOut = 0;
+    entry.bytesIn = 0;
+    entry.bytesOut = 0;
   }
 
   /** The answer is out, or the client is gone; calling it again is fine. */
   end(): void {
     if (!this.#underWay) return;
+    const entry = this.#entry;
     this.#underWay = false;
     this.#meters.requestsInFlight -= 1;
-    this.#meters.answered(this.#protocol, this.#status);
-    const ms = this.#meters.nowMs() - this.#startedMs;
-    this.#meters.requestTook(ms);
-    if (this.#meters.log.wants(this.#status, this.#ended)) {
-      this.#meters.log.write({ ...this.#entry(this.#status), ms, ended: this.#ended });
-    }
-    this.#request = undefined;
-    this.#requestIn = 0;
-    this.#requestOut = 0;
+    this.#meters.answered(entry.party.protocol, entry.status);
+    entry.ms = this.#meters.nowMs() - this.#startedMs;
+    this.#meters.requestTook(entry.ms);
+    const { log } = this.#meters;
+    if (log.wants(entry.status, entry.ended)) log.write(entry);
+    entry.request = undefined;
+    entry.bytesIn = 0;
+    entry.bytesOut = 0;
     const network = this.#network;
     this.#network = undefined;
     if (network) {
-      network.answered(this.#status);
+      network.answered(entry.status);
       network.closed();
     } else this.#meters.stray(this.#bytesIn, this.#bytesOut);
     this.#bytesIn = 0;
     this.#bytesOut = 0;
-  }
-
-  #entry(status: number) {
-    return {
-      protocol: this.#protocol,
-      client: this.#client,
-      route: this.#route,
-      request: this.#request && {
-        id: this.#id,
-        method: this.#request.method,
-        host: this.#request.host,
-        target: this.#request.target,
-      },
-      status,
-      bytesIn: this.#requestIn,
-      bytesOut: this.#requestOut,
-      startedMs: this.#startedMs,
-      firstByteMs: this.#firstByteMs,
-      tries: this.#tries,
-      reused: this.#reused,
-    };
   }
 
   #upstreamError(code: string, message: string): void {
