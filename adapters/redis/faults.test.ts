@@ -262,6 +262,25 @@ describe.skipIf(!program)('a Redis that fails', () => {
     right.close();
   }, 20_000);
 
+  test('a user of its own needs its keys and no dangerous command; that CONFIG is refused is told', async () => {
+    const rights = ['~{podgate}:*', '+@all', '-@dangerous', '+info'];
+    await client.acl('SETUSER', 'podgate', 'on', '>secret', ...rights);
+    const warnings: object[] = [];
+    const log = { ...silent, warn: (fields: object) => void warnings.push(fields) };
+    const url = server.url.replace('//', '//podgate:secret@');
+    const limited = await openTestRedis(url, { log });
+    const told = watch('pods', limited.store);
+    await limited.store.put('pods', { id: 'a', value: 1 }, 'absent');
+    await until(() => told.length === 1);
+    expect(await limited.store.list('pods')).toHaveLength(1);
+    expect(await limited.leases.acquire('leader', 'me', 1_000)).toBeDefined();
+    limited.close();
+    expect(warnings).toEqual([{ warning: expect.stringContaining('CONFIG GET is refused') }]);
+    await client.acl('SETUSER', 'podgate', '+config|get');
+    (await openTestRedis(url, { log })).close();
+    expect(warnings).toHaveLength(1);
+  });
+
   test('a server that would drop documents is refused, one that may lose some is warned of', async () => {
     const warnings: object[] = [];
     const log = { ...silent, warn: (fields: object) => void warnings.push(fields) };

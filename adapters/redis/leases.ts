@@ -1,6 +1,7 @@
 import type { Lease, Leases } from '#contracts/leases.ts';
 import type { Connection } from './connection.ts';
 import { leaseKey, tokensKey } from './keys.ts';
+import { replicated } from './replicated.ts';
 import { acquireScript, renewScript, run } from './scripts.ts';
 
 /**
@@ -9,24 +10,31 @@ import { acquireScript, renewScript, run } from './scripts.ts';
  * again. Throws `StoreUnavailable`.
  */
 export class RedisLeases implements Leases {
-  readonly #connection: Connection;
+  readonly #writes: Connection;
+  readonly #waitReplicas: number;
 
-  constructor(connection: Connection) {
-    this.#connection = connection;
+  /** `waitReplicas` must know of a lease before it is given or renewed: a failover keeps it then. */
+  constructor(writes: Connection, waitReplicas: number) {
+    this.#writes = writes;
+    this.#waitReplicas = waitReplicas;
   }
 
   async acquire(name: string, holder: string, ttlMs: number): Promise<Lease | undefined> {
-    const token = await this.#connection.repeat((client) =>
+    const token = await this.#writes.repeat((client) =>
       run(client, acquireScript, [leaseKey(name), tokensKey], [name, holder, ttlMs]),
     );
-    return token === '' ? undefined : { name, holder, token: Number(token) };
+    if (token === '') return undefined;
+    await replicated(this.#writes, this.#waitReplicas);
+    return { name, holder, token: Number(token) };
   }
 
   async renew({ name, token }: Lease, ttlMs: number): Promise<boolean> {
-    const kept = await this.#connection.repeat((client) =>
+    const kept = await this.#writes.repeat((client) =>
       run(client, renewScript, [leaseKey(name)], [token, ttlMs]),
     );
-    return kept === 1;
+    if (kept !== 1) return false;
+    await replicated(this.#writes, this.#waitReplicas);
+    return true;
   }
 
   async release(lease: Lease): Promise<void> {

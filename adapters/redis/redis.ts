@@ -64,7 +64,7 @@ export async function openRedis(
   }
   return {
     store: new RedisStore({ reads: commands, writes, changes, ...settings }),
-    leases: new RedisLeases(commands),
+    leases: new RedisLeases(writes, settings.waitReplicas),
     problem: () => commands.problem(),
     close,
   };

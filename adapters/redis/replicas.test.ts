@@ -65,6 +65,8 @@ describe.skipIf(!program)('a real Redis with a replica', () => {
 
   test('a write that no replica took is unknown, and meanwhile reads are answered', async () => {
     const store = await open();
+    const leases = opened[0]?.leases;
+    if (!leases) throw new Error('it was opened just now');
     await store.put('pods', { id: 'a', value: 1 }, 'absent');
     await replica.kill('SIGSTOP');
     try {
@@ -74,10 +76,14 @@ describe.skipIf(!program)('a real Redis with a replica', () => {
       expect(await store.list('pods')).toHaveLength(1);
       expect(performance.now() - startedMs).toBeLessThan(1_000);
       await outcome;
+      // Nobody leads by a lease that a failover would forget.
+      await expect(leases.acquire('leader', 'me', 5_000)).rejects.toThrow(WriteOutcomeUnknown);
     } finally {
       await replica.kill('SIGCONT');
     }
     await attached();
     await store.put('pods', { id: 'a', value: 3 }, 'anything');
+    const lease = await leases.acquire('leader', 'me', 5_000);
+    expect(lease && (await leases.renew(lease, 5_000))).toBe(true);
   });
 });

@@ -80,25 +80,30 @@ export const removeScript = script(`#!lua flags=allow-oom${write}`);
 /**
  * Keys: versions, documents, newest version, removals, changes. Values: collection, the version that
  * the reader goes on from ('' when that was checked), after which version this page begins, how many
- * documents it has, after which version a removal matters. Gives the texts, the newest version, and
+ * documents and bytes it has, after which version a removal matters. Gives the texts, the newest version, and
  * with the last page the ids of all documents if a removal matters; nothing at all when the reader's
  * version is none of this history.
  */
 export const pageScript = script(`#!lua flags=no-writes
 local versions, documents, newest, removals, changes = unpack(KEYS)
-local collection, since, after, size, removal = unpack(ARGV)
+local collection, since, after, size, bytes, removal = unpack(ARGV)
 local now = redis.call('GET', newest) or '0'
 if since ~= '' and since ~= '0' and since ~= now then
   if #redis.call('XRANGE', changes, since .. '-0', since .. '-0') == 0 then return false end
 end
 local ids = redis.call('ZRANGE', versions, '(' .. after, '+inf', 'BYSCORE', 'LIMIT', 0, size)
-local texts = {}
-if #ids > 0 then texts = redis.call('HMGET', documents, unpack(ids)) end
+local texts, length = {}, 0
+for index, id in ipairs(ids) do
+  if length > tonumber(bytes) then break end
+  texts[index] = redis.call('HGET', documents, id)
+  length = length + #texts[index]
+end
+local last = #ids < tonumber(size) and #texts == #ids
 local all = false
-if #ids < tonumber(size) and tonumber(redis.call('HGET', removals, collection) or 0) > tonumber(removal) then
+if last and tonumber(redis.call('HGET', removals, collection) or 0) > tonumber(removal) then
   all = redis.call('ZRANGE', versions, 0, -1)
 end
-return {ids, texts, now, all}
+return {ids, texts, now, last and 1 or 0, all}
 `);
 
 /** Keys: lease, tokens. Values: name, holder, time to live. Gives the token, or '' when it is held. */

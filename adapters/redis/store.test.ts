@@ -81,6 +81,18 @@ describe.skipIf(!program)('documents in a real Redis', () => {
     expect(await client.hlen('{podgate}:documents:pods')).toBe(all.length);
   });
 
+  test('documents that are large come on pages of few', async () => {
+    const store = await open();
+    const value = 'x'.repeat(700_000);
+    for (const id of ['c', 'a', 'd', 'b', 'e']) await store.put('pods', { id, value }, 'absent');
+    await store.remove('pods', 'd', 'anything');
+    const ids = ['a', 'b', 'c', 'e'];
+    expect((await store.list('pods')).map(({ id }) => id)).toEqual(ids);
+    const delta = await store.changesSince('pods', 0);
+    expect(delta.written.map(({ id }) => id).toSorted()).toEqual(ids);
+    expect(delta.ids?.toSorted()).toEqual(ids);
+  });
+
   test('a delta since a version that this Redis never gave is everything', async () => {
     const store = await open();
     await store.put('pods', { id: 'a', value: 1 }, 'absent');

@@ -1,5 +1,5 @@
 import type { Change, Delta, Document, Expectation, Fence, Store } from '#contracts/store.ts';
-import { FencedOff, WriteConflict, WriteOutcomeUnknown } from '#contracts/store.ts';
+import { FencedOff, WriteConflict } from '#contracts/store.ts';
 import { jsonText } from '../memory/store.ts';
 import type { ChangeStream } from './changes.ts';
 import type { Connection } from './connection.ts';
@@ -11,12 +11,12 @@ import {
   removalsKey,
   versionsKey,
 } from './keys.ts';
+import { replicated } from './replicated.ts';
 import { pageScript, putScript, removeScript, run } from './scripts.ts';
 
-const pageSize = 250; // documents: Redis serves nobody else while it reads them, some 100 µs
-
-// Replicas answer within a round trip; one that takes this long is away.
-const replicasMs = 2_000;
+// Redis serves nobody else while it reads a page: some 100 µs, a few ms where documents are large.
+const pageSize = 250;
+const pageBytes = 1_000_000;
 
 interface StorePorts {
   readonly reads: Connection;
@@ -94,7 +94,7 @@ export class RedisStore implements Store {
     expect: Expectation,
     fence: Fence | undefined,
   ): Promise<number> {
-    const { changes, writes } = this.#ports;
+    const { changes, writes, waitReplicas } = this.#ports;
     const keys = [...keysOf(collection), fencesKey];
     const expected = typeof expect === 'string' ? expect : expect.version;
     const values = [collection, id, text, expected, fence?.lease ?? '', fence?.token ?? ''];
@@ -103,27 +103,8 @@ export class RedisStore implements Store {
     if (reply === 'fenced') throw new FencedOff(`${fence?.lease} has a newer holder`);
     if (reply === 'conflict') throw new WriteConflict(`${collection}/${id} was changed meanwhile`);
     changes.seen(Number(reply));
-    await this.#replicated();
+    await replicated(writes, waitReplicas);
     return Number(reply);
-  }
-
-  /** Waits until enough replicas have what was written. Throws `WriteOutcomeUnknown`. */
-  async #replicated(): Promise<void> {
-    const { waitReplicas, writes } = this.#ports;
-    if (waitReplicas === 0) return;
-    const reply = await writes.once(async (client) => {
-      // WAIT names no key: of a cluster's nodes, the command before it finds the one that wrote.
-      const asked = [
-        ['exists', newestKey],
-        ['wait', waitReplicas, replicasMs],
-      ];
-      return (await client.pipeline(asked).exec())?.[1];
-    });
-    const [error, count] = reply ?? [null, 0];
-    if (error || Number(count) < waitReplicas) {
-      const have = error ? error.message : `${Number(count)} of ${waitReplicas} replicas have it`;
-      throw new WriteOutcomeUnknown(`the write is in Redis, but ${have}`);
-    }
   }
 
   /**
@@ -138,7 +119,8 @@ export class RedisStore implements Store {
     let since = from.known ? '' : String(from.after);
     let { after, removal } = from;
     for (;;) {
-      const values = [collection, since, after, pageSize, removal ?? Number.MAX_SAFE_INTEGER];
+      const matters = removal ?? Number.MAX_SAFE_INTEGER;
+      const values = [collection, since, after, pageSize, pageBytes, matters];
       const page = await this.#page(collection, values);
       if (!page) return undefined;
       const { documents, last, version, ids } = page;
@@ -155,12 +137,11 @@ export class RedisStore implements Store {
       run(client, pageScript, keysOf(collection), values),
     );
     if (!Array.isArray(reply)) return undefined;
-    const [ids, texts, version, all]: unknown[] = reply;
+    const [ids, texts, version, last, all]: unknown[] = reply;
     const names = strings(ids) ?? [];
-    const bodies = strings(texts) ?? [];
     return {
-      documents: names.map((id, index) => documentOf(id, bodies[index] ?? '')),
-      last: names.length < pageSize,
+      documents: (strings(texts) ?? []).map((text, index) => documentOf(names[index] ?? '', text)),
+      last: last === 1,
       version: Number(version),
       ids: strings(all),
     };
