@@ -15,12 +15,17 @@ const params = z.object({ pod_id: z.string() });
 const tags = ['pods'];
 
 const zEvents = z
-  .string()
-  .meta({ examples: ['retry: 1000\n\nid: mk2h7ls0-128\ndata: ready\ndata: \n\n'] })
+  .strictObject({
+    event: z.enum(['message', 'gap', 'end']),
+    data: z.string(),
+    id: z.string().optional().describe('Of messages: where to go on, as `Last-Event-ID`.'),
+  })
+  .meta({ examples: [{ event: 'message', data: 'ready\n', id: 'mk2h7ls0-128' }] })
   .describe(
-    'The `data` of all messages put together is the output; a carriage return arrives as a newline. ' +
-      'Event `gap`: output in between is no longer kept. Event `end`: nothing more will come, for the ' +
-      'pod is `deleted` or the caller is `refused`. A stream that ends without it can be resumed.',
+    'One event as clients get it. The `data` of all messages put together is the output; a carriage ' +
+      'return arrives as a newline. Event `gap`: output in between is no longer kept. Event `end`: ' +
+      'nothing more will come, for the pod is `deleted` or the caller is `refused`. A stream that ends ' +
+      'without it can be resumed.',
   );
 
 const logAnswers = answers(zLogs);
