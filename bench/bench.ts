@@ -165,13 +165,14 @@ export class Bench {
     return subject(name, port, await this.#listening(name, argv, { port, core: cores.measured }));
   }
 
-  /** A bare server in Node, measured. */
-  async reference(): Promise<Subject> {
+  /** A bare server in Node, measured: answers by itself, without anybody behind it. */
+  async reference(protocol: 'h1' | 'h2' = 'h1'): Promise<Subject> {
     const port = await freePort();
     const program = join(import.meta.dirname, 'reference', 'main.ts');
-    const argv = [process.execPath, program, this.#chain, this.#key, String(port)];
-    const child = await this.#listening('bare', argv, { port, core: cores.measured });
-    return subject('bare Node server', port, child);
+    const argv = [process.execPath, program, this.#chain, this.#key, String(port), protocol];
+    const name = protocol === 'h2' ? 'bare node:http2' : 'bare Node server';
+    const child = await this.#listening(name, argv, { port, core: cores.measured });
+    return subject(name, port, child);
   }
 
   async #gateway(root: string, options: GatewayOptions): Promise<Subject> {

@@ -22,7 +22,8 @@ const h2load =
 export const http2: Question = {
   name: 'h2',
   title: 'HTTP/2, multiplexed',
-  about: 'h2load with 8 connections of 16 streams at once, TLS, answers of 44 bytes.',
+  about:
+    'h2load with 8 connections of 16 streams at once, TLS, answers of 44 bytes; the bare server answers 2 by itself.',
   tools: ['nginx', 'haproxy', 'h2load'],
   async run(bench, rounds = usual.rounds) {
     const upstreamPort = await bench.upstream();
@@ -30,6 +31,7 @@ export const http2: Question = {
     for (const peer of ['nginx', 'haproxy']) {
       subjects.push(await bench.peer(peer, { upstreamPort }));
     }
+    subjects.push(await bench.reference('h2'));
     const terms = await negotiated(subjects, ['h2']);
     const rows = await cpuPerUnit(subjects, { ...usual, rounds }, h2load(bench));
     return [
