@@ -4,6 +4,7 @@ import type net from 'node:net';
 import type { Mortal } from '../deadlines.ts';
 import type { Http1Context, Peer } from '../http1/context.ts';
 import { Introductions } from '../http1/forwarding.ts';
+import { LastFields } from '../http1/request-head.ts';
 import { Http2Exchange } from './exchange.ts';
 import type { Http2Terms } from './terms.ts';
 
@@ -48,6 +49,11 @@ export class Http2Connection implements Mortal {
       context,
       peer,
       introductions: new Introductions(peer, context.forwardedHeader),
+      last: new LastFields(),
+      closed: () => {
+        this.#streams -= 1;
+        if (this.#streams === 0) this.deadlineMs = deadlines.nowMs + limits.keepAliveMs;
+      },
     };
     session.on('stream', (stream, _headers, flags, raw) => {
       const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
@@ -72,13 +78,8 @@ export class Http2Connection implements Mortal {
   }
 
   #stream(stream: ServerHttp2Stream, terms: Http2Terms, raw: readonly string[]): void {
-    const { deadlines, limits } = this.#context;
     this.#streams += 1;
     this.deadlineMs = Infinity;
-    stream.on('close', () => {
-      this.#streams -= 1;
-      if (this.#streams === 0) this.deadlineMs = deadlines.nowMs + limits.keepAliveMs;
-    });
     new Http2Exchange(stream, terms).begin(raw);
   }
 

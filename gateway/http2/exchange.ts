@@ -8,12 +8,11 @@ import type { Negotiated } from '../compression/negotiate.ts';
 import { negotiate } from '../compression/negotiate.ts';
 import { originFields } from '../cors.ts';
 import { dressed } from '../dressing.ts';
-import { trailerAllowed } from '../http1/chunked.ts';
 import type { Http1Context, Peer } from '../http1/context.ts';
 import { Http1Exchange } from '../http1/exchange.ts';
 import type { Introductions } from '../http1/forwarding.ts';
 import { Refusal } from '../http1/fields.ts';
-import type { RequestHead } from '../http1/request-head.ts';
+import type { LastFields, RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import { RequestMeter } from '../observe/request-meter.ts';
 import type { Page } from '../pages/pages.ts';
@@ -23,14 +22,8 @@ import type { ContentSink, Exchange, ExchangeClient } from '../upstream/exchange
 import { H2cExchange } from '../upstream/h2c-exchange.ts';
 import { acceptFor, closeCodeOf, closeFrame } from '../websocket.ts';
 import { WebSocketTunnel } from '../websocket-tunnel.ts';
-import {
-  asThePodSaid,
-  answerFields,
-  headBytes,
-  headersObject,
-  linesOf,
-  trailersObject,
-} from './fields.ts';
+import { readBody } from './body.ts';
+import { asThePodSaid, answerFields, headBytes, headersObject, trailersObject } from './fields.ts';
 import { pageAnswer } from './page.ts';
 import { requestHead } from './request.ts';
 import type { Http2Terms } from './terms.ts';
@@ -45,12 +38,14 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
   readonly #context: Http1Context;
   readonly #peer: Peer;
   readonly #introductions: Introductions;
+  readonly #last: LastFields;
   readonly #meter: RequestMeter;
   #request: RequestHead | undefined;
   #exchange: Exchange | undefined;
   #webSocketKey = '';
-  #requestTrailers = '';
   #answering = false;
+  /** The answer was begun with room for trailers, and waits for them. */
+  #trailing = false;
   /** The answer is ours, and too small to compress. */
   #paged = false;
   /** The answer is out, and the rest of the request is of no use to anybody. */
@@ -60,17 +55,22 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
   /** The newest content, held so that the last of it can leave together with the end. */
   #held: Buffer | undefined;
 
-  constructor(stream: ServerHttp2Stream, { context, peer, introductions, ended }: Http2Terms) {
+  constructor(
+    stream: ServerHttp2Stream,
+    { context, peer, introductions, last, ended, closed }: Http2Terms,
+  ) {
     this.#stream = stream;
     this.#context = context;
     this.#peer = peer;
     this.#introductions = introductions;
+    this.#last = last;
     this.#meter = new RequestMeter(context.meters, 'http2', peer.address);
     this.requestDone = ended;
     this.deadlineMs = context.deadlines.nowMs + context.limits.bodyIdleMs;
     context.deadlines.add(this);
     stream.on('error', () => undefined);
     stream.on('close', () => {
+      closed();
       context.deadlines.delete(this);
       this.#exchange?.abandon();
       this.#coder?.abandon();
@@ -86,7 +86,7 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
       this.#webSocketKey = this.#context.random.bytes(16).toString('base64');
     }
     const request = requestHead(
-      { raw, ended: this.requestDone, webSocketKey: this.#webSocketKey },
+      { raw, ended: this.requestDone, webSocketKey: this.#webSocketKey, last: this.#last },
       limits,
     );
     if (request instanceof Refusal) {
@@ -110,7 +110,6 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
     if (request.websocket) this.requestDone = true;
     this.#exchange.begin({ request, introduction, id, route, upstream, meter: this.#meter });
     if (!this.requestDone) this.#listen(this.#exchange);
-    this.#stream.on('drain', () => this.#exchange?.clientDrained());
   }
 
   get blocked(): boolean {
@@ -151,7 +150,8 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
     const endStream = head.framing === 'none';
     if (!this.#gone) {
       const waitForTrailers = !endStream && head.framing !== 'length';
-      const options = { endStream, waitForTrailers, ...asThePodSaid };
+      this.#trailing = waitForTrailers;
+      const options = { endStream, waitForTrailers, sendDate: false };
       this.#stream.respond([':status', String(head.status), ...answerFields(head)], options);
     }
     if (!coding) return this;
@@ -167,7 +167,8 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
   flush(): void {
     if (this.#held && !this.#gone) {
       this.#meter.sent(this.#held.length);
-      this.#stream.write(this.#held);
+      const room = this.#stream.write(this.#held);
+      if (!room) this.#stream.once('drain', () => this.#exchange?.clientDrained());
     }
     this.#held = undefined;
   }
@@ -179,12 +180,17 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
     this.#meter.end();
     if (this.#gone) return;
     if (!this.#stream.writableEnded) {
-      this.#stream.once('wantTrailers', () => this.#stream.sendTrailers(trailersObject(trailers)));
+      if (this.#trailing)
+        this.#stream.once('wantTrailers', () =>
+          this.#stream.sendTrailers(trailersObject(trailers)),
+        );
       if (last) this.#stream.end(last);
       else this.#stream.end();
     }
-    if (this.requestDone && !this.#request?.websocket) this.#stream.resume();
-    else this.#leaveUnread();
+    if (!this.requestDone || this.#request?.websocket) this.#leaveUnread();
+    // One that was never read ends by itself, and later: when its answer is out. Read now, it would
+    // end under the answer's last write, which costs node:http2 an error with a stack.
+    else if (this.#stream.readableFlowing !== null) this.#stream.resume();
   }
 
   /** Never asked for: the pod's framing means nothing here. */
@@ -260,22 +266,13 @@ export class Http2Exchange implements ExchangeClient, ContentSink, CoderOwner {
   }
 
   #listen(exchange: Exchange): void {
-    const stream = this.#stream;
-    stream.on('data', (bytes: Buffer) => {
+    const content = (bytes: Buffer): void => {
       this.#meter.received(bytes.length);
       exchange.sendContent(bytes);
-    });
-    stream.on('trailers', (_headers, _flags, raw) => {
-      const lines = linesOf(raw);
-      const allowed = lines?.split('\r\n').every((line) => line === '' || trailerAllowed(line));
-      if (lines !== undefined && allowed) this.#requestTrailers = lines;
-      else this.#stream.close(constants.NGHTTP2_PROTOCOL_ERROR);
-    });
-    stream.on('end', () => {
-      // A reset ends it for node:http2 too: a body that was cut must not look like a whole one.
-      if (stream.aborted || stream.rstCode !== NGHTTP2_NO_ERROR) return;
+    };
+    readBody(this.#stream, content, (trailers) => {
       this.requestDone = true;
-      exchange.endContent(this.#requestTrailers);
+      exchange.endContent(trailers);
     });
   }
 

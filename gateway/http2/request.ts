@@ -1,5 +1,5 @@
 import { Refusal } from '../http1/fields.ts';
-import type { RequestHead } from '../http1/request-head.ts';
+import type { LastFields, RequestHead } from '../http1/request-head.ts';
 import { parseRequestHead } from '../http1/request-head.ts';
 import type { Limits } from '../limits.ts';
 import { connectionSpecific, isFieldName, isPlainValue } from './fields.ts';
@@ -12,6 +12,8 @@ export interface Http2Request {
   readonly ended: boolean;
   /** For Extended CONNECT (RFC 8441): the Sec-WebSocket-Key that the pod is asked with. */
   readonly webSocketKey: string;
+  /** What the connection said before is not read again. */
+  readonly last?: LastFields;
 }
 
 const pseudoNames: ReadonlySet<string> = new Set([
@@ -40,7 +42,7 @@ export function requestHead(request: Http2Request, limits: Limits): RequestHead 
   if (start instanceof Refusal) return start;
   const text = `${start}${collected.lines}${connectionLines(collected, request)}`;
   if (text.length > limits.headBytesMax) return new Refusal(431, 'the head is too large');
-  return parseRequestHead(text, limits);
+  return parseRequestHead(text, limits, request.last ? { last: request.last } : {});
 }
 
 function collect(raw: readonly string[]): Collected | Refusal {
