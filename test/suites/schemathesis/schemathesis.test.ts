@@ -49,7 +49,7 @@ describe.skipIf(!interpreter)('schemathesis', () => {
         // It keeps what it found in the folder it runs in.
         cwd: dirname(podgate.dataDir),
         env: { NO_COLOR: '1', PYTHONDONTWRITEBYTECODE: '1' },
-        timeoutMs: 240_000,
+        timeoutMs: 290_000,
       },
     );
     expect(code, out.slice(-6000)).toBe(0);
