@@ -20,8 +20,9 @@ const conformance = [
 // What answers 501 by design, and what answers with the status that it is asked for.
 const failing = [...unavailable.map(({ operationId }) => operationId), 'error_handler'];
 
-// What can take from the fuzzer its own account: tried last.
-const perilous = ['change_password', 'delete_user', 'update_tenant', 'update_user'];
+// What can take from the fuzzer its own account, and what does not end: logs that are followed, of pods
+// that it made itself before. Tried last, and where there are none of those.
+const apart = ['change_password', 'delete_user', 'get_pod_logs', 'update_tenant', 'update_user'];
 
 describe.skipIf(!interpreter)('schemathesis', () => {
   let podgate: Standalone;
@@ -57,7 +58,7 @@ describe.skipIf(!interpreter)('schemathesis', () => {
   }
 
   test('no failure of ours, no status, type or answer that is not described', async () => {
-    const exclude = [...failing, ...perilous].flatMap((id) => ['--exclude-operation-id', id]);
+    const exclude = [...failing, ...apart].flatMap((id) => ['--exclude-operation-id', id]);
     const tried = await cases(['not_a_server_error', ...conformance], exclude);
     expect(tried).toBeGreaterThan(2000);
   });
@@ -67,8 +68,8 @@ describe.skipIf(!interpreter)('schemathesis', () => {
     expect(await cases(conformance, include)).toBeGreaterThan(300);
   });
 
-  test('nor from what decides who is let in', async () => {
-    const include = perilous.flatMap((id) => ['--include-operation-id', id]);
+  test('nor from what is tried apart', async () => {
+    const include = apart.flatMap((id) => ['--include-operation-id', id]);
     const tried = await cases(['not_a_server_error', ...conformance], include);
     expect(tried).toBeGreaterThan(100);
   });
