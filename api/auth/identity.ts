@@ -60,7 +60,9 @@ export class Identities {
 
   /** Of a tenant that is there. */
   of(tenant: string): Promise<Identity> {
-    const opened = this.#opened.get(tenant) ?? this.#open(tenant);
+    const known = this.#opened.get(tenant);
+    if (known) return known;
+    const opened = this.#open(tenant);
     this.#opened.set(tenant, opened);
     // One that failed is tried again.
     opened.catch(() => this.#opened.delete(tenant));

@@ -133,7 +133,7 @@ function userRoute(app: App, people: UserAdministration): void {
       schema: {
         operationId: 'delete_user',
         tags,
-        summary: 'Delete a user: their tokens end, their pods stay',
+        summary: 'Delete a user: their tokens end, their pods stay and go to whoever gets the name',
         params,
         response: answers(z.literal('')),
       },

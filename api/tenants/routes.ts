@@ -105,7 +105,9 @@ function settingsRoutes(app: App, parts: TenantPeople): void {
     },
     async (request) => {
       const { tenant_id: id } = request.params;
-      const tenant = await parts.tenants.update(id, settingsOf(request.body));
+      const { admin, ...body } = request.body;
+      const tenant = await parts.tenants.update(id, settingsOf(body));
+      if (admin) await addAdmin(id, admin, parts);
       return success(await presentInFull(tenant, request, parts), 'Tenant updated successfully.');
     },
   );
@@ -129,13 +131,19 @@ function newTenantRoute(app: App, parts: TenantPeople): void {
       const { tenant_id: id, admin, ...body } = request.body;
       const settings = { ...unsaid, ...settingsOf(body) };
       const tenant = await parts.tenants.add(id, settings, actingOf(request).username);
-      if (admin) {
-        const name = { username: admin.username, accountType: 'user' } as const;
-        await parts.people.add(id, name, { password: admin.password, admin: true });
-      }
+      if (admin) await addAdmin(id, admin, parts);
       return success(await presentInFull(tenant, request, parts), 'Tenant created successfully.');
     },
   );
+}
+
+/** The one way into a tenant that has nobody in charge. Throws `Refused` 409 when the name is taken. */
+async function addAdmin(
+  tenant: string,
+  { username, password }: { readonly username: string; readonly password: string },
+  { people }: TenantPeople,
+): Promise<void> {
+  await people.add(tenant, { username, accountType: 'user' }, { password, admin: true });
 }
 
 const unsaid: TenantSettings = {

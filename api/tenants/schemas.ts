@@ -62,8 +62,12 @@ const settings = {
     .describe('Users of those issuers who are let in; null: all.'),
 };
 
+const admin = z
+  .strictObject({ username: zUsername, password: zNewPassword })
+  .describe('A user made with it, who can make the others.');
+
 export const zTenantSettings = z
-  .strictObject(settings)
+  .strictObject({ ...settings, admin })
   .partial()
   .meta({ examples: [{ admins: ['grace'], allowed_users: ['grace', 'alan'] }] });
 
@@ -76,10 +80,6 @@ export const zNewTenant = zTenantSettings
         'must be 1 to 63 of a-z, 0-9 and -, starting with a letter, not ending with -',
       )
       .describe('Also the first label of its domain.'),
-    admin: z
-      .strictObject({ username: zUsername, password: zNewPassword })
-      .optional()
-      .describe('Its first user, who can make the others.'),
   })
   .meta({
     examples: [

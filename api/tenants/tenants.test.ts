@@ -184,6 +184,18 @@ describe('making one', () => {
     expect(String(answer.body.message)).toContain(message);
   });
 
+  test('one that has nobody in charge gets somebody later', async () => {
+    await make({ tenant_id: 'empty' });
+    const body = { admin: { username: 'linus', password } };
+    const put = () => bench.as('root')('PUT', '/v3/tenants/empty', { body });
+    const answer = await put();
+    expect(answer.status).toBe(200);
+    expect(answer.text).not.toContain(password);
+    expect((await login('linus', 'empty.localhost')).status).toBe(200);
+    expect((await bench.as('linus', 'empty')('GET', '/v3/oauth2/users')).status).toBe(200);
+    expect((await put()).status).toBe(409);
+  });
+
   test('what was said of it is shown to those who decide', async () => {
     const settings = {
       description: 'd',
