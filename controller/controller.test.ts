@@ -117,7 +117,7 @@ async function world(): Promise<{
     async start(runtime, holder = 'test') {
       const controller = await startController(
         { ...ports, runtime },
-        { site: { domain: 'example.org', tenant: 'default' }, holder },
+        { site: { domain: 'example.org', tenant: 'default' }, holder, registries: new Map() },
       );
       cleanups.push(() => controller.stop());
       return controller;

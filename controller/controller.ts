@@ -17,7 +17,8 @@ import { WorkQueue } from './queue.ts';
 import type { ReconcileContext } from './reconcile.ts';
 import { look, reconcile } from './reconcile.ts';
 import { routesOf } from './routes.ts';
-import type { Runtime } from './runtime/runtime.ts';
+import type { RegistryAccess, Runtime } from './runtime/runtime.ts';
+import { RuntimeUnavailable } from './runtime/runtime.ts';
 
 const leaseName = 'controller';
 /** An event that was lost costs at most this long. */
@@ -44,6 +45,8 @@ export interface ControllerSettings {
   readonly site: Site;
   /** Names this controller among those that compete for the lease. */
   readonly holder: string;
+  /** Credentials of registries, by their server. */
+  readonly registries: ReadonlyMap<string, RegistryAccess>;
 }
 
 /**
@@ -84,7 +87,7 @@ export async function startController(
 /** One reign, from the lease to its loss. */
 async function lead(
   ports: ControllerPorts,
-  { site }: ControllerSettings,
+  { site, registries }: ControllerSettings,
   { lease, signal, check, lose }: Leadership,
   begun: () => void,
 ): Promise<void> {
@@ -95,6 +98,7 @@ async function lead(
     statuses: podStatuses(store),
     publisher: new Publisher(routes, lease.token, clock),
     site,
+    registries,
     fence: { lease: lease.name, token: lease.token },
     checkLeading: check,
     awaitingGateways: new Set(),
@@ -106,7 +110,9 @@ async function lead(
     failed: (key, error) => {
       if (error instanceof FencedOff) lose();
       if (error instanceof WriteConflict || error instanceof NotLeading) return;
-      log.error({ key, error }, 'a pod could not be seen to; trying again');
+      if (error instanceof RuntimeUnavailable)
+        log.warn({ key, error: error.message }, 'where pods run nobody answers; trying again');
+      else log.error({ key, error }, 'a pod could not be seen to; trying again');
     },
   });
   // Watching starts before the first look, so nothing falls between the two.
@@ -142,7 +148,9 @@ async function beginReign(context: ReconcileContext, log: Log): Promise<void> {
       pods.set(key, routesOf(facts.desired, plan(facts), facts.observed, context.site));
     } catch (error) {
       // One document that cannot be read costs its own pod a route, not everybody theirs.
-      log.error({ key, error }, 'a pod could not be looked at');
+      if (error instanceof RuntimeUnavailable)
+        log.warn({ key, error: error.message }, 'where pods run nobody answers; trying again');
+      else log.error({ key, error }, 'a pod could not be looked at');
     }
   }
   context.checkLeading();

@@ -63,6 +63,11 @@ const rows: readonly Row[] = [
     { situation: 'running', step: nothing, ledger: { startedAtMs: nowMs - minute } },
   ],
   [
+    'the time of a pod is not used up while its image is fetched',
+    { observed: running({ phase: 'starting', startedAtMs: nowMs - minute, addresses: {} }) },
+    { situation: 'running', step: nothing, ledger: { startedAtMs: null, stopAtMs: null } },
+  ],
+  [
     'a changed pod is not restarted while its generation is the same',
     { desired: { image: 'podgate/process', command: ['true'] }, observed: running() },
     { situation: 'running', step: nothing },

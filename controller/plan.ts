@@ -148,10 +148,12 @@ function launch(ledger: Ledger, reason: string): Plan {
 }
 
 function keepRunning(facts: Facts, desired: DesiredPod, before: Ledger, observed: Observed): Plan {
-  const startedAtMs = before.startedAtMs ?? observed.startedAtMs;
+  // Fetching an image takes nothing from the time that a pod has.
+  const began = observed.phase === 'starting' ? null : observed.startedAtMs;
+  const startedAtMs = before.startedAtMs ?? began;
   const stopAtMs = stopTime(desired, startedAtMs);
   // Whoever has run this long has recovered, and its next failure is a first one.
-  const recoversAtMs = observed.startedAtMs + failureWindowMs;
+  const recoversAtMs = (began ?? facts.nowMs) + failureWindowMs;
   const ill = before.failuresAtMs.length > 0 && facts.nowMs < recoversAtMs;
   const failuresAtMs = ill ? before.failuresAtMs : [];
   const due = [stopAtMs, ill ? recoversAtMs : null].filter((atMs) => atMs !== null);

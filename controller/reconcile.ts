@@ -13,7 +13,7 @@ import type { Publisher } from './publish.ts';
 import { primaryNetwork } from './routed-networks.ts';
 import { routesOf } from './routes.ts';
 import { runSpecOf } from './run-spec.ts';
-import type { Runtime } from './runtime/runtime.ts';
+import type { RegistryAccess, Runtime } from './runtime/runtime.ts';
 import type { RouteStanding } from './status.ts';
 import { statusOf } from './status.ts';
 
@@ -33,6 +33,7 @@ export interface ReconcileContext {
   readonly clock: Clock;
   readonly log: Log;
   readonly site: Site;
+  readonly registries: ReadonlyMap<string, RegistryAccess>;
   readonly fence: Fence;
   /** Throws when the lease may be lost: runtimes cannot check a fence, so it is asked before acting. */
   checkLeading(this: void): void;

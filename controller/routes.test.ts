@@ -62,6 +62,11 @@ describe('the routes of a pod', () => {
     }
   });
 
+  test('say that the pod starts while it has no addresses yet', () => {
+    const [first] = routes('running', running({ phase: 'starting', addresses: {} }));
+    expect(first).toMatchObject({ state: 'starting', upstream: null });
+  });
+
   test('ask for a restart when the run does not know the network', () => {
     const [first] = routes('running', running({ addresses: {} }));
     expect(first).toMatchObject({ state: 'stopped', upstream: null });

@@ -55,6 +55,9 @@ function readiness(
     const [state, message] = notRunning[situation];
     return { state, message, upstream: null };
   }
+  if (observed?.phase === 'starting') {
+    return { state: 'starting', message: 'The pod starts.', upstream: null };
+  }
   const address = observed?.addresses[network];
   if (!address) {
     const message = `The pod has to be restarted before its network ${network} can be reached.`;

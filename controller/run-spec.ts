@@ -5,15 +5,24 @@ import type { DesiredPod } from '#contracts/pod.ts';
 import { podKey, sealContext } from '#contracts/pod.ts';
 import type { Sealer } from '#contracts/sealer.ts';
 import { fillPlaceholders } from '#contracts/placeholders.ts';
-import type { RunSpec } from './runtime/runtime.ts';
+import { registryOf } from './registries.ts';
+import type { RegistryAccess, RunPrivileges, RunResources, RunSpec } from './runtime/runtime.ts';
 
+const none: RunPrivileges = { root: false, capabilities: [] };
 const zEnvironment = z.record(z.string(), z.string());
+
+export interface RunSpecContext {
+  readonly sealer: Sealer;
+  readonly site: Site;
+  /** By their server. */
+  readonly registries: ReadonlyMap<string, RegistryAccess>;
+}
 
 /** The run a pod asks for, with its secrets opened and filled in. Throws `SealBroken`. */
 export function runSpecOf(
   desired: DesiredPod,
   run: number,
-  { sealer, site }: { readonly sealer: Sealer; readonly site: Site },
+  { sealer, site, registries }: RunSpecContext,
 ): RunSpec {
   const key = podKey(desired.tenant, desired.podId);
   const { userUsername, userPassword } = desired.credentials;
@@ -25,13 +34,33 @@ export function runSpecOf(
   const environment = Object.entries(parseEnvironment(opened));
   return {
     key,
+    tenant: desired.tenant,
+    podId: desired.podId,
     run,
     podCreatedAtMs: desired.createdAtMs,
     image: desired.image,
+    registry: registries.get(registryOf(desired.image)) ?? null,
     command: desired.command?.map(fill) ?? null,
     arguments: desired.arguments?.map(fill) ?? null,
     environment: Object.fromEntries(environment.map(([name, value]) => [name, fill(value)])),
-    networks: Object.keys(desired.networking),
+    networks: Object.entries(desired.networking).map(([name, { protocol, port }]) => ({
+      name,
+      protocol,
+      port,
+    })),
+    resources: resourcesOf(desired),
+    computeQueue: desired.computeQueue,
+    privileges: none,
+  };
+}
+
+function resourcesOf({ resources }: DesiredPod): RunResources {
+  return {
+    cpuRequestMilli: resources.cpu_request,
+    cpuLimitMilli: resources.cpu_limit,
+    memoryRequestMi: resources.mem_request,
+    memoryLimitMi: resources.mem_limit,
+    gpus: resources.gpus,
   };
 }
 

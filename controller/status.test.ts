@@ -46,6 +46,27 @@ describe('the state of a pod', () => {
   test.each<[string, Given, PodStatus['state'], RegExp]>([
     ['before its first launch', { status: null }, 'SPAWNER SETUP', /Run 1: requested by create/],
     ['before it listens', { observed: silent }, 'CREATING', /port 20001 .* PORT_DEFAULT/],
+    [
+      'while its image is fetched',
+      {
+        observed: running({ phase: 'starting', addresses: {}, message: 'Fetches nginx: 40 %.' }),
+        standing: 'served',
+      },
+      'CREATING',
+      /^Fetches nginx: 40 %\.$/,
+    ],
+    [
+      'with local networks only, before it runs',
+      { desired: localOnly, observed: running({ phase: 'starting', addresses: {} }) },
+      'CREATING',
+      /being started/,
+    ],
+    [
+      'while it listens nowhere, and the runtime knows why',
+      { observed: { ...silent, message: 'Its probe fails: 500.' } },
+      'CREATING',
+      /^Its probe fails: 500\.$/,
+    ],
     ['before gateways serve it', { observed: running() }, 'CREATING', /gateways are about to/],
     [
       'without a gateway',
@@ -172,6 +193,32 @@ describe('the action log', () => {
     expect(actions.map(({ text }) => text)).toEqual([
       'CREATING: The program ended with exit code 7; it starts again 1 s later.',
     ]);
+  });
+
+  test('has what the runtime tells of a run, once and where it belongs by its time', () => {
+    const notes = [
+      { atMs: nowMs - 9, text: 'Fetching nginx began.' },
+      { atMs: nowMs - 5, text: 'Fetching nginx ended.' },
+    ];
+    const observed = { ...silent, notes };
+    const actions = [
+      { atMs: nowMs - 10, text: 'first' },
+      { atMs: nowMs - 7, text: 'between' },
+    ];
+    const first = status({ observed, status: { actions } });
+    expect(first.actions.map(({ text }) => text)).toEqual([
+      'first',
+      'Fetching nginx began.',
+      'between',
+      'Fetching nginx ended.',
+    ]);
+    expect(status({ observed, status: first }).actions).toEqual(first.actions);
+  });
+
+  test('that is full does not get a line again that it has lost', () => {
+    const full = Array.from({ length: actionsMax }, (_, i) => ({ atMs: nowMs + i, text: 'new' }));
+    const observed = { ...silent, notes: [{ atMs: nowMs - 1, text: 'old' }] };
+    expect(status({ observed, status: { actions: full } }).actions).toEqual(full);
   });
 
   test('keeps its newest lines', () => {

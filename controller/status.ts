@@ -3,7 +3,8 @@ import { actionsMax } from '#contracts/pod.ts';
 import type { Facts, Plan } from './plan.ts';
 import { howItEnded } from './plan.ts';
 import { primaryNetwork } from './routed-networks.ts';
-import type { Observed } from './runtime/runtime.ts';
+import type { Observed, RunNote } from './runtime/runtime.ts';
+import { notesMax } from './runtime/runtime.ts';
 
 /** What the gateways say about the route of the network that decides. */
 export type RouteStanding = 'served' | 'unserved' | 'no gateway';
@@ -24,16 +25,16 @@ export function statusOf(facts: Facts, plan: Plan, standing: RouteStanding): Pod
   const { status: before, nowMs } = facts;
   const { state, phase, headline, detail, event } = appearance(facts, plan, standing);
   const message = detail ? `${headline}\n${detail}` : headline;
-  const actions = before?.actions ?? [];
   const action: Action = {
     atMs: nowMs,
     text: `${state}: ${event ?? headline}`,
     kind: 'set_status',
-    actor: { type: 'controller', name: 'controller' },
+    actor: controller,
     status: state,
   };
   const news =
     before?.state !== state || (plan.situation === 'waiting' && before.message !== message);
+  const actions = withNotes(before?.actions ?? [], facts.observed);
   return {
     ...plan.ledger,
     state,
@@ -42,6 +43,23 @@ export function statusOf(facts: Facts, plan: Plan, standing: RouteStanding): Pod
     actions: news ? [...actions, action].slice(-actionsMax) : actions,
   };
 }
+
+/**
+ * Puts what the runtime tells of a run where it belongs by its time; what is there already is left.
+ * So the same notes lead to the same log, whoever adds them and however often.
+ */
+function withNotes(actions: Action[], observed: Observed | undefined): Action[] {
+  const known = new Set(actions.map(nameOf));
+  const notes = observed?.notes?.slice(-notesMax) ?? [];
+  const fresh = notes.filter((note) => !known.has(nameOf(note)));
+  if (fresh.length === 0) return actions;
+  const noted = fresh.map(({ atMs, text }): Action => ({ atMs, text, actor: controller }));
+  return [...actions, ...noted].toSorted((a, b) => a.atMs - b.atMs).slice(-actionsMax);
+}
+
+const nameOf = ({ atMs, text }: RunNote): string => `${atMs} ${text}`;
+
+const controller = { type: 'controller', name: 'controller' } as const;
 
 function appearance(facts: Facts, plan: Plan, standing: RouteStanding): Appearance {
   const { observed, status } = facts;
@@ -87,16 +105,23 @@ function running({ desired, observed, status }: Facts, standing: RouteStanding):
     headline,
     ...(event && { event }),
   });
-  const network = desired && primaryNetwork(desired);
-  if (network === undefined) {
-    return observed?.phase === 'running'
-      ? { state: 'AVAILABLE', phase, headline: 'The program runs.' }
-      : creating('The program is being started.');
+  if (observed?.phase === 'starting') {
+    const headline = observed.message ?? 'The program is being started.';
+    return {
+      state: 'CREATING',
+      phase: 'Pending',
+      headline,
+      event: 'The program is being started.',
+    };
   }
+  const network = desired && primaryNetwork(desired);
+  if (network === undefined) return { state: 'AVAILABLE', phase, headline: 'The program runs.' };
   const address = observed?.addresses[network];
   if (!address) return creating(`Restart the pod: it was started without the network ${network}.`);
-  if (!address.listening)
-    return creating(notListening(network, address.port), 'The program runs, but does not listen.');
+  if (!address.listening) {
+    const headline = observed.message ?? notListening(network, address.port);
+    return creating(headline, 'The program runs, but does not listen.');
+  }
   // Once announced it stays so: a gateway that joins later learns the route before it has visitors.
   const announced = status?.state === 'AVAILABLE' && status.run === observed.run;
   if (standing === 'served' || announced)

@@ -1,19 +1,65 @@
 import type { LogPiece, LogStart, LogWindow } from '#contracts/logs.ts';
+import type { Network } from '#contracts/pod.ts';
 
 /** A run to start: everything is decided, nothing is looked up later. Holds secrets in the clear. */
 export interface RunSpec {
   /** `podKey` of the pod. */
   readonly key: string;
+  readonly tenant: string;
+  readonly podId: string;
   /** Counts the runs of a pod upwards; together with the key it names this run. */
   readonly run: number;
   /** When the pod was created: tells a pod from an earlier one of the same name. */
   readonly podCreatedAtMs: number;
   readonly image: string;
+  /** Of the image's registry; null: it is asked as nobody in particular. */
+  readonly registry: RegistryAccess | null;
+  /** Instead of what the image would execute. */
   readonly command: readonly string[] | null;
+  /** `$(NAME)` in command, arguments and environment is expanded as in Kubernetes, by the runtime. */
   readonly arguments: readonly string[] | null;
   readonly environment: Readonly<Record<string, string>>;
-  /** Names of the networks, in the user's order. */
-  readonly networks: readonly string[];
+  /** In the user's order. */
+  readonly networks: readonly RunNetwork[];
+  readonly resources: RunResources;
+  /** Where in a cluster it runs. */
+  readonly computeQueue: string;
+  readonly privileges: RunPrivileges;
+}
+
+/**
+ * A network of a pod. The program finds the port it has to listen on in `PORT_<NAME>`, and that of
+ * `default` (else of the first) in `PORT`, which win over the user's variables.
+ */
+export interface RunNetwork {
+  readonly name: string;
+  /** `local_only`: other pods of the tenant reach it by the pod's name, clients do not. */
+  readonly protocol: Network['protocol'];
+  /** Where the program listens. As processes share their machine's ports, they get free ones instead. */
+  readonly port: number;
+}
+
+export interface RunResources {
+  readonly cpuRequestMilli: number;
+  readonly cpuLimitMilli: number;
+  readonly memoryRequestMi: number;
+  readonly memoryLimitMi: number;
+  readonly gpus: number;
+}
+
+/** What an operator grants the pods of a template beyond what all have: nothing, by default. */
+export interface RunPrivileges {
+  /** As the image wants it, root included; otherwise never as root. */
+  readonly root: boolean;
+  /** Names as Linux has them, without `CAP_`. */
+  readonly capabilities: readonly string[];
+}
+
+export interface RegistryAccess {
+  /** Host and port, as images name it; `docker.io` for those that name none. */
+  readonly server: string;
+  readonly username: string;
+  readonly password: string;
 }
 
 /** Where a run can be reached on one network. */
@@ -27,8 +73,8 @@ export interface NetworkAddress {
 export interface RunEnd {
   /**
    * itself: the program ended or could not go on; stopped: `stop` ended it; lost: it ended while
-   * nobody watched, so how is unknown; refused: it cannot be started as it is specified, and trying
-   * again would not help.
+   * nobody watched, so how is unknown; refused: it cannot be started as it is specified (no such
+   * image, no such command), and trying again would not help.
    */
   readonly by: 'itself' | 'stopped' | 'lost' | 'refused';
   readonly exitCode: number | null;
@@ -38,15 +84,33 @@ export interface RunEnd {
   readonly endedAtMs: number;
 }
 
+/** Something that happened to a run, for the action log of its pod. */
+export interface RunNote {
+  /** Of when it happened, and the same as often as it is told. */
+  readonly atMs: number;
+  /** One line for people; nothing that the program wrote, no secret. */
+  readonly text: string;
+}
+
+/** So many notes of a run are told, the newest. */
+export const notesMax = 50;
+
 /** The newest run of a pod. */
 export interface Observed {
   readonly run: number;
   readonly podCreatedAtMs: number;
+  /** starting: its image is fetched, a machine is looked for, or the program is about to begin. */
   readonly phase: 'starting' | 'running' | 'exited';
+  /** When the program began; while it is `starting`, when that was asked for. */
   readonly startedAtMs: number;
+  /** One for each network of the spec; none may be there while it is `starting`. */
   readonly addresses: Readonly<Record<string, NetworkAddress>>;
   /** Not null exactly when `phase` is `exited`. */
   readonly end: RunEnd | null;
+  /** What it waits for, as a sentence for people. */
+  readonly message?: string;
+  /** Oldest first. Each is told with every look, and shown once. */
+  readonly notes?: readonly RunNote[];
 }
 
 /**
@@ -60,9 +124,9 @@ export interface Observed {
  */
 export interface Runtime {
   /**
-   * Resolves after the run was launched or has failed to launch, which `observe` then shows as
-   * `exited`. Starting a run that was started before does nothing. Throws `RunInProgress` while
-   * another run of the key lives.
+   * Resolves when the run is under way: `observe` shows it from then on, as `starting` while that
+   * takes long, and what goes wrong as its end. Starting a run that was started before does nothing.
+   * Throws `RunInProgress` while another run of the key lives, and `RuntimeUnavailable`.
    */
   start(spec: RunSpec): Promise<void>;
   /** The newest run, or undefined when the key never ran or was removed. */
@@ -71,7 +135,7 @@ export interface Runtime {
   list(): Promise<readonly string[]>;
   /**
    * Asks the program to end (SIGTERM) and after `graceMs` ends it with all its children (SIGKILL).
-   * Resolves when it is gone; at once when nothing runs.
+   * Resolves when it is gone; at once when nothing runs. May throw `RuntimeUnavailable`.
    */
   stop(key: string, graceMs: number): Promise<void>;
   /** The pod is deleted: ends what runs, then forgets its files and logs. */
@@ -80,7 +144,10 @@ export interface Runtime {
   logs(key: string, window?: LogWindow): Promise<string>;
   /** As `PodLogs.follow`; `remove` ends it after the pod's last words, `close` at once. */
   followLogs(key: string, start: LogStart, signal: AbortSignal): AsyncIterable<LogPiece>;
-  /** Keys to look at again: a run ended, or a network began or ceased to listen. */
+  /**
+   * Keys to look at again, of whatever `observe` shows of them has changed, from this call on. What
+   * comes often (progress) may be told less often than it changes.
+   */
   events(signal: AbortSignal): AsyncIterable<string>;
   /** Stops every run, in parallel; resolves within about `deadlineMs`. */
   stopAll(deadlineMs: number): Promise<void>;
@@ -90,4 +157,9 @@ export interface Runtime {
 
 export class RunInProgress extends Error {
   override readonly name = 'RunInProgress';
+}
+
+/** The place where pods run does not answer, which says nothing about any pod. */
+export class RuntimeUnavailable extends Error {
+  override readonly name = 'RuntimeUnavailable';
 }

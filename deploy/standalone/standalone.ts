@@ -18,6 +18,7 @@ import type { Api } from '../../api/api.ts';
 import { startApi } from '../../api/api.ts';
 import { startCerts } from '../../certs/certs.ts';
 import { startController } from '../../controller/controller.ts';
+import { runtimeByImage } from '../../controller/runtime/by-image.ts';
 import { createProcessRuntime } from '../../controller/runtime/process/runtime.ts';
 import type { Gateway } from '../../gateway/gateway.ts';
 import { startGateway } from '../../gateway/gateway.ts';
@@ -81,9 +82,13 @@ export async function startStandalone(
 
   // Last, when every port is ours: from here on pods are started.
   const { processUser: user } = settings;
-  const runtime = await createProcessRuntime({ ...ports, dataDir, user });
+  const processes = await createProcessRuntime({ ...ports, dataDir, user });
+  const runtime = runtimeByImage(processes, undefined);
   stack.defer(() => runtime.stopAll(podsDeadlineMs));
-  const controller = await startController({ ...ports, runtime }, { site, holder });
+  const controller = await startController(
+    { ...ports, runtime },
+    { site, holder, registries: new Map() },
+  );
   stack.defer(() => controller.stop());
   parts.push({ name: 'controller', problem: () => controller.problem() });
 

@@ -1,12 +1,8 @@
-import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { LogPiece, LogStart } from '#contracts/logs.ts';
-import type { Observed, RunSpec, Runtime } from '../../controller/runtime/runtime.ts';
+import type { Observed, RunNetwork, RunSpec, Runtime } from '../../controller/runtime/runtime.ts';
 import { RunInProgress } from '../../controller/runtime/runtime.ts';
 
 /** A place where pods run, of which several runtimes may be made one after the other. */
@@ -16,10 +12,43 @@ export interface RuntimePlace {
   clean(): Promise<void>;
 }
 
-const patience = { timeout: 15_000, interval: 10 };
+/** What the suite has to know of a place to ask the same of all. */
+export interface PlaceKind {
+  readonly images: {
+    /** The example program, started without a command, which listens on `PORT`. */
+    readonly hello: string;
+    /** Has `/bin/sh`, `sleep`, `env`, `cat` and `seq`. */
+    readonly shell: string;
+    /** Is nowhere. */
+    readonly missing: string;
+  };
+  /** Programs are processes of this machine: they see its files, and we their pids. */
+  readonly onThisMachine: boolean;
+  /** How long anything may take. */
+  readonly patienceMs: number;
+}
 
-/** What a `Runtime` promises, for one that can run `podgate/hello` and `/bin/sh`. */
-export function runtimeConforms(title: string, makePlace: () => Promise<RuntimePlace>): void {
+/** Of `podgate/hello` and `podgate/process`. */
+export const processKind: PlaceKind = {
+  images: { hello: 'podgate/hello', shell: 'podgate/process', missing: 'nginx:1' },
+  onThisMachine: true,
+  patienceMs: 15_000,
+};
+
+const patience = { timeout: processKind.patienceMs, interval: 10 };
+
+/** What a `Runtime` promises, wherever its programs run. */
+export function runtimeConforms(
+  title: string,
+  kind: PlaceKind,
+  makePlace: () => Promise<RuntimePlace>,
+): void {
+  const { images, onThisMachine, patienceMs } = kind;
+  const wait = { timeout: patienceMs, interval: 10 };
+  const shell = (script: string, change: Partial<RunSpec> = {}): RunSpec =>
+    shellSpec(script, { image: images.shell, ...change });
+  const hello = (...networks: readonly string[]): RunSpec =>
+    spec({ image: images.hello, networks: networksOf(...networks) });
   const places: RuntimePlace[] = [];
   const opened: Runtime[] = [];
 
@@ -44,7 +73,7 @@ export function runtimeConforms(title: string, makePlace: () => Promise<RuntimeP
     return { runtime, reopen };
   }
 
-  describe(title, { timeout: 40_000 }, () => {
+  describe(title, { timeout: 3 * patienceMs }, () => {
     test('a key that never ran is not known and has no log', async () => {
       const { runtime } = await place();
       expect(await runtime.observe('default/none')).toBeUndefined();
@@ -56,8 +85,8 @@ export function runtimeConforms(title: string, makePlace: () => Promise<RuntimeP
 
     test('a started program runs, and accepts connections where it is said to', async () => {
       const { runtime } = await place();
-      await runtime.start(spec({ image: 'podgate/hello', networks: ['default', 'raw'] }));
-      const { port, host } = await listening(runtime, 'default');
+      await runtime.start(hello('default', 'raw'));
+      const { port, host } = await listening(runtime, 'default', wait);
       const response = await fetch(`http://${host}:${port}/healthz`);
       expect(response.status).toBe(200);
       const seen = await observed(runtime);
@@ -71,15 +100,13 @@ export function runtimeConforms(title: string, makePlace: () => Promise<RuntimeP
       const { runtime } = await place();
       const aborter = new AbortController();
       const events = runtime.events(aborter.signal)[Symbol.asyncIterator]();
-      await runtime.start(spec({ image: 'podgate/hello', networks: ['default'] }));
-      expect((await events.next()).value).toBe(key);
-      expect((await observed(runtime)).addresses['default']?.listening).toBe(true);
-      const next = events.next();
+      await runtime.start(hello('default'));
+      await told(runtime, events, (seen) => seen.addresses['default']?.listening === true);
+      const ended = told(runtime, events, (seen) => seen.phase === 'exited');
       await runtime.stop(key, 5_000);
-      expect((await next).value).toBe(key);
-      expect((await observed(runtime)).phase).toBe('exited');
+      await ended;
       aborter.abort();
-      expect((await events.next()).done).toBe(true);
+      await vi.waitFor(async () => expect((await events.next()).done).toBe(true));
     });
 
     test('starting the same run twice starts it once', async () => {
@@ -87,7 +114,7 @@ export function runtimeConforms(title: string, makePlace: () => Promise<RuntimeP
       const count = shell('echo started; exec sleep 60');
       await runtime.start(count);
       await runtime.start(count);
-      await logged(runtime, 'started');
+      await logged(runtime, 'started', wait);
       expect(await runtime.logs(key)).toBe('started\n');
     });
 
@@ -99,31 +126,48 @@ export function runtimeConforms(title: string, makePlace: () => Promise<RuntimeP
       );
       await runtime.stop(key, 1_000);
       await runtime.start(shell('exec sleep 60', { run: 2 }));
-      expect(await observed(runtime)).toMatchObject({ run: 2, phase: 'running' });
+      await vi.waitFor(async () => {
+        expect(await observed(runtime)).toMatchObject({ run: 2, phase: 'running' });
+      }, wait);
     });
 
     test.each([
-      ['its exit code', 'echo one; echo two >&2; exit 3', { exitCode: 3, signal: null }],
-      ['success', 'echo one; echo two >&2', { exitCode: 0, signal: null }],
-      ['the signal', 'echo one; echo two >&2; kill -9 $$', { exitCode: null, signal: 'SIGKILL' }],
-    ])('how a program ended is known by %s, with its last lines', async (_name, script, want) => {
+      ['its exit code', 'exit 3', 3],
+      ['success', 'exit 0', 0],
+    ])('how a program ended is known by %s, with its last lines', async (_name, how, exitCode) => {
       const { runtime } = await place();
-      await runtime.start(shell(script));
-      const { end } = await exited(runtime);
-      expect(end).toMatchObject({ by: 'itself', ...want });
+      await runtime.start(shell(`echo one; echo two >&2; ${how}`));
+      const { end } = await exited(runtime, wait);
+      expect(end).toMatchObject({ by: 'itself', exitCode, signal: null });
       expect(end?.message.split('\n').toSorted()).toEqual(['one', 'two']);
     });
 
-    test.each([
-      ['no command', { command: null }, 'command'],
-      ['an image it cannot run', { image: 'nginx:1' }, 'nginx:1'],
+    // The first process of a container cannot kill itself, and a container has an exit code only.
+    test.runIf(onThisMachine)('how a program ended is known by the signal', async () => {
+      const { runtime } = await place();
+      await runtime.start(shell('echo one; kill -9 $$'));
+      const { end } = await exited(runtime, wait);
+      const want = { by: 'itself', exitCode: null, signal: 'SIGKILL', message: 'one' };
+      expect(end).toMatchObject(want);
+    });
+
+    test.each<[string, Partial<RunSpec>, string]>([
+      ['an image that is nowhere', { image: images.missing }, images.missing],
       ['a program that is not there', { command: ['/no/such/program'] }, '/no/such/program'],
-    ])('a spec with %s is refused and says so', async (_name, change, text) => {
+    ])('%s is refused and named', async (_name, change, text) => {
       const { runtime } = await place();
       await runtime.start(shell('true', change));
-      const { end } = await exited(runtime);
+      const { end } = await exited(runtime, wait);
       expect(end).toMatchObject({ by: 'refused', exitCode: null, signal: null });
       expect(end?.message).toContain(text);
+    });
+
+    // Images have a command of their own.
+    test.runIf(onThisMachine)('a process without a command is refused', async () => {
+      const { runtime } = await place();
+      await runtime.start(shell('true', { command: null }));
+      const { end } = await exited(runtime, wait);
+      expect(end).toMatchObject({ by: 'refused', message: expect.stringContaining('command') });
     });
 
     test('stop asks first: a program may end in its own way', async () => {
@@ -131,7 +175,7 @@ export function runtimeConforms(title: string, makePlace: () => Promise<RuntimeP
       await runtime.start(
         shell('trap "echo bye; exit 0" TERM; echo up; while :; do sleep 0.05; done'),
       );
-      await logged(runtime, 'up');
+      await logged(runtime, 'up', wait);
       await runtime.stop(key, 10_000);
       expect((await observed(runtime)).end).toMatchObject({ by: 'stopped', exitCode: 0 });
       expect(await runtime.logs(key)).toMatch(/bye\n$/);
@@ -140,87 +184,110 @@ export function runtimeConforms(title: string, makePlace: () => Promise<RuntimeP
     test('stop insists: a program that ignores SIGTERM is killed after the grace', async () => {
       const { runtime } = await place();
       await runtime.start(shell('trap "" TERM; echo up; while :; do sleep 0.05; done'));
-      await logged(runtime, 'up');
+      await logged(runtime, 'up', wait);
       const began = performance.now();
       await runtime.stop(key, 300);
       expect(performance.now() - began).toBeGreaterThan(290);
-      expect((await observed(runtime)).end).toMatchObject({ by: 'stopped', signal: 'SIGKILL' });
+      const { end } = await observed(runtime);
+      expect(end?.by).toBe('stopped');
+      expect(end?.signal === 'SIGKILL' || end?.exitCode === 137).toBe(true);
     });
 
-    test('children end with their program, whether it was stopped or left by itself', async () => {
-      const { runtime } = await place();
-      const script = '(trap "" TERM; sleep 300) & echo $!; ';
-      await runtime.start(shell(`${script} exit 0`));
-      await exited(runtime);
-      const first = Number(await runtime.logs(key));
-      await gone(first);
-      await runtime.start(shell(`${script} wait`, { run: 2 }));
-      await logged(runtime, /\d+\n\d+\n/);
-      await runtime.stop(key, 200);
-      await gone(Number((await runtime.logs(key)).split('\n')[1]));
-    });
+    test.runIf(onThisMachine)(
+      'children end with their program, whether it was stopped or left by itself',
+      async () => {
+        const { runtime } = await place();
+        const script = '(trap "" TERM; sleep 300) & echo $!; ';
+        await runtime.start(shell(`${script} exit 0`));
+        await exited(runtime, wait);
+        const first = Number(await runtime.logs(key));
+        await gone(first);
+        await runtime.start(shell(`${script} wait`, { run: 2 }));
+        await logged(runtime, /\d+\n\d+\n/, wait);
+        await runtime.stop(key, 200);
+        await gone(Number((await runtime.logs(key)).split('\n')[1]));
+      },
+    );
 
     test('variables reach the program expanded, and nothing of ours does', async () => {
       const { runtime } = await place();
       const environment = { WHO: 'world', HI: 'hello $(WHO) $$(WHO) $(NOBODY)', PORT: '1' };
-      await runtime.start(
-        shell('echo "$0"; env; pwd', {
-          environment,
-          arguments: ['$(HI)'],
-          networks: ['default', 'bolt'],
-        }),
-      );
-      const { addresses } = await exited(runtime);
+      const networks = networksOf('default', 'bolt');
+      const script = 'echo "$0"; env; pwd';
+      await runtime.start(shell(script, { environment, arguments: ['$(HI)'], networks }));
+      const { addresses } = await exited(runtime, wait);
       const lines = (await runtime.logs(key)).trim().split('\n');
-      const ports = { d: String(addresses['default']?.port), b: String(addresses['bolt']?.port) };
       expect(lines[0]).toBe('hello world $(WHO) $(NOBODY)');
       const found = Object.fromEntries(lines.slice(1, -1).map((line) => line.split('=', 2)));
-      const work = lines.at(-1);
-      // The shell adds PWD and its kin by itself.
-      for (const name of ['PWD', 'OLDPWD', 'SHLVL', '_']) delete found[name];
-      expect(found).toEqual({
-        PATH: expect.stringContaining('/usr/bin'),
-        LANG: 'C.UTF-8',
-        HOME: work,
-        PORT: ports.d,
-        PORT_DEFAULT: ports.d,
-        PORT_BOLT: ports.b,
+      const portOf = (name: string, inside: number): string =>
+        String(onThisMachine ? addresses[name]?.port : inside);
+      const first = portOf('default', 5000);
+      expect(found).toMatchObject({
+        PATH: expect.stringContaining('/bin'),
+        PORT: first,
+        PORT_DEFAULT: first,
+        PORT_BOLT: portOf('bolt', 5001),
         WHO: 'world',
         HI: 'hello world $(WHO) $(NOBODY)',
       });
+      expect(Object.keys(found).filter((name) => /^(?:VITEST|npm_)/.test(name))).toEqual([]);
+      if (!onThisMachine) return;
+      const work = lines.at(-1);
+      expect(found).toMatchObject({ HOME: work, LANG: 'C.UTF-8' });
+      // The shell adds PWD and its kin by itself.
+      const own = Object.keys(found).filter((name) => !/^(?:PWD|OLDPWD|SHLVL|_)$/.test(name));
+      expect(own.toSorted()).toEqual(
+        ['HI', 'HOME', 'LANG', 'PATH', 'PORT', 'PORT_BOLT', 'PORT_DEFAULT', 'WHO'].toSorted(),
+      );
     });
 
-    test('a pod keeps its files from run to run, and loses them when it is removed', async () => {
-      const { runtime } = await place();
-      const script = 'cat note 2>/dev/null || echo empty; echo kept > note';
-      await runtime.start(shell(script));
-      await exited(runtime);
-      await runtime.start(shell(script, { run: 2 }));
-      await exited(runtime, 2);
-      expect(await runtime.logs(key)).toBe('empty\nkept\n');
-      await runtime.remove(key);
-      expect(await runtime.observe(key)).toBeUndefined();
-      expect(await runtime.logs(key)).toBe('');
-      await runtime.start(shell(script));
-      await exited(runtime);
-      expect(await runtime.logs(key)).toBe('empty\n');
-    });
+    test.runIf(onThisMachine)(
+      'a pod keeps its files from run to run, and loses them when it is removed',
+      async () => {
+        const { runtime } = await place();
+        const script = 'cat note 2>/dev/null || echo empty; echo kept > note';
+        await runtime.start(shell(script));
+        await exited(runtime, wait);
+        await runtime.start(shell(script, { run: 2 }));
+        await exited(runtime, wait, 2);
+        expect(await runtime.logs(key)).toBe('empty\nkept\n');
+        await runtime.remove(key);
+        expect(await runtime.observe(key)).toBeUndefined();
+        expect(await runtime.logs(key)).toBe('');
+        await runtime.start(shell(script));
+        await exited(runtime, wait);
+        expect(await runtime.logs(key)).toBe('empty\n');
+      },
+    );
 
     test('remove ends what runs', async () => {
       const { runtime } = await place();
-      await runtime.start(shell('echo $$; exec sleep 300'));
-      await logged(runtime, '\n');
-      const pid = Number(await runtime.logs(key));
+      await runtime.start(hello('default'));
+      const address = await listening(runtime, 'default', wait);
       await runtime.remove(key);
-      await gone(pid);
+      await expect(accepts(address)).resolves.toBe(false);
       expect(await runtime.list()).toEqual([]);
+    });
+
+    test('a pod that was removed leaves nothing to the next one of its name', async () => {
+      const { runtime } = await place();
+      await runtime.start(shell('echo first'));
+      await exited(runtime, wait);
+      expect(await runtime.logs(key)).toBe('first\n');
+      await runtime.remove(key);
+      expect(await runtime.observe(key)).toBeUndefined();
+      expect(await runtime.logs(key)).toBe('');
+      await runtime.start(shell('echo second', { podCreatedAtMs: 8 }));
+      await exited(runtime, wait);
+      expect(await runtime.logs(key)).toBe('second\n');
+      expect(await observed(runtime)).toMatchObject({ run: 1, podCreatedAtMs: 8 });
     });
 
     test('of much output the newest 10 MB are kept', async () => {
       const { runtime } = await place();
       const script = 'seq -f "line %.0f" 1 1200000; echo end';
       await runtime.start(shell(script));
-      await exited(runtime);
+      await exited(runtime, wait);
       const text = await runtime.logs(key);
       expect(text.length).toBeLessThanOrEqual(10_000_000);
       expect(text.length).toBeGreaterThan(4_900_000);
@@ -235,9 +302,9 @@ export function runtimeConforms(title: string, makePlace: () => Promise<RuntimeP
       const { runtime } = await place();
       const script = 'echo old; sleep 2.5; seq -f "line %.0f" 1 1000; printf unfinished';
       await runtime.start(shell(script));
-      await logged(runtime, 'old');
+      await logged(runtime, 'old', wait);
       const sinceMs = Date.now() + 1_000;
-      await exited(runtime);
+      await exited(runtime, wait);
       expect(await runtime.logs(key, { tail: 2 })).toBe('line 1000\nunfinished');
       expect(await runtime.logs(key, { tail: 0 })).toBe('');
       const all = await runtime.logs(key);
@@ -249,10 +316,10 @@ export function runtimeConforms(title: string, makePlace: () => Promise<RuntimeP
 
     test('output is followed as it is written, over runs, and to its last words', async () => {
       const { runtime } = await place();
-      const follower = followed(runtime, {});
+      const follower = followed(runtime, {}, wait);
       await runtime.start(shell('echo one; cat; echo two'));
       await follower.until('one\ntwo\n');
-      await exited(runtime);
+      await exited(runtime, wait);
       const waiting = 'trap "echo bye; exit" TERM; echo three; while :; do sleep 0.02; done';
       await runtime.start(shell(waiting, { run: 2 }));
       await follower.until('one\ntwo\nthree\n');
@@ -267,15 +334,15 @@ export function runtimeConforms(title: string, makePlace: () => Promise<RuntimeP
       await runtime.start(
         shell('for i in $(seq 1 300); do echo "line $i \u00e9"; done; sleep 300'),
       );
-      await logged(runtime, 'line 300');
+      await logged(runtime, 'line 300', wait);
       const all = await runtime.logs(key);
-      const first = followed(runtime, { tail: 100 });
+      const first = followed(runtime, { tail: 100 }, wait);
       await first.until(all.slice(all.indexOf('line 201 ')));
       const [piece] = first.pieces;
       await runtime.stop(key, 0);
       const next = await reopen();
       await next.start(shell('echo more', { run: 2 }));
-      const second = followed(next, { after: piece?.cursor ?? '' });
+      const second = followed(next, { after: piece?.cursor ?? '' }, wait);
       await second.until(
         `${all.slice(all.indexOf('line 201 ') + (piece?.text.length ?? 0))}more\n`,
       );
@@ -287,9 +354,9 @@ export function runtimeConforms(title: string, makePlace: () => Promise<RuntimeP
     test('a place that is not of this output leads to its beginning, and says so', async () => {
       const { runtime } = await place();
       await runtime.start(shell('echo here'));
-      await logged(runtime, 'here');
+      await logged(runtime, 'here', wait);
       for (const after of ['1000', 'nonsense', '']) {
-        const follower = followed(runtime, { after });
+        const follower = followed(runtime, { after }, wait);
         await follower.until('here\n');
         expect(follower.pieces[0]?.gap).toBe(true);
         follower.stop();
@@ -298,8 +365,8 @@ export function runtimeConforms(title: string, makePlace: () => Promise<RuntimeP
 
     test('runs go on without a runtime, and the next one takes them over', async () => {
       const { runtime, reopen } = await place();
-      await runtime.start(spec({ image: 'podgate/hello', networks: ['default'] }));
-      const before = await listening(runtime, 'default');
+      await runtime.start(hello('default'));
+      const before = await listening(runtime, 'default', wait);
       const next = await reopen();
       expect(await next.list()).toEqual([key]);
       // At once: routes are made from what it says first.
@@ -307,19 +374,18 @@ export function runtimeConforms(title: string, makePlace: () => Promise<RuntimeP
       expect(seen).toMatchObject({ run: 1, phase: 'running', addresses: { default: before } });
       await next.stop(key, 5_000);
       expect((await observed(next)).end).toMatchObject({ by: 'stopped', exitCode: 0 });
-      await expect(accepts(before.port)).resolves.toBe(false);
+      await expect(accepts(before)).resolves.toBe(false);
     });
 
     test('the end of a run that was taken over is an event with its exit code', async () => {
       const { runtime, reopen } = await place();
-      const signal = join(tmpdir(), `podgate-test-${randomUUID()}`);
-      await runtime.start(shell(`echo up; while [ ! -e ${signal} ]; do sleep 0.05; done; exit 4`));
-      await logged(runtime, 'up');
+      await runtime.start(shell('echo up; sleep 4; exit 4'));
+      await logged(runtime, 'up', wait);
       const next = await reopen();
-      const events = next.events(AbortSignal.timeout(15_000))[Symbol.asyncIterator]();
-      await writeFile(signal, '');
-      expect((await events.next()).value).toBe(key);
-      await rm(signal);
+      const events = next.events(AbortSignal.timeout(patienceMs))[Symbol.asyncIterator]();
+      // On a machine that is busy it may have ended before it was taken over.
+      const { phase } = await observed(next);
+      if (phase !== 'exited') await told(next, events, (seen) => seen.phase === 'exited');
       expect((await observed(next)).end).toMatchObject({ by: 'itself', exitCode: 4 });
     });
 
@@ -328,10 +394,10 @@ export function runtimeConforms(title: string, makePlace: () => Promise<RuntimeP
       const stubborn = 'trap "" TERM; echo up; while :; do sleep 0.05; done';
       const keys = ['default/one', 'default/two'];
       for (const one of keys) await runtime.start(shell(stubborn, { key: one }));
-      for (const one of keys) await logged(runtime, 'up', one);
+      for (const one of keys) await logged(runtime, 'up', wait, one);
       const began = performance.now();
       await runtime.stopAll(1_000);
-      expect(performance.now() - began).toBeLessThan(3_000);
+      expect(performance.now() - began).toBeLessThan(onThisMachine ? 3_000 : patienceMs);
       for (const one of keys)
         expect(await runtime.observe(one)).toMatchObject({ end: { by: 'stopped' } });
     });
@@ -340,22 +406,38 @@ export function runtimeConforms(title: string, makePlace: () => Promise<RuntimeP
 
 const key = 'default/pod';
 
+/** Networks with the ports 5000, 5001 and so on. */
+export const networksOf = (...names: readonly string[]): RunNetwork[] =>
+  names.map((name, i) => ({ name, protocol: 'http', port: 5000 + i }));
+
 /** A spec with what does not matter to a test filled in. */
 export function spec(change: Partial<RunSpec>): RunSpec {
   return {
     key,
+    tenant: 'default',
+    podId: change.key?.split('/')[1] ?? 'pod',
     run: 1,
     podCreatedAtMs: 7,
     image: 'podgate/process',
+    registry: null,
     command: null,
     arguments: null,
     environment: {},
     networks: [],
+    resources: {
+      cpuRequestMilli: 250,
+      cpuLimitMilli: 2000,
+      memoryRequestMi: 64,
+      memoryLimitMi: 512,
+      gpus: 0,
+    },
+    computeQueue: 'default',
+    privileges: { root: false, capabilities: [] },
     ...change,
   };
 }
 
-export const shell = (script: string, change: Partial<RunSpec> = {}): RunSpec =>
+export const shellSpec = (script: string, change: Partial<RunSpec> = {}): RunSpec =>
   spec({ command: ['/bin/sh', '-c', escapeDollars(script)], ...change });
 
 /** `$$` means the shell's pid to the script and `$` to the runtime. */
@@ -367,18 +449,37 @@ export async function observed(runtime: Runtime, of = key): Promise<Observed> {
   return seen;
 }
 
-export const exited = (runtime: Runtime, run = 1): Promise<Observed> =>
+export const exited = (runtime: Runtime, wait = patience, run = 1): Promise<Observed> =>
   vi.waitFor(async () => {
     const seen = await observed(runtime);
     expect(seen).toMatchObject({ run, phase: 'exited' });
     return seen;
-  }, patience);
+  }, wait);
 
-export const logged = (runtime: Runtime, text: string | RegExp, of = key): Promise<void> =>
-  vi.waitFor(async () => expect(await runtime.logs(of)).toMatch(text), patience);
+/** Reads events until one comes after which the pod is as it should be. */
+async function told(
+  runtime: Runtime,
+  events: AsyncIterator<string>,
+  wanted: (seen: Observed) => boolean,
+): Promise<void> {
+  for (;;) {
+    const { value, done } = await events.next();
+    if (done) throw new Error('no event told of it');
+    expect(value).toBe(key);
+    const seen = await runtime.observe(key);
+    if (seen && wanted(seen)) return;
+  }
+}
+
+export const logged = (
+  runtime: Runtime,
+  text: string | RegExp,
+  wait = patience,
+  of = key,
+): Promise<void> => vi.waitFor(async () => expect(await runtime.logs(of)).toMatch(text), wait);
 
 /** Follows from now on; what came so far is there to look at. */
-function followed(runtime: Runtime, start: LogStart) {
+function followed(runtime: Runtime, start: LogStart, wait: typeof patience) {
   const stopping = new AbortController();
   const pieces: LogPiece[] = [];
   const text = (): string => pieces.map((piece) => piece.text).join('');
@@ -390,19 +491,20 @@ function followed(runtime: Runtime, start: LogStart) {
     text,
     ended: follow(),
     stop: () => stopping.abort(),
-    until: (want: string): Promise<void> => vi.waitFor(() => expect(text()).toBe(want), patience),
+    until: (want: string): Promise<void> => vi.waitFor(() => expect(text()).toBe(want), wait),
   };
 }
 
 export const listening = (
   runtime: Runtime,
   network: string,
+  wait = patience,
 ): Promise<{ host: string; port: number }> =>
   vi.waitFor(async () => {
     const address = (await observed(runtime)).addresses[network];
     if (!address?.listening) throw new Error(`${network} does not listen`);
     return address;
-  }, patience);
+  }, wait);
 
 /** Waits until no process has this pid (or only its zombie is left). */
 export const gone = (pid: number): Promise<void> =>
@@ -425,9 +527,9 @@ export function isRunning(pid: number): boolean {
   }
 }
 
-const accepts = (port: number): Promise<boolean> =>
+const accepts = ({ host, port }: { host: string; port: number }): Promise<boolean> =>
   new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
+    const socket = connect(port, host);
     socket.once('connect', () => resolve(true));
     socket.once('error', () => resolve(false));
     socket.once('close', () => socket.destroy());

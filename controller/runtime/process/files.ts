@@ -2,7 +2,7 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunEnd } from '../runtime.ts';
 import type { ProcessName } from './proc.ts';
-import { errorCode } from './error-code.ts';
+import { errorCode } from '../error-code.ts';
 
 /** What is known of the newest run of a pod, on disk in `run.json`. Never holds a secret. */
 export interface RunRecord {

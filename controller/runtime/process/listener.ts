@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import type { ProcessName } from './proc.ts';
 import { processesSince } from './proc.ts';
-import { errorCode } from './error-code.ts';
+import { errorCode } from '../error-code.ts';
 
 // proc_pid_net(5): TCP_LISTEN.
 const listenState = '0A';

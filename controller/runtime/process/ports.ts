@@ -1,7 +1,7 @@
 import { createServer, connect } from 'node:net';
 import type { Server } from 'node:net';
 import type { Random } from '#contracts/random.ts';
-import { errorCode } from './error-code.ts';
+import { errorCode } from '../error-code.ts';
 
 // Below the range from which Linux and macOS take ports of outgoing connections, so that none of
 // those takes the port between our look and the program's bind.

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { errorCode } from './error-code.ts';
+import { errorCode } from '../error-code.ts';
 
 /** A process of this boot: pids are used again, pid and start time together are not. */
 export interface ProcessName {

@@ -1,17 +1,12 @@
 import { expect, test } from 'vitest';
-import type { RunSpec } from '../runtime.ts';
+import { networksOf, spec as exampleSpec } from '../../../test/conformance/runtime.ts';
 import { environmentOf } from './program.ts';
 
-const spec: RunSpec = {
-  key: 'default/a',
-  run: 1,
-  podCreatedAtMs: 0,
-  image: 'podgate/process',
+const spec = exampleSpec({
   command: ['true'],
-  arguments: null,
-  networks: ['default'],
+  networks: networksOf('default'),
   environment: { NODE_OPTIONS: '--import=data:,x', LD_PRELOAD: '/x.so', HELLO_NAME: 'Ada' },
-};
+});
 
 const ports = { default: 20_001 };
 

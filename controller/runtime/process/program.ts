@@ -1,6 +1,6 @@
 import { builtinImages, imageName } from '#contracts/image.ts';
 import type { RunSpec } from '../runtime.ts';
-import { expand, expandEnvironment } from './expand.ts';
+import { expand, expandEnvironment } from '../expand.ts';
 import type { Places } from './places.ts';
 
 /** A command line as the system takes it. */
@@ -48,7 +48,7 @@ export function environmentOf(
   ports: Readonly<Record<string, number>>,
 ): Record<string, string> {
   const given: Record<string, string> = {};
-  const first = ports['default'] ?? ports[spec.networks[0] ?? ''];
+  const first = ports['default'] ?? ports[spec.networks[0]?.name ?? ''];
   if (first !== undefined) given['PORT'] = String(first);
   for (const [network, port] of Object.entries(ports))
     given[`PORT_${network.toUpperCase()}`] = String(port);

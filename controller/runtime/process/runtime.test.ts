@@ -13,7 +13,9 @@ import {
   logged,
   observed,
   runtimeConforms,
-  shell,
+  networksOf,
+  processKind,
+  shellSpec as shell,
   spec,
 } from '../../../test/conformance/runtime.ts';
 import type { RuntimePlace } from '../../../test/conformance/runtime.ts';
@@ -50,8 +52,9 @@ async function open(
   return { runtime, place };
 }
 
-runtimeConforms('pods as processes', () => makePlace());
-if (isRoot) runtimeConforms('pods as processes of another user', () => makePlace('nobody'));
+runtimeConforms('pods as processes', processKind, () => makePlace());
+if (isRoot)
+  runtimeConforms('pods as processes of another user', processKind, () => makePlace('nobody'));
 
 describe('pods as processes', { timeout: 30_000 }, () => {
   const key = 'default/pod';
@@ -154,7 +157,7 @@ describe('pods as processes', { timeout: 30_000 }, () => {
   test('pods that start together get ports of their own', async () => {
     const { runtime } = await open();
     const keys = ['default/a', 'default/b', 'default/c'];
-    const networks = ['default', 'more'];
+    const networks = networksOf('default', 'more');
     await Promise.all(keys.map((one) => runtime.start(shell('sleep 300', { key: one, networks }))));
     const seen = await Promise.all(keys.map((one) => observed(runtime, one)));
     const ports = seen.flatMap(({ addresses }) => Object.values(addresses).map((a) => a.port));
@@ -165,7 +168,7 @@ describe('pods as processes', { timeout: 30_000 }, () => {
     'a stranger that sits on the port of a pod is not taken for it',
     async () => {
       const { runtime } = await open();
-      await runtime.start(shell('sleep 300', { networks: ['default'] }));
+      await runtime.start(shell('sleep 300', { networks: networksOf('default') }));
       const port = (await observed(runtime)).addresses['default']?.port;
       const stranger = createServer().listen(port, '127.0.0.1');
       cleanups.push(() => new Promise((resolve) => stranger.close(() => resolve())));
@@ -189,7 +192,7 @@ describe('pods as processes', { timeout: 30_000 }, () => {
     if (!hasIpv6) return;
     const program = `require('net').createServer().listen(process.env.PORT, '::1')`;
     const command = [process.execPath, '-e', program];
-    await runtime.start(spec({ command, networks: ['default'] }));
+    await runtime.start(spec({ command, networks: networksOf('default') }));
     expect(await listening(runtime, 'default')).toMatchObject({ host: '::1' });
   });
 
@@ -238,7 +241,7 @@ describe('pods as processes', { timeout: 30_000 }, () => {
       random: systemRandom,
       log,
     });
-    await runtime.start(spec({ image: 'podgate/hello', networks: ['default'] }));
+    await runtime.start(spec({ image: 'podgate/hello', networks: networksOf('default') }));
     await listening(runtime, 'default');
     await runtime.remove(key);
     const [[fields]] = log.warn.mock.calls.slice(-1) as [[{ pods: string }]];

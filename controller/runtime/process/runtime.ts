@@ -9,12 +9,12 @@ import type { Random } from '#contracts/random.ts';
 import type { Observed, RunEnd, RunSpec, Runtime } from '../runtime.ts';
 import { RunInProgress } from '../runtime.ts';
 import { findRuns } from './adopt.ts';
-import { Broadcast } from './broadcast.ts';
+import { Broadcast } from '../broadcast.ts';
 import type { LaunchOrder, RunRecord } from './files.ts';
 import { podFiles, readRecord, writeRecord } from './files.ts';
 import { launch } from './launch.ts';
-import { followOutput } from './output/follow.ts';
-import { takeSnapshot } from './output/snapshot.ts';
+import { followOutput } from '../output/follow.ts';
+import { takeSnapshot } from '../output/snapshot.ts';
 import type { Places } from './places.ts';
 import { makeFolder, preparePlaces } from './places.ts';
 import { freePorts } from './ports.ts';
@@ -86,7 +86,7 @@ class ProcessRuntime implements Runtime {
     if (before?.alive) throw new RunInProgress(`run ${before.run} of ${key} is alive`);
     const folder = this.#folder(key);
     await this.#makeFolders(folder);
-    const reserved = await this.#reservePorts(spec.networks);
+    const reserved = await this.#reservePorts(spec.networks.map(({ name }) => name));
     try {
       const run = await this.#launch(spec, folder, reserved);
       this.#runs.set(key, run);

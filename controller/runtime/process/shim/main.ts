@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { closeSync, readFileSync, writeSync } from 'node:fs';
-import { errorCode } from '../error-code.ts';
+import { errorCode } from '../../error-code.ts';
 import type { RunEnd } from '../../runtime.ts';
 import type { LaunchOrder, RunRecord } from '../files.ts';
 import { podFiles, writeRecord } from '../files.ts';
 import { nameProcess } from '../proc.ts';
-import { LogFiles } from './log-files.ts';
+import { LogFiles } from '../../output/log-files.ts';
 
 /**
  * Stands beside one run of one pod, in a session of its own, so that the program, its output and

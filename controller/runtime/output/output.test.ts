@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { systemClock } from '#adapters/system/clock.ts';
 import type { LogPiece, LogStart, LogWindow } from '#contracts/logs.ts';
-import { LogFiles } from '../shim/log-files.ts';
+import { LogFiles } from './log-files.ts';
 import { followOutput } from './follow.ts';
 import { pieceBytesMax } from './reader.ts';
 import { entryBytes, segmentBytesMax, timesFile } from './segments.ts';

@@ -9,7 +9,7 @@ import {
   timesApartMs,
   timesFile,
   writeEntry,
-} from '../output/segments.ts';
+} from './segments.ts';
 
 /** The segment that is being written. */
 interface Segment {
