@@ -77,7 +77,7 @@ function importProblem({ file }: Source, name: string): string | undefined {
 
 function arrowAllowed(file: string, from: string, to: string): boolean {
   if (mayImport[from]?.includes(to)) return true;
-  if (to === 'adapters') return isMain(file) || isTest(file);
+  if (to === 'adapters' || to === 'deploy') return isMain(file) || isTest(file);
   return to === 'test' && isTest(file);
 }
 

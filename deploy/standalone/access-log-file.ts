@@ -1,5 +1,5 @@
 import { closeSync, openSync } from 'node:fs';
-import { BadSetting } from './settings.ts';
+import { BadSetting } from '../settings/group.ts';
 
 /** Throws `BadSetting` where no line of an access log could be written; '' is stderr, and always fine. */
 export function refuseUnwritable(path: string): void {

@@ -78,9 +78,9 @@ export interface AdminPassword {
 /** The admin's password: the operator's, else one made at the first start and kept in a file. */
 export async function ensureAdmin(
   ports: Parameters<typeof ensureUser>[0],
-  { tenant, dataDir, adminPassword }: Settings,
+  { site: { tenant }, data, api: { adminPassword } }: Settings,
 ): Promise<AdminPassword> {
-  const file = join(dataDir, 'admin-password');
+  const file = join(data.dir, 'admin-password');
   const first = !(await hasUser(ports, tenant, 'admin'));
   const user = { tenant, username: 'admin', admin: true };
   if (adminPassword !== undefined) {

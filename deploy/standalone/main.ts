@@ -1,5 +1,6 @@
 import { banner } from './banner.ts';
-import { readSettings } from './settings.ts';
+import { readSettings } from '../settings/read.ts';
+import { standaloneGroups } from './settings.ts';
 import { startStandalone } from './standalone.ts';
 import { startProblem } from './start-problem.ts';
 
@@ -28,13 +29,16 @@ function stop(code: number): void {
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop(0));
 
 try {
-  const settings = readSettings(process.env, process.getuid?.() === 0);
+  const settings = readSettings(standaloneGroups, process.env, {
+    isRoot: process.getuid?.() === 0,
+  });
   // Nothing that we start may inherit it.
   delete process.env['PODGATE_ADMIN_PASSWORD'];
   delete process.env['PODGATE_ADMIN_TOKEN'];
   delete process.env['PODGATE_REDIS_URL'];
   const { apiPort, caFile, password } = await startStandalone(settings, stack);
-  const { domain, publicHttpsPort, httpsPort } = settings;
+  const { domain, publicHttpsPort } = settings.site;
+  const { httpsPort } = settings.gateway;
   const facts = { domain, publicHttpsPort, httpsPort, apiPort, caFile };
   process.stdout.write(banner({ ...facts, passwordFile: password.file }));
 } catch (error) {

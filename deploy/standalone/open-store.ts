@@ -11,8 +11,9 @@ import { collection, WriteConflict } from '#contracts/store.ts';
 import { MemoryLeases } from '#adapters/memory/leases.ts';
 import { openRedis } from '#adapters/redis/redis.ts';
 import { openSqliteStore } from '#adapters/sqlite/store.ts';
-import type { RedisChoice, Settings } from './settings.ts';
-import { BadSetting } from './settings.ts';
+import { BadSetting } from '../settings/group.ts';
+import type { RedisChoice } from '../settings/redis.ts';
+import type { Settings } from './settings.ts';
 
 interface System {
   readonly clock: Clock;
@@ -34,11 +35,11 @@ interface OpenStore {
  * file is opened in any case: its lock keeps a second Podgate from the directory.
  */
 export async function openStore(
-  { dataDir, redis: choice }: Settings,
+  { data, redis: choice }: Settings,
   system: System,
   stack: AsyncDisposableStack,
 ): Promise<OpenStore> {
-  const local = openSqliteStore(join(dataDir, 'podgate.db'));
+  const local = openSqliteStore(join(data.dir, 'podgate.db'));
   stack.defer(() => local.close());
   if (!choice) {
     if (await identities(local).get('redis')) {

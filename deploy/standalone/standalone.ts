@@ -49,13 +49,12 @@ export async function startStandalone(
   stack: AsyncDisposableStack,
 ): Promise<Running> {
   const ports = await openPorts(settings, stack);
-  const { domain, tenant, dataDir } = settings;
-  const site = { domain, tenant };
+  const { site, data } = settings;
   const { holder } = ports;
 
   const certs = await startCerts(ports, { site, holder });
   stack.defer(() => certs.stop());
-  const caFile = join(dataDir, 'ca.pem');
+  const caFile = join(data.dir, 'ca.pem');
   await writeFile(caFile, certs.rootPem, { mode: 0o644 });
 
   const password = await ensureAdmin(ports, settings);
@@ -73,16 +72,19 @@ export async function startStandalone(
   const registry = new Registry();
   observeProcess(registry, manifest.version);
   gateway.operator.observe(registry);
-  const { adminHost, adminPort, adminToken: token } = settings;
-  const admin = await startAdminServer(
-    { host: adminHost, port: adminPort, token },
-    { registry, parts, endpoints: gateway.operator.endpoints },
-  );
+  const admin = await startAdminServer(settings.admin, {
+    registry,
+    parts,
+    endpoints: gateway.operator.endpoints,
+  });
   stack.defer(() => admin.stop());
 
   // Last, when every port is ours: from here on pods are started.
-  const { processUser: user } = settings;
-  const processes = await createProcessRuntime({ ...ports, dataDir, user });
+  const processes = await createProcessRuntime({
+    ...ports,
+    dataDir: data.dir,
+    user: settings.runtime.processUser,
+  });
   const runtime = runtimeByImage(processes, undefined);
   stack.defer(() => runtime.stopAll(podsDeadlineMs));
   const controller = await startController(
@@ -97,17 +99,17 @@ export async function startStandalone(
 }
 
 async function openPorts(settings: Settings, stack: AsyncDisposableStack) {
-  refuseUnwritable(settings.accessLogFile);
-  mkdirSync(settings.dataDir, { recursive: true, mode: 0o711 });
+  refuseUnwritable(settings.gateway.accessLogFile);
+  mkdirSync(settings.data.dir, { recursive: true, mode: 0o711 });
   const system = {
     clock: systemClock,
     random: systemRandom,
-    log: createLog({ level: settings.logLevel, destination: 2 }),
+    log: createLog({ level: settings.log.level, destination: 2 }),
   };
   return {
     ...system,
     ...(await openStore(settings, system, stack)),
-    sealer: openSealer(settings.secretKeyFile),
+    sealer: openSealer(settings.secrets.keyFile),
     routes: new MemoryRouteBus(),
     logs: new MemoryLogExchange(),
     traffic: new MemoryTrafficExchange(),
@@ -116,41 +118,35 @@ async function openPorts(settings: Settings, stack: AsyncDisposableStack) {
 
 type OpenPorts = Awaited<ReturnType<typeof openPorts>>;
 
-const serveApi = (ports: OpenPorts, settings: Settings, rootPem: string): Promise<Api> =>
+const serveApi = (
+  ports: OpenPorts,
+  { site, api, runtime }: Settings,
+  rootPem: string,
+): Promise<Api> =>
   startApi(ports, {
-    tenant: settings.tenant,
-    domain: settings.domain,
+    ...site,
     host,
-    port: settings.apiPort,
-    publicHttpsPort: settings.publicHttpsPort,
+    port: api.port,
     rootPem,
-    runtime: settings.runtime,
-    statusCodes: settings.statusCodes,
-    requestsPerMinute: settings.requestsPerMinute,
-    programs: machinePrograms(settings.path, settings.neo4jJars),
+    runtime: runtime.kind,
+    statusCodes: api.statusCodes,
+    requestsPerMinute: api.requestsPerMinute,
+    programs: machinePrograms(api.path, api.neo4jJars),
   });
 
 const serveGateway = (
   ports: OpenPorts,
-  settings: Settings,
+  { site, gateway, data }: Settings,
   { holder, api }: { readonly holder: string; readonly api: Api },
 ): Promise<Gateway> =>
   startGateway(
     { ...ports, certificates: certificates(ports.store) },
     {
+      ...gateway,
       id: holder,
-      domain: settings.domain,
-      httpsPort: settings.httpsPort,
-      httpPort: settings.httpPort,
-      publicHttpsPort: settings.publicHttpsPort,
-      workers: settings.gatewayWorkers,
-      trustedProxies: settings.trustedProxies,
-      proxyProtocol: settings.proxyProtocol,
-      forwardedHeader: settings.forwardedHeader,
-      hstsSeconds: settings.hstsSeconds,
-      accessLog: settings.accessLog,
-      accessLogFile: settings.accessLogFile,
-      dataDir: settings.dataDir,
+      domain: site.domain,
+      publicHttpsPort: site.publicHttpsPort,
+      dataDir: data.dir,
       api: { host, port: api.port },
     },
   );

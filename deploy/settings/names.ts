@@ -1,0 +1,18 @@
+import { admin } from './admin.ts';
+import { api } from './api.ts';
+import { data } from './data.ts';
+import { gateway } from './gateway.ts';
+import type { Group } from './group.ts';
+import { log } from './log.ts';
+import { redis } from './redis.ts';
+import { runtime } from './runtime.ts';
+import { secrets } from './secrets.ts';
+import { site } from './site.ts';
+
+/** Every group there is. A program reads those it needs and overlooks the names of the others. */
+const groups: readonly Group[] = [admin(1), api, data, gateway, log, redis, runtime, secrets, site];
+
+/** Every setting there is. */
+export const settingNames: ReadonlySet<string> = new Set(
+  groups.flatMap(({ shape }) => Object.keys(shape)),
+);
