@@ -37,7 +37,7 @@ async function start(port: number): Promise<Api> {
     host: '127.0.0.1',
     port,
     publicHttpsPort: 8443,
-    rootPem: '',
+    trustedProxies: [],
     runtime: 'auto',
     statusCodes: 'http',
     requestsPerMinute: 0,

@@ -33,8 +33,10 @@ export async function startApi(ports: ApiPorts, settings: ApiSettings): Promise<
     problem: () => (app.server.listening ? undefined : 'it does not listen'),
     stop: async () => {
       stopped.abort();
-      // Streams end before (`preClose`), then connections are cut.
+      // Streams end first (`preClose`).
+      const cut = ports.clock.after(drainMs, () => app.server.closeAllConnections());
       await app.close();
+      cut();
     },
   };
 }
@@ -45,6 +47,8 @@ function seedsOf({ runtime, publicHttpsPort, programs }: ApiSettings): readonly 
   return containers ? containerSeeds(publicHttpsPort) : processSeeds(programs, publicHttpsPort);
 }
 
+// Hardly any answer takes this long, and a supervisor grants 10 s for everything.
+const drainMs = 5_000;
 const sweepMs = 3_600_000;
 
 /** Forgets what has expired, now and then, until the signal aborts. */

@@ -64,11 +64,12 @@ export async function buildApp(
   const newId = requestIds(ports.random);
   const app: App = fastify({
     genReqId: ({ headers }) => newId(headers),
-    forceCloseConnections: true,
+    // Requests that are under way get their answer; who then holds on is cut by who stops us.
+    forceCloseConnections: 'idle',
     bodyLimit: bodyBytesMax.usual,
     requestTimeout: requestMs,
-    // Only our own gateway, on this machine, may say where a request came from.
-    trustProxy: 'loopback',
+    // Only our own gateways may say where a request came from.
+    trustProxy: [...settings.trustedProxies],
     routerOptions: { ignoreTrailingSlash: true },
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, newId()),
     frameworkErrors: (_error, { id }, reply) => answerUnroutable(reply, id),
@@ -97,7 +98,7 @@ export async function buildApp(
   const identify = limitStrangers((request) => callerOf(request, credentials));
   enforceAccess(app, identify);
   const refuseOthers = refuseOtherMethods(app);
-  siteRoutes(app, settings);
+  siteRoutes(app, ports.store, settings.domain);
   const people = new UserAdministration(ports, identities);
   tenantRoutes(app, { ...settings, tenants, identities, people });
   await authRoutes(app, ports, { identities, people });

@@ -27,8 +27,8 @@ export interface ApiSettings {
   readonly host: string;
   readonly port: number;
   readonly publicHttpsPort: number;
-  /** The own CA's root, PEM, for `/ca.pem`. */
-  readonly rootPem: string;
+  /** Addresses and CIDR blocks of the gateways: what they say of a client is believed. */
+  readonly trustedProxies: readonly string[];
   /** Which status codes refusals have: what they mean, or what callers of the original expect. */
   readonly statusCodes: StatusCodes;
   /** Of one user, or of one address without a token; 0: as many as they like. */

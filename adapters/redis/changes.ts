@@ -60,9 +60,11 @@ export class ChangeStream {
     this.#ports = ports;
   }
 
-  /** Finds the end of the stream; watches that begin afterwards miss nothing. Throws `StoreUnavailable`. */
+  /** Finds the end of the stream and tells watchers of what comes then. Throws `StoreUnavailable`. */
   async start(): Promise<void> {
     this.#position = (await this.#look([])).position;
+    // Who watches already may have missed what is before that end.
+    if (this.#known.size > 0) this.#missing = true;
     void this.#follow();
   }
 

@@ -27,17 +27,36 @@ export interface OpenRedis {
   close(): void;
 }
 
+export interface RedisLink extends OpenRedis {
+  /**
+   * Looks at the configuration and warns of what could lose a write; watches tell nothing before.
+   * Rejects with `StoreUnavailable` when there is no answer, with `UnsafeRedis` when the configuration
+   * would lose documents; it may be tried again.
+   */
+  start(): Promise<void>;
+}
+
+/** As `connectRedis`, and started. Rejects as `start` does. */
+export async function openRedis(...terms: Parameters<typeof connectRedis>): Promise<OpenRedis> {
+  const redis = connectRedis(...terms);
+  try {
+    await redis.start();
+  } catch (error) {
+    redis.close();
+    throw error;
+  }
+  return redis;
+}
+
 /**
- * Opens documents and leases in one Redis, looks at its configuration and warns of what could lose a
- * write. Rejects with `StoreUnavailable` when there is no answer, with `UnsafeRedis` when its
- * configuration would lose documents. Afterwards the connection comes and goes as Redis does; a call
- * that has no answer after `callMs` fails.
+ * Documents and leases in one Redis, which need not be there yet. The connection comes and goes as
+ * Redis does; a call that has no answer after `callMs` fails.
  */
-export async function openRedis(
+export function connectRedis(
   settings: RedisSettings,
   { clock, log }: { readonly clock: Clock; readonly log: Log },
   callMs = callMsDefault,
-): Promise<OpenRedis> {
+): RedisLink {
   const connect = (waitMs: number): Connection =>
     new Connection(createClient(settings, waitMs), clock, waitMs);
   const commands = connect(callMs);
@@ -53,16 +72,14 @@ export async function openRedis(
     changes.close();
     for (const connection of new Set([commands, writes, waiting])) connection.close();
   };
-  try {
+  const start = async (): Promise<void> => {
     const { refusal, warnings } = await configurationProblems(commands, settings.waitReplicas);
     if (refusal !== undefined) throw new UnsafeRedis(refusal);
     for (const warning of warnings) log.warn({ warning }, 'Redis may lose answered writes');
     await changes.start();
-  } catch (error) {
-    close();
-    throw error;
-  }
+  };
   return {
+    start,
     store: new RedisStore({ reads: commands, writes, changes, ...settings }),
     leases: new RedisLeases(writes, settings.waitReplicas),
     problem: () => commands.problem(),

@@ -1,9 +1,11 @@
 import { z } from 'zod';
+import { rootId, signers } from '#contracts/authority.ts';
+import type { Store } from '#contracts/store.ts';
 import type { App } from '../app.ts';
 import { originOf } from '../auth/origin.ts';
 import { siteId } from '../auth/tokens.ts';
 import { answers, success } from '../envelope.ts';
-import type { ApiSettings } from '../ports.ts';
+import { Refused } from '../errors.ts';
 
 const zSite = z.strictObject({
   site_id: z.string(),
@@ -15,7 +17,7 @@ const zSite = z.strictObject({
 const open = { config: { access: 'anybody' } } as const; // asked before there is a token
 
 /** What a client asks before it has a token: the site, health, the CA to trust. */
-export function siteRoutes(app: App, settings: ApiSettings): void {
+export function siteRoutes(app: App, store: Store, domain: string): void {
   app.get(
     '/v3/sites',
     {
@@ -46,9 +48,12 @@ export function siteRoutes(app: App, settings: ApiSettings): void {
     },
     async () => success('The API answers.', 'The API answers.'),
   );
-  app.get('/ca.pem', { ...open, schema: { hide: true } }, async (_request, reply) =>
-    reply.header('content-type', 'application/x-pem-file').send(settings.rootPem),
-  );
+  app.get('/ca.pem', { ...open, schema: { hide: true } }, async (_request, reply) => {
+    const root = await signers(store).get(rootId(domain));
+    if (!root) throw new Refused(404, 'There is no certificate authority of our own here.');
+    const pem = `${root.value.certificate.trimEnd()}\n`;
+    return reply.header('content-type', 'application/x-pem-file').send(pem);
+  });
   app.get('/', { ...open, schema: { hide: true } }, async (_request, reply) =>
     reply.redirect('/v3/docs'),
   );

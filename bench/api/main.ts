@@ -30,7 +30,7 @@ const api = await startApi(ports, {
   host: '127.0.0.1',
   port: 0,
   publicHttpsPort: 8443,
-  rootPem: '',
+  trustedProxies: [],
   runtime: 'process',
   statusCodes: 'http',
   requestsPerMinute: 0,

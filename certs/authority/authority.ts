@@ -1,16 +1,14 @@
-import { z } from 'zod';
+import { rootId, signers } from '#contracts/authority.ts';
 import type { Clock } from '#contracts/clock.ts';
 import type { Random } from '#contracts/random.ts';
 import type { Sealer } from '#contracts/sealer.ts';
-import { zSealed } from '#contracts/sealer.ts';
 import type { Store } from '#contracts/store.ts';
-import { collection, WriteConflict } from '#contracts/store.ts';
+import { WriteConflict } from '#contracts/store.ts';
 import type { Signer, Validity } from './sign.ts';
 import { intermediateLifeMs, makeIntermediate, makeLeaf, makeRoot, notAfterMs } from './sign.ts';
 
 /** Our own certificate authority: a root kept for ten years, and the intermediate that signs. */
 
-const zSigner = z.strictObject({ certificate: z.string(), key: zSealed });
 const sealedAs = (id: string): string => `authority/${id}/key`;
 
 export interface AuthorityPorts {
@@ -30,7 +28,7 @@ export interface Authority {
 /** Opens the authority of `domain`; the first call in a store's life makes it. */
 export async function openAuthority(ports: AuthorityPorts, domain: string): Promise<Authority> {
   const { clock, random } = ports;
-  const root = await keep(ports, `root/${domain}`, {
+  const root = await keep(ports, rootId(domain), {
     // For ever: a new one would have to be imported by every person and machine again.
     usable: () => true,
     make: () => makeRoot(domain, clock.nowMs(), random),
@@ -61,8 +59,6 @@ function replaceSigner(intermediate: string, root: string, nowMs: number): boole
   const endMs = notAfterMs(intermediate);
   return endMs < notAfterMs(root) && endMs - nowMs < intermediateLifeMs / 3;
 }
-
-const signers = (store: Store) => collection(store, 'authority', zSigner);
 
 /** The stored signer while it is usable, else a new one; whoever stores it first wins. */
 async function keep(

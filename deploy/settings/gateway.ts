@@ -1,9 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { isBlock } from '../../gateway/allowed.ts';
 import { accessLogLevels } from '../../gateway/observe/access-log.ts';
-import { httpsPort, onOff, portNumber, text } from './fields.ts';
+import { blocks, httpsPort, onOff, portNumber, text } from './fields.ts';
 import { BadSetting, group } from './group.ts';
 
 const shape = {
@@ -15,14 +14,7 @@ const shape = {
     .min(1, 'must be at least 1')
     .max(256, 'must be at most 256')
     .default(availableParallelism()),
-  PODGATE_TRUSTED_PROXIES: z
-    .string()
-    .default('')
-    .transform((list) => list.split(/[\s,]+/).filter((block) => block !== ''))
-    .refine(
-      (blocks) => blocks.every(isBlock),
-      'must be addresses or CIDR blocks with commas between, such as 10.0.0.0/8,2001:db8::1',
-    ),
+  PODGATE_TRUSTED_PROXIES: blocks.default([]),
   PODGATE_PROXY_PROTOCOL: onOff.default('off'),
   PODGATE_FORWARDED_HEADER: onOff.default('off'),
   PODGATE_HSTS_SECONDS: z.coerce

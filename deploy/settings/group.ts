@@ -10,6 +10,8 @@ export interface Machine {
 /** Settings that belong together: read from the environment, checked, and made a typed choice. */
 export interface Group<Choice = unknown> {
   readonly shape: z.ZodRawShape;
+  /** Variables whose value is never repeated. */
+  readonly secrets: readonly string[];
   /** Variables that are ports to listen on: no two may be the same. */
   readonly ports: readonly string[];
   /** Throws `BadSetting` that names the first variable at fault. */
@@ -47,5 +49,5 @@ export function group<Shape extends z.ZodRawShape, Choice>({
     const given = secrets.includes(name) ? '' : ` (is "${environment[name] ?? ''}")`;
     throw new BadSetting(`${name} ${issue?.message ?? 'is not valid'}${given}`);
   };
-  return { shape, ports, read };
+  return { shape, secrets, ports, read };
 }

@@ -12,6 +12,9 @@ import { site } from './site.ts';
 /** Every group there is. A program reads those it needs and overlooks the names of the others. */
 const groups: readonly Group[] = [admin(1), api, data, gateway, log, redis, runtime, secrets, site];
 
+/** Settings that nothing we start may inherit. */
+export const secretNames: readonly string[] = groups.flatMap((each) => each.secrets);
+
 /** Every setting there is. */
 export const settingNames: ReadonlySet<string> = new Set(
   groups.flatMap(({ shape }) => Object.keys(shape)),

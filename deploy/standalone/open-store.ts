@@ -1,10 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Part } from '#contracts/admin.ts';
-import type { Clock } from '#contracts/clock.ts';
 import type { Leases } from '#contracts/leases.ts';
-import type { Log } from '#contracts/log.ts';
 import type { Random } from '#contracts/random.ts';
 import type { Store } from '#contracts/store.ts';
 import { collection, WriteConflict } from '#contracts/store.ts';
@@ -12,14 +9,9 @@ import { MemoryLeases } from '#adapters/memory/leases.ts';
 import { openRedis } from '#adapters/redis/redis.ts';
 import { openSqliteStore } from '#adapters/sqlite/store.ts';
 import { BadSetting } from '../settings/group.ts';
-import type { RedisChoice } from '../settings/redis.ts';
+import { readCa } from '../start/cluster.ts';
+import type { System } from '../start/system.ts';
 import type { Settings } from './settings.ts';
-
-interface System {
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly random: Random;
-}
 
 interface OpenStore {
   readonly store: Store;
@@ -59,15 +51,6 @@ export async function openStore(
   const holder = `standalone-${await ensureId(local, 'directory', system.random)}`;
   const parts = [{ name: 'store', problem: () => redis.problem() }];
   return { store: redis.store, leases: redis.leases, holder, parts };
-}
-
-function readCa({ caFile }: RedisChoice): string | undefined {
-  if (caFile === undefined) return undefined;
-  try {
-    return readFileSync(caFile, 'utf8');
-  } catch (error) {
-    throw new BadSetting(`PODGATE_REDIS_CA_FILE cannot be read: ${String(error)}`);
-  }
 }
 
 const zIdentity = z.strictObject({ id: z.string() });

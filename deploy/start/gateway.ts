@@ -1,0 +1,36 @@
+import { certificates } from '#contracts/certificate.ts';
+import type { Address } from '#contracts/route.ts';
+import type { Store } from '#contracts/store.ts';
+import type { Gateway, GatewayPorts } from '../../gateway/gateway.ts';
+import { startGateway } from '../../gateway/gateway.ts';
+import type { data } from '../settings/data.ts';
+import type { gateway } from '../settings/gateway.ts';
+import type { Choices } from '../settings/read.ts';
+import type { site } from '../settings/site.ts';
+import { refuseUnwritable } from './access-log-file.ts';
+
+type Settings = Choices<{ site: typeof site; data: typeof data; gateway: typeof gateway }>;
+type Ports = Omit<GatewayPorts, 'certificates'> & { readonly store: Store };
+
+/**
+ * Starts the gateway's parent, whose name on the bus is `id`; the REST API is at `api`. Throws
+ * `BadSetting` and `PortTaken`.
+ */
+export const serveGateway = async (
+  ports: Ports,
+  { site: place, data: kept, gateway: own }: Settings,
+  { id, api }: { readonly id: string; readonly api: Address },
+): Promise<Gateway> => {
+  refuseUnwritable(own.accessLogFile);
+  return startGateway(
+    { ...ports, certificates: certificates(ports.store) },
+    {
+      ...own,
+      id,
+      domain: place.domain,
+      publicHttpsPort: place.publicHttpsPort,
+      dataDir: kept.dir,
+      api,
+    },
+  );
+};
