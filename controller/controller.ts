@@ -57,12 +57,8 @@ export async function startController(
   ports: ControllerPorts,
   settings: ControllerSettings,
 ): Promise<{ problem(): string | undefined; stop(): Promise<void> }> {
-  const { clock, runtime, logs } = ports;
+  const { clock } = ports;
   const stopping = new AbortController();
-  const unserve = logs.serve({
-    read: (key, window) => runtime.logs(key, window),
-    follow: (key, start, signal) => runtime.followLogs(key, start, signal),
-  });
   const { promise: known, resolve: settle } = Promise.withResolvers<void>();
   const leading = keepLeading(
     ports,
@@ -75,7 +71,6 @@ export async function startController(
     problem: () => (stopping.signal.aborted ? 'it is stopping' : undefined),
     async stop() {
       stopping.abort();
-      unserve();
       const waiting = new AbortController();
       const late = clock.sleep(drainMs, waiting.signal).catch(() => undefined);
       await Promise.race([leading, late]);
@@ -120,6 +115,10 @@ async function lead(
     follow(ports, signal, (ended) => changedKeys(context, ended), queue),
     follow(ports, signal, (ended) => runtime.events(ended), queue),
   ];
+  const unserve = ports.logs.serve({
+    read: (key, window) => runtime.logs(key, window),
+    follow: (key, start, ended) => runtime.followLogs(key, start, ended),
+  });
   const unlisten = routes.onAcks(() => {
     for (const key of context.awaitingGateways) queue.add(key);
   });
@@ -134,6 +133,7 @@ async function lead(
     }
   } finally {
     unlisten();
+    unserve();
     await queue.stop();
   }
   await Promise.all(watching);

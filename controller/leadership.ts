@@ -2,9 +2,11 @@ import type { Clock } from '#contracts/clock.ts';
 import type { Lease, Leases } from '#contracts/leases.ts';
 import type { Log } from '#contracts/log.ts';
 
-/** A standby takes over at most this long after its leader went silent. */
-const ttlMs = 15_000;
-const renewEveryMs = ttlMs / 3;
+/** A leader that was not heard of for so long leads no more. */
+const ttlMs = 12_000;
+const renewEveryMs = ttlMs / 4;
+/** How often the others look; with the first look of a new leader, a take-over takes at most 15 s. */
+const lookEveryMs = 500;
 
 export class NotLeading extends Error {
   override readonly name = 'NotLeading';
@@ -47,7 +49,7 @@ export async function keepLeading(
     } catch (error) {
       log.error({ error, name }, 'leading failed; trying again');
     }
-    await quietly(clock.sleep(renewEveryMs / 5, signal));
+    await quietly(clock.sleep(lookEveryMs, signal));
   }
 }
 

@@ -10,7 +10,7 @@ import { Connection } from './connection.ts';
 import { RedisLeases } from './leases.ts';
 import { RedisStore } from './store.ts';
 
-// A third of a lease's life, and as long as somebody waits for a page.
+// Less than half of a lease's life, and as long as somebody waits for a page.
 const callMsDefault = 5_000;
 
 /** The Redis there is would lose what Podgate keeps; the message says which setting does that. */

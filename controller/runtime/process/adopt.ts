@@ -12,23 +12,23 @@ export interface Found {
   readonly record: RunRecord;
 }
 
-/**
- * Finds all runs below `pods`. One whose shim lives goes on; one whose shim is gone is over: what it
- * may have left running is ended, because nobody reads its output or learns its exit code any more.
- */
-export function findRuns(pods: string, nowMs: number): Found[] {
+/** Finds all runs below `pods`. */
+export function findRuns(pods: string): Found[] {
   return folders(pods).flatMap((tenant) =>
     folders(join(pods, tenant)).flatMap((podId): Found[] => {
       const folder = join(pods, tenant, podId);
       const record = readRecord(folder);
-      return record
-        ? [{ key: `${tenant}/${podId}`, folder, record: settle(folder, record, nowMs) }]
-        : [];
+      return record ? [{ key: `${tenant}/${podId}`, folder, record }] : [];
     }),
   );
 }
 
-function settle(folder: string, record: RunRecord, nowMs: number): RunRecord {
+/**
+ * The record of a run that nobody here has watched. One whose shim lives goes on; one whose shim is
+ * gone is over: what it may have left running is ended, because nobody reads its output or learns its
+ * exit code any more.
+ */
+export function settle({ folder, record }: Found, nowMs: number): RunRecord {
   if (record.end || (record.shim && isAlive(record.shim))) return record;
   const message = 'ended while the controller was away';
   // The shim may have written the end between our two looks.

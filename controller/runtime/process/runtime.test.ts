@@ -21,6 +21,7 @@ import {
 import type { RuntimePlace } from '../../../test/conformance/runtime.ts';
 import type { Runtime } from '../runtime.ts';
 import type { RunRecord } from './files.ts';
+import { LaunchClaim } from './claims.ts';
 import { createProcessRuntime } from './runtime.ts';
 
 const isRoot = process.geteuid?.() === 0;
@@ -92,6 +93,54 @@ describe('pods as processes', { timeout: 30_000 }, () => {
     expect(end).toMatchObject({ by: 'lost', message: 'ended while the controller was away' });
     await gone(program);
     next.close();
+  });
+
+  test('what another controller does here meanwhile is seen with the next list', async () => {
+    const { runtime, place } = await open();
+    const standby = await place.open();
+    await runtime.start(shell('exec sleep 300'));
+    expect(await standby.list()).toEqual([key]);
+    expect(await observed(standby)).toMatchObject({ run: 1, end: null });
+    await runtime.stop(key, 0);
+    await runtime.start({ ...shell('exec sleep 300'), run: 2 });
+    await standby.list();
+    expect(await observed(standby)).toMatchObject({ run: 2, end: null });
+    await runtime.remove(key);
+    expect(await standby.list()).toEqual([]);
+    expect(await standby.observe(key)).toBeUndefined();
+    standby.close();
+  });
+
+  test('of two controllers that both believe they lead, one launches a run', async () => {
+    const { runtime, place } = await open();
+    const other = await place.open();
+    const run = shell('echo $$; exec sleep 300');
+    await Promise.allSettled([runtime.start(run), other.start(run)]);
+    await Promise.all([runtime.list(), other.list()]);
+    const ends = [await observed(runtime), await observed(other)].map(({ end }) => end);
+    // It runs, and everybody sees it; or the claim was contested, and it counts as lost.
+    const alive = ends.filter((end) => end === null).length;
+    const lines = (await runtime.logs(key)).split('\n').filter((line) => line !== '');
+    expect(lines.length).toBeLessThanOrEqual(1);
+    if (alive === 0) expect(ends).toMatchObject([{ by: 'lost' }, { by: 'lost' }]);
+    await other.start({ ...run, run: 2 }).catch(() => undefined);
+    other.close();
+  });
+
+  test('a launch that its controller did not come to is lost, and is not made up for later', async () => {
+    const { runtime, place } = await open();
+    const spec1 = shell('exec sleep 300');
+    await mkdir(folder(place.dataDir), { recursive: true });
+    const paused = new LaunchClaim(folder(place.dataDir), spec1, 'paused');
+    expect(paused.take()).toBe(true);
+    await runtime.start(spec1);
+    expect(await observed(runtime)).toMatchObject({ run: 1, end: { by: 'lost' } });
+    expect(paused.held).toBe(false);
+    await runtime.start({ ...spec1, run: 2 });
+    const late = await place.open();
+    await expect(late.start(spec1)).rejects.toThrow(/run 2 .* is alive/);
+    expect(await observed(runtime)).toMatchObject({ run: 2, end: null });
+    late.close();
   });
 
   test('a process that merely has the pid of an old run is left alone', async () => {

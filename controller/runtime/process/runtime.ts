@@ -8,7 +8,9 @@ import type { LogPiece, LogStart, LogWindow } from '#contracts/logs.ts';
 import type { Random } from '#contracts/random.ts';
 import type { Observed, RunEnd, RunSpec, Runtime } from '../runtime.ts';
 import { RunInProgress } from '../runtime.ts';
-import { findRuns } from './adopt.ts';
+import type { Found } from './adopt.ts';
+import { findRuns, settle } from './adopt.ts';
+import { LaunchClaim } from './claims.ts';
 import { Broadcast } from '../broadcast.ts';
 import type { LaunchOrder, RunRecord } from './files.ts';
 import { podFiles, readRecord, writeRecord } from './files.ts';
@@ -63,35 +65,40 @@ class ProcessRuntime implements Runtime {
   readonly #events = new Broadcast();
   readonly #removals = new EventEmitter().setMaxListeners(0);
   readonly #closed = new AbortController();
+  /** Keys that are being launched: their files are ours to write. */
+  readonly #launching = new Set<string>();
+  readonly #name: string;
 
   constructor(places: Places, user: PodUser | undefined, ports: ProcessRuntimePorts) {
     this.#places = places;
     this.#user = user;
     this.#ports = ports;
+    this.#name = ports.random.bytes(16).toString('hex');
   }
 
   /** Takes over what runs; knows afterwards which of it listens. */
   async adopt(): Promise<void> {
-    for (const { key, folder, record } of findRuns(this.#places.pods, this.#ports.clock.nowMs())) {
-      this.#runs.set(key, this.#supervise(key, folder, record));
-      if (!record.end) this.#ports.log.info({ key, run: record.run }, 'found a running pod');
-    }
-    await Promise.all([...this.#runs.values()].map((run) => run.probe()));
+    const found = findRuns(this.#places.pods);
+    const there = new Set(found.map(({ key }) => key));
+    for (const [key, run] of this.#runs)
+      if (!there.has(key) && !this.#launching.has(key)) this.#forget(key, run);
+    await Promise.all(found.map((each) => this.#adoptOne(each)));
   }
 
   async start(spec: RunSpec): Promise<void> {
     const { key } = spec;
-    const before = this.#runs.get(key);
-    if (before?.run === spec.run) return;
-    if (before?.alive) throw new RunInProgress(`run ${before.run} of ${key} is alive`);
-    const folder = this.#folder(key);
-    await this.#makeFolders(folder);
-    const reserved = await this.#reservePorts(spec.networks.map(({ name }) => name));
+    this.#launching.add(key);
     try {
-      const run = await this.#launch(spec, folder, reserved);
-      this.#runs.set(key, run);
+      const folder = this.#folder(key);
+      await this.#makeFolders(folder);
+      const record = readRecord(folder);
+      if (record) await this.#adoptOne({ key, folder, record });
+      const before = this.#runs.get(key);
+      if (before?.is(spec)) return;
+      if (before?.alive) throw new RunInProgress(`run ${before.run} of ${key} is alive`);
+      this.#runs.set(key, await this.#launchOnce(spec, folder));
     } finally {
-      for (const port of Object.values(reserved)) this.#reserved.delete(port);
+      this.#launching.delete(key);
     }
   }
 
@@ -99,7 +106,9 @@ class ProcessRuntime implements Runtime {
     return this.#runs.get(key)?.observe();
   }
 
+  /** Looks at what other controllers did here as well. */
   async list(): Promise<readonly string[]> {
+    await this.adopt();
     return [...this.#runs.keys()];
   }
 
@@ -109,9 +118,8 @@ class ProcessRuntime implements Runtime {
 
   async remove(key: string): Promise<void> {
     await this.stop(key, 0);
-    this.#removals.emit(key);
     await rm(this.#folder(key), { recursive: true, force: true });
-    this.#runs.delete(key);
+    this.#forget(key, this.#runs.get(key));
   }
 
   async logs(key: string, window: LogWindow = {}): Promise<string> {
@@ -148,23 +156,73 @@ class ProcessRuntime implements Runtime {
     for (const run of this.#runs.values()) run.close();
   }
 
+  async #adoptOne(found: Found): Promise<void> {
+    const { key, folder, record } = found;
+    const known = this.#runs.get(key);
+    if (known?.is(record)) return;
+    known?.close();
+    const run = this.#supervise(key, folder, settle(found, this.#ports.clock.nowMs()));
+    this.#runs.set(key, run);
+    if (run.alive) this.#ports.log.info({ key, run: record.run }, 'found a running pod');
+    await run.probe();
+  }
+
+  #forget(key: string, run: SupervisedRun | undefined): void {
+    run?.close();
+    this.#runs.delete(key);
+    this.#removals.emit(key);
+  }
+
+  /** Launches the run unless another controller did, or may have begun to: then it counts as lost. */
+  async #launchOnce(spec: RunSpec, folder: string): Promise<SupervisedRun> {
+    const claim = new LaunchClaim(folder, spec, this.#name);
+    if (!claim.take()) {
+      claim.revoke();
+      const record = readRecord(folder);
+      // It may have launched between our two looks.
+      if (record && sameRun(record, spec)) return this.#supervise(spec.key, folder, record);
+      return this.#ended(spec, folder, lostLaunch);
+    }
+    const reserved = await this.#reservePorts(spec.networks.map(({ name }) => name)).catch(
+      (error: unknown) => {
+        claim.release();
+        throw error;
+      },
+    );
+    try {
+      if (!claim.held) throw new RunInProgress(`another controller has seen to ${spec.key}`);
+      return await this.#launch(spec, folder, reserved);
+    } finally {
+      for (const port of Object.values(reserved)) this.#reserved.delete(port);
+    }
+  }
+
   async #launch(
     spec: RunSpec,
     folder: string,
     ports: Readonly<Record<string, number>>,
   ): Promise<SupervisedRun> {
-    const { key, run, podCreatedAtMs } = spec;
-    const startedAtMs = this.#ports.clock.nowMs();
-    const end = null;
-    const draft = { run, podCreatedAtMs, startedAtMs, ports, shim: null, program: null, end };
+    const draft = { ...this.#draft(spec), ports };
+    const { key } = spec;
     try {
       const shim = await launch(folder, this.#order(spec, folder, draft), this.#ports.clock);
       return this.#supervise(key, folder, readRecord(folder) ?? draft, shim);
     } catch (error) {
-      const record = { ...draft, end: failedLaunch(error, this.#ports.clock.nowMs()) };
-      writeRecord(folder, record);
-      return this.#supervise(key, folder, record);
+      return this.#ended(spec, folder, error);
     }
+  }
+
+  /** A run that never began, because of this. */
+  #ended(spec: RunSpec, folder: string, why: unknown): SupervisedRun {
+    const end = failedLaunch(why, this.#ports.clock.nowMs());
+    const record = { ...this.#draft(spec), end };
+    writeRecord(folder, record);
+    return this.#supervise(spec.key, folder, record);
+  }
+
+  #draft({ run, podCreatedAtMs }: RunSpec): RunRecord {
+    const startedAtMs = this.#ports.clock.nowMs();
+    return { run, podCreatedAtMs, startedAtMs, ports: {}, shim: null, program: null, end: null };
   }
 
   #order(spec: RunSpec, folder: string, record: RunRecord): LaunchOrder {
@@ -200,8 +258,15 @@ class ProcessRuntime implements Runtime {
   }
 }
 
+const lostLaunch = new Error('its controller died, or was stopped, while it launched it');
+
+const sameRun = (
+  a: Pick<RunRecord, 'run' | 'podCreatedAtMs'>,
+  b: Pick<RunRecord, 'run' | 'podCreatedAtMs'>,
+): boolean => a.run === b.run && a.podCreatedAtMs === b.podCreatedAtMs;
+
 function failedLaunch(error: unknown, endedAtMs: number): RunEnd {
-  const by = error instanceof Refused ? 'refused' : 'itself';
+  const by = error === lostLaunch ? 'lost' : error instanceof Refused ? 'refused' : 'itself';
   const message = error instanceof Error ? error.message : String(error);
   return { by, exitCode: null, signal: null, message, endedAtMs };
 }

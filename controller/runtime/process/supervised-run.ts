@@ -46,6 +46,11 @@ export class SupervisedRun {
     return this.#record.run;
   }
 
+  /** Whether this is the run that the record is of. */
+  is({ run, podCreatedAtMs }: Pick<RunRecord, 'run' | 'podCreatedAtMs'>): boolean {
+    return this.#record.run === run && this.#record.podCreatedAtMs === podCreatedAtMs;
+  }
+
   get alive(): boolean {
     return this.#record.end === null;
   }
