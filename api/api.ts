@@ -1,6 +1,7 @@
 import { Identities } from './auth/identity.ts';
 import { Tenants } from './tenants/tenants.ts';
 import { sweepAnswers } from './idempotency.ts';
+import { sweepCounts } from './request-counts.ts';
 import { buildApp } from './app.ts';
 import type { ApiPorts, ApiSettings } from './ports.ts';
 import { containerSeeds } from './templates/seed/containers.ts';
@@ -63,6 +64,7 @@ async function sweeping(
       await clock.sleep(sweepMs, signal);
       await identities.sweep();
       await sweepAnswers(ports);
+      await sweepCounts(ports);
     } catch (error) {
       if (!signal.aborted) log.warn({ error: String(error) }, 'what expired was not removed');
     }

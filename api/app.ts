@@ -85,7 +85,7 @@ export async function buildApp(
   answerErrors(app, ports.log, settings.statusCodes);
   exactContentType(app);
 
-  const limitStrangers = await ruleTraffic(app, settings.requestsPerMinute);
+  const limitStrangers = await ruleTraffic(app, settings.requestsPerMinute, ports);
   heedIdempotencyKeys(app, ports);
   await describeApi(app);
   // After the pages of the documentation, which are for anybody.

@@ -6,6 +6,8 @@ import type { App } from './app.ts';
 import type { Caller } from './auth/caller.ts';
 import { TooManyTries } from './auth/identity.ts';
 import { Refused } from './errors.ts';
+import type { ApiPorts } from './ports.ts';
+import { countingStore, userPrefix } from './request-counts.ts';
 
 /**
  * Checking a password or a key takes a tenth of a second of a core on purpose: strangers are not
@@ -22,6 +24,7 @@ type FindCaller = (request: FastifyRequest) => Promise<Caller>;
 export async function ruleTraffic(
   app: App,
   requestsPerMinute: number,
+  ports: Pick<ApiPorts, 'store' | 'clock'>,
 ): Promise<(find: FindCaller) => FindCaller> {
   // Tokens travel in a header that a page has to be given: any page may ask, none can borrow.
   await app.register(cors, {
@@ -47,13 +50,14 @@ export async function ruleTraffic(
   await app.register(rateLimit, {
     max: requestsPerMinute,
     timeWindow: 60_000,
+    store: countingStore(ports),
     // After the caller is known: users behind one address do not wait for each other.
     hook: 'preHandler',
     keyGenerator: (request) => {
       const { access } = request.routeOptions.config;
       if (!access || access === 'anybody') return `address ${request.ip}`;
       const { tenant, username } = actingOf(request);
-      return `user ${tenant}/${username}`;
+      return `${userPrefix}${tenant}/${username}`;
     },
     errorResponseBuilder: (_request, { after, max }) =>
       new Refused(429, `Too many requests: more than ${max} in a minute, wait ${after}.`),
