@@ -3,6 +3,7 @@ import type { Clock } from '#contracts/clock.ts';
 import type { Random } from '#contracts/random.ts';
 import type { Collection, Store } from '#contracts/store.ts';
 import { collection } from '#contracts/store.ts';
+import { retrying } from '../retrying.ts';
 import { zAccountType } from './names.ts';
 import type { PasswordHash } from './passwords.ts';
 import { hashPassword, passwordMatches, zPasswordHash } from './passwords.ts';
@@ -58,18 +59,27 @@ interface UserPorts {
   readonly clock: Clock;
 }
 
+interface WantedUser {
+  readonly tenant: string;
+  readonly username: string;
+  readonly password: string;
+  readonly admin: boolean;
+}
+
 /** Makes the user be there with this password and role; says what had to be done. */
-export async function ensureUser(
+export const ensureUser = (
   ports: UserPorts,
-  wanted: {
-    readonly tenant: string;
-    readonly username: string;
-    readonly password: string;
-    readonly admin: boolean;
-  },
+  wanted: WantedUser,
+): Promise<'created' | 'updated' | 'unchanged'> =>
+  // Another api may do the same now: what it wrote must not be written again, its tokens would end.
+  retrying(() => ensureOnce(ports, wanted));
+
+async function ensureOnce(
+  ports: UserPorts,
+  { tenant, username, password, admin }: WantedUser,
 ): Promise<'created' | 'updated' | 'unchanged'> {
-  const { tenant, username, password, admin } = wanted;
-  const stored = await findUser(ports.store, tenant, username);
+  const found = await users(ports.store).get(userKey(tenant, username));
+  const stored = found?.value;
   const sameWord = stored !== undefined && (await passwordMatches(password, stored.password));
   const same = sameWord && stored.admin === admin && !stored.disabled;
   if (same) return 'unchanged';
@@ -81,7 +91,8 @@ export async function ensureUser(
     password: await hashPassword(password, ports.random.bytes(16)),
     tokensFromMs: sameWord ? stored.tokensFromMs : nowMs,
   };
-  await users(ports.store).put(userKey(tenant, username), user, 'anything');
+  const expected = found ? { version: found.version } : ('absent' as const);
+  await users(ports.store).put(userKey(tenant, username), user, expected);
   return stored ? 'updated' : 'created';
 }
 
