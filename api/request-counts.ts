@@ -14,6 +14,8 @@ import { retrying } from './retrying.ts';
 
 // One twentieth at a time: with several apis at most so much of a user's limit lies unused in each.
 const sharesOfLimit = 20;
+// Who meets a conflict knows that another took a share, of which there are not many more than that.
+const conflictsMax = 4 * sharesOfLimit;
 // Who came longest ago is forgotten, and begins anew.
 const keysMax = 10_000;
 
@@ -130,7 +132,7 @@ export class SharedCounts {
           await takenShares(store).put(idOf(key), { count: taken + granted, untilMs }, expected);
         }
         this.#own.begin(key, { untilMs, count: taken, granted, over: granted <= 0 });
-      });
+      }, conflictsMax);
     } catch {
       const untilMs = clock.nowMs() + terms.windowMs / sharesOfLimit;
       this.#own.begin(key, { untilMs, count: 0, granted: share, over: false });
