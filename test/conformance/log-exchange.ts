@@ -4,40 +4,43 @@ import type { LogExchange, PodLogs } from '#contracts/logs.ts';
 import { LogsUnavailable } from '#contracts/logs.ts';
 import { logsOf } from '../log-examples.ts';
 
-/** What a `LogExchange` promises. */
-export function logExchangeConforms(name: string, make: () => LogExchange): void {
+/** What a `LogExchange` promises; what `make` made before may be gone when it makes the next. */
+export function logExchangeConforms(
+  name: string,
+  make: () => LogExchange | Promise<LogExchange>,
+): void {
   describe(`${name} as a log exchange`, () => {
     test('asking while nobody serves throws LogsUnavailable', async () => {
-      await expect(make().read('default/a')).rejects.toThrow(LogsUnavailable);
+      await expect((await make()).read('default/a')).rejects.toThrow(LogsUnavailable);
     });
 
     test('the one who serves gets the key and its answer comes back', async () => {
-      const exchange = make();
+      const exchange = await make();
       exchange.serve(answering('log of'));
       expect(await exchange.read('default/a')).toBe('log of default/a');
     });
 
     test('a pod that never ran has an empty log', async () => {
-      const exchange = make();
+      const exchange = await make();
       exchange.serve(logsOf(async () => ''));
       expect(await exchange.read('default/a')).toBe('');
     });
 
     test('an answer of 10 MB arrives whole', async () => {
-      const exchange = make();
+      const exchange = await make();
       const text = 'line \u00e9\n'.repeat(1_400_000);
       exchange.serve(logsOf(async () => text));
       expect((await exchange.read('default/a')) === text).toBe(true);
     });
 
     test('an error of the one who serves reaches the one who asks', async () => {
-      const exchange = make();
+      const exchange = await make();
       exchange.serve(logsOf(() => Promise.reject(new Error('disk gone'))));
       await expect(exchange.read('default/a')).rejects.toThrow('disk gone');
     });
 
     test('after it ended nobody serves, and ending twice is fine', async () => {
-      const exchange = make();
+      const exchange = await make();
       const end = exchange.serve(answering('log of'));
       end();
       end();
@@ -45,7 +48,7 @@ export function logExchangeConforms(name: string, make: () => LogExchange): void
     });
 
     test('a window and a place to follow from reach the one who serves, and pieces come back', async () => {
-      const exchange = make();
+      const exchange = await make();
       const asked: unknown[] = [];
       exchange.serve({
         read: async (...question) => {
@@ -71,11 +74,13 @@ export function logExchangeConforms(name: string, make: () => LogExchange): void
     });
 
     test('following while nobody serves throws LogsUnavailable', async () => {
-      await expect(Array.fromAsync(make().follow('k', {}, never))).rejects.toThrow(LogsUnavailable);
+      await expect(Array.fromAsync((await make()).follow('k', {}, never))).rejects.toThrow(
+        LogsUnavailable,
+      );
     });
 
     test('following ends without an error when the one who asks has enough', async () => {
-      const exchange = make();
+      const exchange = await make();
       exchange.serve(endless);
       const enough = new AbortController();
       const texts: string[] = [];
@@ -87,7 +92,7 @@ export function logExchangeConforms(name: string, make: () => LogExchange): void
     });
 
     test('following ends with LogsUnavailable when the one who serves ends', async () => {
-      const exchange = make();
+      const exchange = await make();
       const end = exchange.serve(endless);
       const pieces = exchange.follow('k', {}, never)[Symbol.asyncIterator]();
       expect((await pieces.next()).value).toMatchObject({ text: 'more' });
@@ -97,7 +102,7 @@ export function logExchangeConforms(name: string, make: () => LogExchange): void
     });
 
     test('a new one answers from now on, whichever of the two ends first', async () => {
-      const exchange = make();
+      const exchange = await make();
       const endOld = exchange.serve(answering('old'));
       const endNew = exchange.serve(answering('new'));
       expect(await exchange.read('k')).toBe('new k');

@@ -3,15 +3,18 @@ import type { PodTraffic, TrafficExchange, TrafficReader } from '#contracts/traf
 import { TrafficUnavailable } from '#contracts/traffic.ts';
 import { exampleTraffic } from '../traffic-examples.ts';
 
-/** What a `TrafficExchange` promises. */
-export function trafficExchangeConforms(name: string, make: () => TrafficExchange): void {
+/** What a `TrafficExchange` promises; what `make` made before may be gone when it makes the next. */
+export function trafficExchangeConforms(
+  name: string,
+  make: () => TrafficExchange | Promise<TrafficExchange>,
+): void {
   describe(`${name} as a traffic exchange`, () => {
     test('asking while nobody serves throws TrafficUnavailable', async () => {
-      await expect(make().read('default/a')).rejects.toThrow(TrafficUnavailable);
+      await expect((await make()).read('default/a')).rejects.toThrow(TrafficUnavailable);
     });
 
     test('the one who serves gets the key, and its answer comes back as it is', async () => {
-      const exchange = make();
+      const exchange = await make();
       const traffic: PodTraffic = {
         sinceMs: 1_700_000_000_000,
         networks: new Map([['default', exampleTraffic({ bytesOut: 2 ** 50, open: 3 })]]),
@@ -28,13 +31,13 @@ export function trafficExchangeConforms(name: string, make: () => TrafficExchang
     });
 
     test('an error of the one who serves reaches the one who asks', async () => {
-      const exchange = make();
+      const exchange = await make();
       exchange.serve({ read: () => Promise.reject(new Error('a bug')) });
       await expect(exchange.read('default/a')).rejects.toThrow('a bug');
     });
 
     test('a new one answers from now on, whichever of the two ends first', async () => {
-      const exchange = make();
+      const exchange = await make();
       const endOld = exchange.serve(answering(1));
       const endNew = exchange.serve(answering(2));
       expect((await exchange.read('k')).sinceMs).toBe(2);
