@@ -28,6 +28,7 @@ const concurrency = 32;
 /** How long `stop` waits for what is under way. */
 const drainMs = 2_000;
 const watchAgainMs = 1_000;
+const beatMs = 1_000;
 
 export interface ControllerPorts {
   readonly store: Store;
@@ -127,6 +128,7 @@ async function lead(
     // Not sooner, or gateways would take a few routes for the whole table.
     queue.start();
     begun();
+    watching.push(beating(context.publisher, clock, signal));
     while (!signal.aborted) {
       for (const key of await allKeys(context, log)) queue.add(key);
       await clock.sleep(resyncMs, signal).catch(() => undefined);
@@ -137,6 +139,13 @@ async function lead(
     await queue.stop();
   }
   await Promise.all(watching);
+}
+
+async function beating(publisher: Publisher, clock: Clock, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    publisher.beat();
+    await clock.sleep(beatMs, signal).catch(() => undefined);
+  }
 }
 
 /** Publishes the table that follows from the first look at every pod, all at once. */

@@ -35,7 +35,8 @@ async function bench(): Promise<{
     if (done) throw new Error('no more events');
     return value;
   };
-  const acknowledge = (revision: number): void => bus.acknowledge({ gateway: 'gw', revision });
+  const acknowledge = (revision: number): void =>
+    bus.acknowledge({ gateway: 'gw', epoch: 'memory', revision });
   acknowledge((await next()).revision);
   return { bus, clock, publisher, next, acknowledge };
 }
@@ -61,7 +62,7 @@ describe('publishing routes', () => {
     acknowledge(revision);
     expect(publisher.standing('t/a', 'a.pods.x')).toBe('served');
     await bus.follow('behind', new AbortController().signal)[Symbol.asyncIterator]().next();
-    bus.acknowledge({ gateway: 'behind', revision: revision - 1 });
+    bus.acknowledge({ gateway: 'behind', epoch: 'memory', revision: revision - 1 });
     expect(publisher.standing('t/a', 'a.pods.x')).toBe('unserved');
     expect(publisher.standing('t/a', 'unknown.pods.x')).toBe('unserved');
   });

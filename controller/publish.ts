@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '#contracts/clock.ts';
 import type { Route, RouteBus } from '#contracts/route.ts';
+import { entryDigest } from '#contracts/route.ts';
 import type { RouteStanding } from './status.ts';
 
 interface Published {
@@ -16,6 +17,9 @@ export class Publisher {
   readonly #pods = new Map<string, Map<string, Published>>();
   /** The newest change of each pod's routes, dropped ones included. */
   readonly #newest = new Map<string, number>();
+  #revision = 0;
+  #count = 0;
+  #hash = 0;
 
   constructor(bus: RouteBus, token: number, clock: Clock) {
     this.#bus = bus;
@@ -25,9 +29,13 @@ export class Publisher {
 
   /** Starts the reign with the whole table, so that gateways forget what is not in it. */
   async begin(pods: ReadonlyMap<string, readonly Route[]>): Promise<void> {
-    const revision = await this.#bus.begin(this.#token, [...pods.values()].flat());
+    const { revision, revisions } = await this.#bus.begin(this.#token, [...pods.values()].flat());
+    this.#revision = revision;
     for (const [key, routes] of pods) {
-      this.#pods.set(key, new Map(routes.map((route) => [route.host, { route, revision }])));
+      const published = new Map<string, Published>();
+      for (const route of routes)
+        this.#enter(published, { route, revision: revisions.get(route.host) ?? revision });
+      this.#pods.set(key, published);
       this.#newest.set(key, revision);
     }
   }
@@ -39,14 +47,22 @@ export class Publisher {
     for (const route of routes) {
       if (isDeepStrictEqual(published.get(route.host)?.route, route)) continue;
       const revision = await this.#bus.put(this.#token, route);
-      published.set(route.host, { route, revision });
+      this.#enter(published, { route, revision });
       this.#newest.set(key, revision);
     }
     const wanted = new Set(routes.map(({ host }) => host));
     for (const host of [...published.keys()].filter((name) => !wanted.has(name))) {
-      this.#newest.set(key, await this.#bus.drop(this.#token, host));
-      published.delete(host);
+      const revision = await this.#bus.drop(this.#token, host);
+      this.#leave(published, host);
+      this.#revision = Math.max(this.#revision, revision);
+      this.#newest.set(key, revision);
     }
+  }
+
+  /** Tells gateways what the table is, so that one that missed something notices. */
+  beat(): void {
+    const digest = { revision: this.#revision, count: this.#count, hash: this.#hash >>> 0 };
+    this.#bus.beat(this.#token, digest);
   }
 
   /** Forgets a pod that is gone. */
@@ -78,5 +94,22 @@ export class Publisher {
     });
     await this.#clock.sleep(limitMs, waiting.signal).catch(() => undefined);
     removeListener();
+  }
+
+  #enter(published: Map<string, Published>, entry: Published): void {
+    const { host } = entry.route;
+    this.#leave(published, host);
+    published.set(host, entry);
+    this.#count += 1;
+    this.#hash ^= entryDigest(host, entry.revision);
+    this.#revision = Math.max(this.#revision, entry.revision);
+  }
+
+  #leave(published: Map<string, Published>, host: string): void {
+    const before = published.get(host);
+    if (!before) return;
+    published.delete(host);
+    this.#count -= 1;
+    this.#hash ^= entryDigest(host, before.revision);
   }
 }

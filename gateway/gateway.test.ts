@@ -11,7 +11,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Certificate } from '#contracts/certificate.ts';
 import { certificates } from '#contracts/certificate.ts';
 import { sealContext } from '#contracts/pod.ts';
-import type { Route } from '#contracts/route.ts';
+import type { Begun, Route } from '#contracts/route.ts';
 import { MemoryRouteBus } from '#adapters/memory/route-bus.ts';
 import { MemoryStore } from '#adapters/memory/store.ts';
 import { systemClock } from '#adapters/system/clock.ts';
@@ -122,8 +122,9 @@ function route(name: string): Route {
 }
 
 /** Publishes and waits until every worker applies it. */
-async function publish(work: Promise<number>): Promise<void> {
-  const revision = await work;
+async function publish(work: Promise<number | Begun>): Promise<void> {
+  const done = await work;
+  const revision = typeof done === 'number' ? done : done.revision;
   await eventually(() => bus.acks().every((ack) => ack.revision >= revision));
 }
 
@@ -407,7 +408,7 @@ test('what was published last is on disk after a stop', async () => {
   const dataDir = mkdtempSync(join(folder, 'flushed-'));
   const own = new MemoryRouteBus();
   const short = await start(own, { dataDir });
-  const revision = await own.begin(1, [route('last')]);
+  const { revision } = await own.begin(1, [route('last')]);
   await eventually(() => own.acks().some((ack) => ack.revision >= revision));
   await short.stop();
   expect(readFileSync(join(dataDir, 'gateway', 'tables.json'), 'utf8')).toContain('last.pods');
@@ -436,7 +437,7 @@ test('5,000 routes reach the workers in parts, and one request sees the last of 
   const dataDir = mkdtempSync(join(folder, 'many-'));
   const large = await start(own, { dataDir });
   const routes = Array.from({ length: 5_000 }, (_, index) => route(`n${index}`));
-  const revision = await own.begin(1, routes);
+  const { revision } = await own.begin(1, routes);
   await eventually(() => own.acks().some((ack) => ack.revision >= revision));
   for (const name of ['n0', 'n999', 'n1000', 'n4999']) {
     expect((await get(`${name}.pods.example.test`, large.httpsPort)).status).toBe(200);

@@ -4,16 +4,19 @@ import type { Clock } from '#contracts/clock.ts';
 import { domainOfWildcard } from '#contracts/hosts.ts';
 import type { Log } from '#contracts/log.ts';
 import type { Random } from '#contracts/random.ts';
-import type { Route, RouteBus, RouteEvent } from '#contracts/route.ts';
+import type { Route, RouteBus } from '#contracts/route.ts';
 import type { Sealer } from '#contracts/sealer.ts';
 import type { Collection } from '#contracts/store.ts';
 import { OperatorView } from './admin/operator.ts';
+import { AppliedTable } from './applied-table.ts';
 import { CancelDesk } from './cancel-desk.ts';
 import { CertificateFeed } from './certificate-feed.ts';
 import { keepFollowing } from './follow.ts';
 import { bindListeners } from './listeners.ts';
 import type { ServingTerms, ToWorker } from './messages.ts';
 import { routeMessages } from './messages.ts';
+import type { TableChange } from './route-feed.ts';
+import { followRoutes } from './route-following.ts';
 import { RouteRegister } from './route-register.ts';
 import { RouteTable } from './route-table.ts';
 import { TableFile } from './snapshot.ts';
@@ -91,7 +94,7 @@ class Parent {
   readonly #certificates: CertificateFeed;
   readonly #table: RouteTable;
   readonly #routes: RouteRegister;
-  #acknowledged = -1;
+  readonly #applied = new AppliedTable();
   #workers: Workers | undefined;
   readonly #cancels: CancelDesk;
   readonly #allListen = Promise.withResolvers<void>();
@@ -122,6 +125,7 @@ class Parent {
       routes: this.#routes,
       certificates: this.#certificates,
       workers: () => this.#workers,
+      appliedRevision: () => this.#applied.revision,
     });
   }
 
@@ -171,17 +175,9 @@ class Parent {
 
   async followRoutes(signal: AbortSignal): Promise<void> {
     this.#cancelWait = this.#ports.clock.after(snapshotWaitMs, () => void this.#loadTables());
-    const follow = async (): Promise<void> => {
-      this.#routes.followed(true);
-      try {
-        for await (const event of this.#ports.routes.follow(this.#settings.id, signal)) {
-          this.#heard(event);
-        }
-      } finally {
-        this.#routes.followed(false);
-      }
-    };
-    await keepFollowing('routes', follow, { ...this.#ports, signal });
+    const { id: gateway } = this.#settings;
+    const changed = (change: TableChange): void => this.#changed(change);
+    await followRoutes({ ...this.#ports, register: this.#routes, gateway, changed }, signal);
   }
 
   async stop(): Promise<void> {
@@ -189,17 +185,10 @@ class Parent {
     await this.#file.flush();
   }
 
-  #heard(event: RouteEvent): void {
-    const { log } = this.#ports;
-    const change = this.#routes.heard(event);
-    if (change === 'refused') {
-      const { revision } = event;
-      log.error({ revision }, 'a snapshot without a fifth of the routes is refused');
-      return;
-    }
-    for (const bad of change.quarantined) log.error(bad, 'a route is quarantined');
-    this.operator.dropped(change.drops);
-    this.#tell(change.puts, change.drops);
+  #changed({ puts, drops, quarantined }: TableChange): void {
+    for (const bad of quarantined) this.#ports.log.error(bad, 'a route is quarantined');
+    this.operator.dropped(drops);
+    this.#tell(puts, drops);
   }
 
   /** With no controller heard of, what was served last is served again. */
@@ -217,17 +206,14 @@ class Parent {
   }
 
   #tell(puts: readonly Route[], drops: readonly string[]): void {
-    for (const message of routeMessages(puts, drops, this.#routes.revision)) {
-      this.#workers?.broadcast(message);
-    }
-    this.#file.changed();
+    const step = this.#applied.told(this.#routes.epoch, this.#routes.revision);
+    for (const message of routeMessages(puts, drops, step)) this.#workers?.broadcast(message);
+    if (puts.length + drops.length > 0) this.#file.changed();
   }
 
   #acknowledge(): void {
-    const revision = this.#workers?.revision ?? -1;
-    if (revision <= this.#acknowledged) return;
-    this.#acknowledged = revision;
-    this.#ports.routes.acknowledge({ gateway: this.#settings.id, revision });
+    const state = this.#applied.taken(this.#workers?.step ?? -1);
+    if (state) this.#ports.routes.acknowledge({ gateway: this.#settings.id, ...state });
   }
 
   *#greeting(number: number): Generator<ToWorker> {
@@ -241,8 +227,8 @@ class Parent {
     const terms = { ...serving, number, ticketMaster: this.#ticketMaster };
     yield { kind: 'begin', terms };
     for (const name of this.#certificates.hosts()) yield* this.#domainMessages(name);
-    const { hasTables, routes, revision } = this.#routes;
-    if (hasTables) yield* routeMessages([...routes.values()], [], revision);
+    const { hasTables, routes } = this.#routes;
+    if (hasTables) yield* routeMessages([...routes.values()], [], this.#applied.step);
     yield { kind: 'serve' };
   }
 

@@ -14,22 +14,19 @@ test.each([
   [1_000, 3, 1],
   [1_001, 0, 2],
   [2, 2_500, 3],
-])(
-  '%i puts and %i drops are %i messages that lose nothing; the last has the revision',
-  (...counts) => {
-    const [puts, drops, messages] = counts;
-    const parts = [...routeMessages(hosts(puts).map(routeOf), hosts(drops), 9)].flatMap((message) =>
-      message.kind === 'routes' ? [message] : [],
-    );
-    expect(parts).toHaveLength(messages);
-    expect(parts.flatMap((part) => part.puts.map(({ host }) => host))).toEqual(hosts(puts));
-    expect(parts.flatMap((part) => part.drops)).toEqual(hosts(drops));
-    expect(parts.map(({ revision }) => revision)).toEqual([
-      ...Array.from({ length: messages - 1 }, () => undefined),
-      9,
-    ]);
-  },
-);
+])('%i puts and %i drops are %i messages that lose nothing; the last has the step', (...counts) => {
+  const [puts, drops, messages] = counts;
+  const parts = [...routeMessages(hosts(puts).map(routeOf), hosts(drops), 9)].flatMap((message) =>
+    message.kind === 'routes' ? [message] : [],
+  );
+  expect(parts).toHaveLength(messages);
+  expect(parts.flatMap((part) => part.puts.map(({ host }) => host))).toEqual(hosts(puts));
+  expect(parts.flatMap((part) => part.drops)).toEqual(hosts(drops));
+  expect(parts.map(({ step }) => step)).toEqual([
+    ...Array.from({ length: messages - 1 }, () => undefined),
+    9,
+  ]);
+});
 
 test('a table that is not complete calls no pod unknown, and other names always', () => {
   const table = new RouteTable('test', { host: '127.0.0.1', port: 1 });

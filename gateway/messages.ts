@@ -47,8 +47,8 @@ export interface CancelAnswer {
 interface RouteChanges {
   readonly puts: readonly Route[];
   readonly drops: readonly string[];
-  /** The table's revision with this message applied; undefined while more of it follows. */
-  readonly revision: number | undefined;
+  /** The parent's count of changes with this one applied; undefined while more of it follows. */
+  readonly step: number | undefined;
 }
 
 export type ToWorker =
@@ -77,7 +77,7 @@ export type FromWorker =
   | { readonly kind: 'fault'; readonly error: string }
   /** It was asked to end, and waits to be replaced and told to drain. */
   | { readonly kind: 'leaving' }
-  | { readonly kind: 'applied'; readonly revision: number }
+  | { readonly kind: 'applied'; readonly step: number }
   | { readonly kind: 'report'; readonly report: Report }
   | { readonly kind: 'certificate-wanted'; readonly host: string }
   /** A client cancels a query of a session that may be at any worker. */
@@ -93,11 +93,11 @@ export type FromWorker =
 // About 300 KB: a worker takes it in within milliseconds and serves before the next.
 const routesPerMessage = 1_000;
 
-/** A change of the table in messages of bounded size; only the last one carries the revision. */
+/** A change of the table in messages of bounded size; only the last one carries the step. */
 export function* routeMessages(
   puts: readonly Route[],
   drops: readonly string[],
-  revision: number,
+  step: number,
 ): Generator<ToWorker> {
   const length = Math.max(puts.length, drops.length, 1);
   for (let at = 0; at < length; at += routesPerMessage) {
@@ -106,7 +106,7 @@ export function* routeMessages(
       kind: 'routes',
       puts: puts.slice(at, end),
       drops: drops.slice(at, end),
-      revision: end < length ? undefined : revision,
+      step: end < length ? undefined : step,
     };
   }
 }

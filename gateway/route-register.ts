@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '#contracts/clock.ts';
 import type { Route, RouteEvent } from '#contracts/route.ts';
-import type { TableChange } from './route-feed.ts';
+import type { TableChange, TableEvent } from './route-feed.ts';
 import { changeFor } from './route-feed.ts';
+import { RouteLedger } from './route-ledger.ts';
 import type { RouteTable } from './route-table.ts';
 
 /** When a host's route became what it is. */
@@ -24,10 +25,21 @@ export interface RouteStory {
 export interface Freshness {
   /** Who told of the table: nobody yet, the file of the last run, or the bus. */
   readonly source: 'none' | 'disk' | 'bus';
-  /** For how long nobody has stood by the table: 0 while the bus is followed. */
+  /** For how long nobody has stood by the table: 0 while the bus is followed and the controller beats. */
   readonly ageMs: number;
   readonly changedAtMs: number | undefined;
 }
+
+/** What hearing an event comes to. */
+export type Heard =
+  | { readonly kind: 'changed'; readonly change: TableChange }
+  | { readonly kind: 'nothing' }
+  /** Something is missing: the bus must be followed anew. */
+  | { readonly kind: 'anew'; readonly why: string };
+
+const nothing: Heard = { kind: 'nothing' };
+/** Five beats that did not come: nobody stands by the table any more. */
+const silentMs = 5_000;
 
 const rememberedMax = 1_000; // for each of drops and refusals: for people who ask what happened
 
@@ -38,24 +50,39 @@ export class RouteRegister {
   readonly #changed = new Map<string, Since>();
   readonly #dropped = new Map<string, Since>();
   readonly #quarantined = new Map<string, string>();
-  #revision = -1;
+  readonly #ledger = new RouteLedger();
+  readonly #anew = new Map<string, number>();
   #source: Freshness['source'] = 'none';
   #following = false;
   #contactAtMs: number;
+  /** Monotonic. */
+  #heardAtMs: number;
   #changedAtMs: number | undefined;
 
   constructor(clock: Clock, table: RouteTable) {
     this.#clock = clock;
     this.#table = table;
     this.#contactAtMs = clock.nowMs();
+    this.#heardAtMs = clock.monotonicMs();
   }
 
   get hasTables(): boolean {
     return this.#source !== 'none';
   }
 
+  /** Of the table, in the bus's epoch; -1 before the first, 0 of one from disk. */
   get revision(): number {
-    return this.#revision;
+    return this.#source === 'disk' ? 0 : this.#ledger.revision;
+  }
+
+  /** Undefined before the bus told a table. */
+  get epoch(): string | undefined {
+    return this.#ledger.epoch;
+  }
+
+  /** How often the bus had to be followed anew, by why. */
+  get refollowed(): ReadonlyMap<string, number> {
+    return this.#anew;
   }
 
   get routes(): ReadonlyMap<string, Route> {
@@ -88,7 +115,8 @@ export class RouteRegister {
   }
 
   freshness(): Freshness {
-    const vouched = this.#source === 'bus' && this.#following;
+    const silent = this.#clock.monotonicMs() - this.#heardAtMs > silentMs;
+    const vouched = this.#source === 'bus' && this.#following && !silent;
     return {
       source: this.#source,
       ageMs: vouched ? 0 : Math.max(0, this.#clock.nowMs() - this.#contactAtMs),
@@ -98,20 +126,24 @@ export class RouteRegister {
 
   /** Whether the bus is followed now; when that ends, the table begins to age. */
   followed(following: boolean): void {
-    if (this.#following && !following && this.#source === 'bus') {
-      this.#contactAtMs = this.#clock.nowMs();
-    }
+    if (following && !this.#following) this.#heardAtMs = this.#clock.monotonicMs();
     this.#following = following;
   }
 
-  /** Takes in what the bus says; returns what changes, or 'refused' (see `changeFor`). */
-  heard(event: RouteEvent): TableChange | 'refused' {
-    const change = changeFor(event, this.#table.routes);
-    if (change === 'refused') return change;
-    for (const { host, reason } of change.quarantined) remember(this.#quarantined, host, reason);
-    this.#source = 'bus';
-    this.#apply(change.puts, change.drops, change.revision);
-    return change;
+  /** Takes in what the bus says. What is older than what was heard changes nothing. */
+  heard(event: RouteEvent): Heard {
+    this.#heardAtMs = this.#clock.monotonicMs();
+    if (this.#source === 'bus') this.#contactAtMs = this.#clock.nowMs();
+    const judgement = this.#ledger.judge(event, this.#heardAtMs);
+    if (judgement === 'known') return nothing;
+    if (judgement !== 'new') return this.anew(judgement.anew);
+    return event.kind === 'beat' ? nothing : this.#takeIn(event);
+  }
+
+  /** Counts and says that the bus must be followed anew. */
+  anew(why: string): Extract<Heard, { kind: 'anew' }> {
+    this.#anew.set(why, (this.#anew.get(why) ?? 0) + 1);
+    return { kind: 'anew', why };
   }
 
   /** Takes the tables of the last run, saved at `savedAtMs`. */
@@ -121,10 +153,39 @@ export class RouteRegister {
     this.#apply(routes, [], 0);
   }
 
+  #takeIn(event: TableEvent): Heard {
+    const change = changeFor(event, this.#table.routes, this.#ledger);
+    if (change === 'refused')
+      return this.anew('a snapshot without a fifth of the routes is refused');
+    for (const { host, reason } of change.quarantined) remember(this.#quarantined, host, reason);
+    this.#source = 'bus';
+    this.#contactAtMs = this.#clock.nowMs();
+    this.#note(event);
+    this.#apply(change.puts, change.drops, change.revision);
+    return { kind: 'changed', change };
+  }
+
+  /** Enters what was heard, whether it validated or not. */
+  #note(event: TableEvent): void {
+    const ledger = this.#ledger;
+    if (event.kind === 'snapshot') {
+      const { epoch, revision, routes } = event;
+      ledger.begin(epoch, revision);
+      for (const host of ledger.hosts())
+        if (!routes.has(host) && ledger.isNewer(epoch, host, revision)) ledger.drop(host, revision);
+      for (const [host, told] of routes)
+        if (ledger.isNewer(epoch, host, told.revision)) ledger.put(host, told.revision);
+      return;
+    }
+    if (event.kind === 'put') ledger.put(event.host, event.revision);
+    if (event.kind === 'drop') ledger.drop(event.host, event.revision);
+    ledger.advance(event.revision);
+  }
+
   #apply(puts: readonly Route[], drops: readonly string[], revision: number): void {
-    this.#revision = Math.max(this.#revision, revision);
     const since = { revision, atMs: this.#clock.nowMs() };
-    this.#changedAtMs = since.atMs;
+    if (puts.length + drops.length > 0 || this.#changedAtMs === undefined)
+      this.#changedAtMs = since.atMs;
     for (const host of drops) {
       if (this.#changed.delete(host)) remember(this.#dropped, host, since);
       this.#quarantined.delete(host);

@@ -24,7 +24,7 @@ interface Slot {
   child: ChildProcess | undefined;
   /** Asked to end by somebody else; they serve until their replacement does. */
   readonly leaving: Set<ChildProcess>;
-  revision: number;
+  step: number;
   ready: boolean;
   failures: number;
   starts: number;
@@ -47,7 +47,7 @@ export interface WorkersPorts {
   reported(worker: WorkerId, report: Report): void;
   /** A worker process ended. */
   left(worker: WorkerId): void;
-  /** A worker became ready, applied a revision, or went. */
+  /** A worker became ready, took a step, or went. */
   changed(): void;
 }
 
@@ -65,7 +65,7 @@ export class Workers {
       cancelStart: undefined,
       child: undefined,
       leaving: new Set(),
-      revision: -1,
+      step: -1,
       ready: false,
       failures: 0,
       starts: 0,
@@ -73,9 +73,9 @@ export class Workers {
     for (const slot of this.#slots) this.#start(slot);
   }
 
-  /** The revision that every worker applies, or -1 while one does not serve yet. */
-  get revision(): number {
-    return Math.min(...this.#slots.map(({ ready, revision }) => (ready ? revision : -1)));
+  /** The step (`routeMessages`) that every worker has taken, or -1 while one does not serve yet. */
+  get step(): number {
+    return Math.min(...this.#slots.map(({ ready, step }) => (ready ? step : -1)));
   }
 
   get ready(): boolean {
@@ -144,7 +144,7 @@ export class Workers {
       return;
     }
     slot.child = child;
-    slot.revision = -1;
+    slot.step = -1;
     slot.starts += 1;
     child.on('message', (message: FromWorker) => this.#message(slot, child, message));
     child.on('error', (error) => {
@@ -213,7 +213,7 @@ export class Workers {
         slot.ready ||= slot.child === child;
         break;
       case 'applied':
-        if (slot.child === child) slot.revision = message.revision;
+        if (slot.child === child) slot.step = message.step;
     }
     this.#ports.changed();
   }

@@ -30,7 +30,7 @@ export class Edge {
   readonly #servers: net.Server[] = [];
   readonly #drained = Promise.withResolvers<void>();
   readonly #closeHandles: () => void;
-  #revision = 0;
+  #step = 0;
 
   /** The access log, where `terms` ask for one. */
   lines = '';
@@ -78,7 +78,7 @@ export class Edge {
       },
     );
     this.#worker.handle({ kind: 'wildcard', domain: 'example.test', identity: this.#identity });
-    this.#worker.handle({ kind: 'routes', puts: [], drops: [], revision: 0 });
+    this.#worker.handle({ kind: 'routes', puts: [], drops: [], step: 0 });
     this.#worker.handle({ kind: 'serve' });
   }
 
@@ -114,8 +114,8 @@ export class Edge {
       upstream: null,
       ...change,
     };
-    this.#revision += 1;
-    this.#worker.handle({ kind: 'routes', puts: [route], drops: [], revision: this.#revision });
+    this.#step += 1;
+    this.#worker.handle({ kind: 'routes', puts: [route], drops: [], step: this.#step });
   }
 
   async dial(): Promise<net.Socket> {

@@ -1,6 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { GatewayAck, Route, RouteBus, RouteEvent } from '#contracts/route.ts';
+import type {
+  Begun,
+  GatewayAck,
+  Route,
+  RouteBus,
+  RouteEvent,
+  TableDigest,
+} from '#contracts/route.ts';
 import { FencedOff } from '#contracts/store.ts';
+import type { BusChange, Snapshot } from './pending-events.ts';
+import { PendingEvents } from './pending-events.ts';
 
 interface Entry {
   readonly route: Route;
@@ -9,15 +18,11 @@ interface Entry {
 
 interface Follower {
   readonly gateway: string;
-  /** Newest event per host, in order of revision: a slow follower costs one entry per host. */
-  readonly pending: Map<string, RouteEvent>;
-  /** It is owed everything there is, instead of `pending`. */
-  snapshotDue: boolean;
-  wake: (() => void) | undefined;
+  readonly pending: PendingEvents;
 }
 
-/** Drops of hosts that are gone for good must not pile up; beyond this a snapshot is smaller. */
-const pendingDropsMax = 1024;
+/** It cannot lose its table without the process that it is in. */
+const epoch = 'memory';
 
 /** Routes between a controller and gateways of one process. */
 export class MemoryRouteBus implements RouteBus {
@@ -25,37 +30,35 @@ export class MemoryRouteBus implements RouteBus {
   #token = 0;
   #revision = 0;
   readonly #followers = new Set<Follower>();
-  readonly #acks = new Map<string, number>();
+  readonly #acks = new Map<string, GatewayAck>();
   readonly #listeners = new Set<() => void>();
 
-  async begin(token: number, routes: readonly Route[]): Promise<number> {
+  async begin(token: number, routes: readonly Route[]): Promise<Begun> {
     if (token < this.#token) throw new FencedOff('a newer controller publishes routes');
     this.#token = token;
+    const entries = (this.#entries ??= new Map<string, Entry>());
+    const wanted = new Set(routes.map(({ host }) => host));
+    // Without a pause: nobody must take half of it for the table.
+    for (const host of [...entries.keys()].filter((name) => !wanted.has(name)))
+      this.#drop(entries, host);
+    for (const route of routes) this.#put(entries, route);
     const revision = ++this.#revision;
-    this.#entries = new Map(
-      routes.map((route) => [route.host, { route: structuredClone(route), revision }]),
-    );
-    for (const follower of this.#followers) oweSnapshot(follower);
-    return revision;
+    this.#tell({ kind: 'mark', revision });
+    const revisions = Array.from(entries, ([host, entry]) => [host, entry.revision] as const);
+    return { revision, revisions: new Map(revisions) };
   }
 
   async put(token: number, route: Route): Promise<number> {
-    const entries = this.#reign(token);
-    const existing = entries.get(route.host);
-    if (existing && isDeepStrictEqual(existing.route, route)) return existing.revision;
-    const revision = ++this.#revision;
-    const kept = structuredClone(route);
-    entries.set(route.host, { route: kept, revision });
-    this.#tell({ kind: 'put', revision, host: route.host, route: kept });
-    return revision;
+    return this.#put(this.#reign(token), route);
   }
 
   async drop(token: number, host: string): Promise<number> {
-    const entries = this.#reign(token);
-    if (!entries.delete(host)) return this.#revision;
-    const revision = ++this.#revision;
-    this.#tell({ kind: 'drop', revision, host });
-    return revision;
+    return this.#drop(this.#reign(token), host);
+  }
+
+  beat(token: number, digest: TableDigest): void {
+    if (token < this.#token) return;
+    for (const { pending } of this.#followers) pending.beat({ kind: 'beat', epoch, ...digest });
   }
 
   onAcks(changed: () => void): () => void {
@@ -65,22 +68,20 @@ export class MemoryRouteBus implements RouteBus {
   }
 
   acks(): readonly GatewayAck[] {
-    return Array.from(this.#acks, ([gateway, revision]) => ({ gateway, revision }));
+    return [...this.#acks.values()];
   }
 
-  acknowledge({ gateway, revision }: GatewayAck): void {
+  acknowledge(ack: GatewayAck): void {
     // A late word of a gateway that left would keep it in the list, and pods waiting for it, forever.
-    if (!this.#follows(gateway)) return;
-    this.#acks.set(gateway, revision);
+    if (!this.#follows(ack.gateway) || ack.epoch !== epoch) return;
+    this.#acks.set(ack.gateway, ack);
     this.#changed();
   }
 
   follow(gateway: string, signal: AbortSignal): AsyncIterable<RouteEvent> {
     const follower: Follower = {
       gateway,
-      pending: new Map(),
-      snapshotDue: this.#entries !== undefined,
-      wake: undefined,
+      pending: new PendingEvents(() => this.#snapshot()),
     };
     this.#followers.add(follower);
     const leave = (): void => {
@@ -90,50 +91,40 @@ export class MemoryRouteBus implements RouteBus {
     // At once, not at the next event: a gateway that hangs must not stay in the list.
     signal.addEventListener('abort', leave);
     if (signal.aborted) leave();
-    return this.#events(follower, leave);
+    return untilLeft(follower.pending, leave);
   }
 
-  async *#events(follower: Follower, leave: () => void): AsyncGenerator<RouteEvent> {
-    try {
-      while (this.#followers.has(follower)) {
-        const event = this.#next(follower);
-        if (event) {
-          yield event;
-          continue;
-        }
-        await new Promise<void>((resolve) => {
-          follower.wake = resolve;
-        });
-        follower.wake = undefined;
+  #put(entries: Map<string, Entry>, route: Route): number {
+    const existing = entries.get(route.host);
+    if (existing && isDeepStrictEqual(existing.route, route)) return existing.revision;
+    const revision = ++this.#revision;
+    const kept = structuredClone(route);
+    entries.set(route.host, { route: kept, revision });
+    this.#tell({ kind: 'put', revision, host: route.host, route: kept });
+    return revision;
+  }
+
+  #drop(entries: Map<string, Entry>, host: string): number {
+    if (!entries.delete(host)) return this.#revision;
+    const revision = ++this.#revision;
+    this.#tell({ kind: 'drop', revision, host });
+    return revision;
+  }
+
+  #snapshot(): Snapshot | undefined {
+    return (
+      this.#entries && {
+        kind: 'snapshot',
+        epoch,
+        revision: this.#revision,
+        routes: new Map(this.#entries),
+        shrinkIntended: true,
       }
-    } finally {
-      leave();
-    }
+    );
   }
 
-  #next(follower: Follower): RouteEvent | undefined {
-    if (follower.snapshotDue && this.#entries) {
-      follower.snapshotDue = false;
-      follower.pending.clear();
-      const routes = new Map(Array.from(this.#entries, ([host, { route }]) => [host, route]));
-      return { kind: 'snapshot', revision: this.#revision, routes, shrinkIntended: true };
-    }
-    const [first] = follower.pending;
-    if (!first) return undefined;
-    follower.pending.delete(first[0]);
-    return first[1];
-  }
-
-  #tell(event: Extract<RouteEvent, { host: string }>): void {
-    const pendingMax = (this.#entries?.size ?? 0) + pendingDropsMax;
-    for (const follower of this.#followers) {
-      if (follower.snapshotDue) continue;
-      // Deleted first, so that the order of the map is that of the revisions.
-      follower.pending.delete(event.host);
-      follower.pending.set(event.host, event);
-      if (follower.pending.size > pendingMax) oweSnapshot(follower);
-      follower.wake?.();
-    }
+  #tell(change: BusChange): void {
+    for (const { pending } of this.#followers) pending.add(change, this.#entries?.size ?? 0);
   }
 
   #reign(token: number): Map<string, Entry> {
@@ -145,8 +136,7 @@ export class MemoryRouteBus implements RouteBus {
 
   #leave(follower: Follower): void {
     if (!this.#followers.delete(follower)) return;
-    follower.pending.clear();
-    follower.wake?.();
+    follower.pending.end();
     if (this.#follows(follower.gateway)) return;
     this.#acks.delete(follower.gateway);
     this.#changed();
@@ -161,8 +151,10 @@ export class MemoryRouteBus implements RouteBus {
   }
 }
 
-function oweSnapshot(follower: Follower): void {
-  follower.pending.clear();
-  follower.snapshotDue = true;
-  follower.wake?.();
+async function* untilLeft(pending: PendingEvents, leave: () => void): AsyncGenerator<RouteEvent> {
+  try {
+    yield* pending.events();
+  } finally {
+    leave();
+  }
 }

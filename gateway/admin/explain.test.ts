@@ -8,6 +8,7 @@ import type { Route } from '#contracts/route.ts';
 import { zSealed } from '#contracts/sealer.ts';
 import { ManualClock } from '#adapters/memory/clock.ts';
 import { exampleRoute } from '../../test/gateway-examples.ts';
+import { dropOf, putOf, snapshotOf } from '../../test/route-events.ts';
 import { exampleNetwork } from '../../test/traffic-examples.ts';
 import type { KnownCertificate } from '../certificate-feed.ts';
 import { RouteRegister } from '../route-register.ts';
@@ -62,12 +63,7 @@ function certificateFor(id: string, host: string, problem?: string) {
 
 function publish(...all: readonly Partial<Route>[]): void {
   const made = all.map((change) => exampleRoute({ upstream, ...change }));
-  routes.heard({
-    kind: 'snapshot',
-    revision: 7,
-    routes: new Map(made.map((route) => [route.host, route])),
-    shrinkIntended: true,
-  });
+  routes.heard(snapshotOf(7, made));
 }
 
 /** The answer's JSON, as an operator gets it. */
@@ -177,12 +173,12 @@ test('a host without a route: never had one, had one, or has one that makes no s
   expect(never.tls.certificate).toMatchObject({ which: 'wildcard' });
   expect(never.summary).toContain('no pod has this address');
 
-  routes.heard({ kind: 'drop', revision: 8, host: 'own.pods.example.test' });
+  routes.heard(dropOf(8, 'own.pods.example.test'));
   const gone = ask('host=own.pods.example.test').body;
   expect(gone.route).toMatchObject({ found: false, dropped_at_revision: 8 });
   expect(gone.summary).toContain('has had no route since revision 8');
 
-  routes.heard({ kind: 'put', revision: 9, host: 'bad.pods.example.test', route: {} });
+  routes.heard(putOf(9, 'bad.pods.example.test', {}));
   const bad = ask('host=bad.pods.example.test').body;
   expect(bad.route).toMatchObject({ found: false });
   expect(bad.route.newest_value_refused).toContain('protocol');

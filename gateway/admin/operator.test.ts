@@ -7,6 +7,7 @@ import { MemoryStore } from '#adapters/memory/store.ts';
 import { certificates } from '#contracts/certificate.ts';
 import { parseExposition, valueOf } from '../../test/exposition.ts';
 import { exampleRoute } from '../../test/gateway-examples.ts';
+import { putOf, snapshotOf } from '../../test/route-events.ts';
 import { exampleNetwork, exampleNow, exampleReport } from '../../test/traffic-examples.ts';
 import { CertificateFeed } from '../certificate-feed.ts';
 import { RouteRegister } from '../route-register.ts';
@@ -42,7 +43,8 @@ beforeEach(() => {
     publicHttpsPort: 443,
     routes,
     certificates: feed,
-    workers: () => ({ states, revision: 6, problem }),
+    workers: () => ({ states, problem }),
+    appliedRevision: () => 6,
   });
 });
 
@@ -52,12 +54,7 @@ function unused(): never {
 
 function publish(...all: readonly Partial<Route>[]): void {
   const made = all.map((change) => exampleRoute(change));
-  routes.heard({
-    kind: 'snapshot',
-    revision: 7,
-    routes: new Map(made.map((route) => [route.host, route])),
-    shrinkIntended: true,
-  });
+  routes.heard(snapshotOf(7, made));
 }
 
 async function scrape() {
@@ -177,7 +174,7 @@ test('of the tables: how many, which revision, how old, from where', async () =>
   expect(await value('table_from_disk')).toBe(1);
   expect(await value('table_age_seconds')).toBe(60);
   publish({ host: 'a.test' }, { host: 'b.test' });
-  routes.heard({ kind: 'put', revision: 8, host: 'c.test', route: {} });
+  routes.heard(putOf(8, 'c.test', {}));
   expect(await value('routes')).toBe(2);
   expect(await value('routes_refused')).toBe(1);
   expect(await value('table_revision')).toBe(8);

@@ -24,12 +24,12 @@ export interface OperatorSources {
   readonly certificates: CertificateFeed;
   /** Undefined until workers are started. */
   readonly workers: () => OperatedWorkers | undefined;
+  /** Of the table that every worker applies; -1 before the first. */
+  readonly appliedRevision: () => number;
 }
 
 interface OperatedWorkers {
   readonly states: readonly WorkerState[];
-  /** The revision that every worker applies. */
-  readonly revision: number;
   readonly problem: string | undefined;
 }
 
@@ -63,8 +63,7 @@ export class OperatorView {
   }
 
   observe(registry: Registry): void {
-    const { routes, certificates, workers } = this.#sources;
-    const applied = (): number => workers()?.revision ?? -1;
+    const { routes, certificates, workers, appliedRevision: applied } = this.#sources;
     observeTables(registry, { routes, certificates, applied });
     observeTraffic(registry, this.#totals);
     observeWorkers(registry, () => workers()?.states ?? [], this.#totals);

@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client';
 import type { CertificateFeed } from '../certificate-feed.ts';
 import type { RouteRegister } from '../route-register.ts';
-import { gauge } from './series.ts';
+import { counter, gauge } from './series.ts';
 
 /** Metrics of the routes and certificates that the parent keeps for its workers. */
 
@@ -18,6 +18,7 @@ export function observeTables(registry: Registry, sources: TableSources): void {
 }
 
 function observeRoutes(registry: Registry, { routes, applied }: TableSources): void {
+  observeFreshness(registry, routes);
   gauge(registry, { name: 'podgate_gateway_routes', help: 'Hosts that have a route.' }, () => {
     return routes.routes.size;
   });
@@ -41,17 +42,29 @@ function observeRoutes(registry: Registry, { routes, applied }: TableSources): v
     registry,
     {
       name: 'podgate_gateway_table_applied_revision',
-      help: 'Revision that every worker applies; -1 while one of them does not serve.',
+      help: 'Revision that every worker applies; -1 before the first.',
     },
     applied,
   );
+}
+
+function observeFreshness(registry: Registry, routes: RouteRegister): void {
   gauge(
     registry,
     {
       name: 'podgate_gateway_table_age_seconds',
-      help: 'For how long nobody has stood by the table: 0 while the bus of routes is followed, else since the last contact, or since saved tables were saved.',
+      help: 'For how long nobody has stood by the table: 0 while the bus of routes is followed and the controller beats, else since the last contact, or since saved tables were saved.',
     },
     () => routes.freshness().ageMs / 1000,
+  );
+  counter(
+    registry,
+    {
+      name: 'podgate_gateway_table_refollows_total',
+      help: 'How often the bus of routes had to be followed anew, and why.',
+      labelNames: ['why'],
+    },
+    () => routes.refollowed.entries().map(([why, value]) => ({ labels: { why }, value })),
   );
   gauge(
     registry,

@@ -97,7 +97,7 @@ afterEach(async () => {
 });
 
 function serve(...routes: Route[]): void {
-  worker.handle({ kind: 'routes', puts: routes, drops: [], revision: 1 });
+  worker.handle({ kind: 'routes', puts: routes, drops: [], step: 1 });
   worker.handle({ kind: 'serve' });
 }
 

@@ -139,9 +139,9 @@ export class Worker {
     switch (message.kind) {
       case 'routes':
         this.#table.apply(message);
-        if (message.revision !== undefined) {
+        if (message.step !== undefined) {
           this.#table.complete();
-          this.#ports.send({ kind: 'applied', revision: message.revision });
+          this.#ports.send({ kind: 'applied', step: message.step });
         }
         return;
       case 'certificate':

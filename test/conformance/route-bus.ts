@@ -54,8 +54,43 @@ const route = (host: string, port = 80): Route => ({
   upstream: { host: '127.0.0.1', port },
 });
 
-const hostsIn = (event: RouteEvent): string[] =>
-  event.kind === 'snapshot' ? [...event.routes.keys()].toSorted() : [event.host];
+function hostsIn(event: RouteEvent): string[] {
+  if (event.kind === 'snapshot') return [...event.routes.keys()].toSorted();
+  return event.kind === 'put' || event.kind === 'drop' ? [event.host] : [];
+}
+
+/** The table of someone who follows, with what was checked of each event: nothing lies between two. */
+class Table {
+  readonly routes = new Map<string, unknown>();
+  epoch = '';
+  revision = -1;
+  events = 0;
+
+  take(event: RouteEvent): void {
+    this.events += 1;
+    if (event.kind === 'beat') return;
+    if (event.kind === 'snapshot') {
+      this.routes.clear();
+      for (const [host, told] of event.routes) this.routes.set(host, told.route);
+      this.epoch = event.epoch;
+    } else {
+      expect(event.epoch).toBe(this.epoch);
+      expect(event.previous).toBe(this.revision);
+      expect(event.revision).toBeGreaterThan(this.revision);
+      if (event.kind === 'put') this.routes.set(event.host, event.route);
+      if (event.kind === 'drop') this.routes.delete(event.host);
+    }
+    this.revision = event.revision;
+  }
+
+  /** Takes events until it is at `revision`. */
+  async reach(following: Following, revision: number): Promise<this> {
+    while (this.revision < revision) this.take(await following.next());
+    return this;
+  }
+}
+
+const epochOf = async (following: Following): Promise<string> => (await following.next()).epoch;
 
 /** Whether `promise` settles while everything that is ready to run has run. */
 async function settlesSoon(promise: Promise<unknown>): Promise<boolean> {
@@ -66,16 +101,34 @@ async function settlesSoon(promise: Promise<unknown>): Promise<boolean> {
 }
 
 function reigns(make: Make, follow: Follow): void {
-  test('begin replaces everything, and followers hear that a smaller table is meant', async () => {
+  test('begin replaces everything, and says since when each route is as it is', async () => {
     const bus = await make();
-    await bus.begin(1, [route('a.example'), route('b.example')]);
+    const first = await bus.begin(1, [route('a.example'), route('b.example'), route('c.example')]);
     const gateway = follow(bus);
-    expect(hostsIn(await gateway.next())).toEqual(['a.example', 'b.example']);
-    const revision = await bus.begin(2, [route('b.example')]);
-    expect(await gateway.next()).toEqual({
+    const table = await new Table().reach(gateway, first.revision);
+    expect([...table.routes.keys()].toSorted()).toEqual(['a.example', 'b.example', 'c.example']);
+    const begun = await bus.begin(2, [route('b.example'), route('c.example', 81)]);
+    await table.reach(gateway, begun.revision);
+    expect(table.routes).toEqual(
+      new Map([
+        ['b.example', route('b.example')],
+        ['c.example', route('c.example', 81)],
+      ]),
+    );
+    expect([...begun.revisions.keys()].toSorted()).toEqual(['b.example', 'c.example']);
+    expect(begun.revisions.get('b.example')).toBe(first.revisions.get('b.example'));
+    expect(begun.revisions.get('c.example')).toBeGreaterThan(first.revision);
+  });
+
+  test('who follows later than begin hears that the table is all there is', async () => {
+    const bus = await make();
+    const { revision, revisions } = await bus.begin(1, [route('b.example')]);
+    const told = { revision: revisions.get('b.example') ?? NaN, route: route('b.example') };
+    expect(await follow(bus).next()).toEqual({
       kind: 'snapshot',
+      epoch: expect.any(String),
       revision,
-      routes: new Map([['b.example', route('b.example')]]),
+      routes: new Map([['b.example', told]]),
       shrinkIntended: true,
     });
   });
@@ -102,11 +155,11 @@ function reigns(make: Make, follow: Follow): void {
   test('revisions grow with every change, also over reigns', async () => {
     const bus = await make();
     const revisions = [
-      await bus.begin(1, []),
+      (await bus.begin(1, [])).revision,
       await bus.put(1, route('a.example')),
       await bus.put(1, route('a.example', 81)),
       await bus.drop(1, 'a.example'),
-      await bus.begin(2, []),
+      (await bus.begin(2, [])).revision,
     ];
     expect(revisions).toEqual([...new Set(revisions)].toSorted((a, b) => a - b));
   });
@@ -135,16 +188,24 @@ function feeds(make: Make, follow: Follow): void {
     const bus = await make();
     await bus.begin(1, []);
     const gateway = follow(bus);
-    await gateway.next();
+    const { epoch, revision } = await gateway.next();
     const put = await bus.put(1, route('a.example'));
     expect(await gateway.next()).toEqual({
       kind: 'put',
+      epoch,
       revision: put,
+      previous: revision,
       host: 'a.example',
       route: route('a.example'),
     });
     const drop = await bus.drop(1, 'a.example');
-    expect(await gateway.next()).toEqual({ kind: 'drop', revision: drop, host: 'a.example' });
+    expect(await gateway.next()).toEqual({
+      kind: 'drop',
+      epoch,
+      revision: drop,
+      previous: put,
+      host: 'a.example',
+    });
   });
 
   test('an unchanged route keeps its revision and is no event; so does an unknown drop', async () => {
@@ -166,55 +227,57 @@ function feeds(make: Make, follow: Follow): void {
     await bus.begin(1, [made]);
     made.message = 'changed';
     const first = await follow(bus).next();
-    expect(first.kind === 'snapshot' && first.routes.get('a.example')).toEqual(route('a.example'));
+    expect(first.kind === 'snapshot' && first.routes.get('a.example')?.route).toEqual(
+      route('a.example'),
+    );
   });
 
   test('a slow follower ends with the newest state of every host, in order', async () => {
     const bus = await make();
     await bus.begin(1, []);
     const gateway = follow(bus);
-    await gateway.next();
+    const table = new Table();
+    table.take(await gateway.next());
     for (let port = 1; port <= 500; port += 1) {
       await bus.put(1, route('a.example', port));
       await bus.put(1, route('b.example', port));
     }
     const last = await bus.drop(1, 'a.example');
-    const table = new Map<string, unknown>();
-    let revision = 0;
-    while (revision < last) {
-      const event = await gateway.next();
-      expect(event.revision).toBeGreaterThan(revision);
-      revision = event.revision;
-      if (event.kind === 'put') table.set(event.host, event.route);
-      if (event.kind === 'drop') table.delete(event.host);
-    }
-    expect(table).toEqual(new Map([['b.example', route('b.example', 500)]]));
+    await table.reach(gateway, last);
+    expect(table.routes).toEqual(new Map([['b.example', route('b.example', 500)]]));
   });
 
   test('hosts that came and went while a follower hung do not pile up', async () => {
     const bus = await make();
     await bus.begin(1, [route('a.example')]);
     const gateway = follow(bus);
-    await gateway.next();
+    const table = new Table();
+    table.take(await gateway.next());
     const hosts = 20_000;
     for (let index = 0; index < hosts; index += 1) {
       await bus.put(1, route(`gone-${index}.example`));
       await bus.drop(1, `gone-${index}.example`);
     }
     const last = await bus.put(1, route('z.example'));
-    let events = 0;
-    const table = new Set(['a.example']);
-    for (let revision = 0; revision < last; events += 1) {
-      const event = await gateway.next();
-      revision = event.revision;
-      if (event.kind === 'snapshot') table.clear();
-      for (const host of hostsIn(event)) {
-        if (event.kind === 'drop') table.delete(host);
-        else table.add(host);
-      }
-    }
-    expect([...table]).toEqual(['a.example', 'z.example']);
-    expect(events).toBeLessThan(hosts / 2);
+    await table.reach(gateway, last);
+    expect([...table.routes.keys()].toSorted()).toEqual(['a.example', 'z.example']);
+    expect(table.events).toBeLessThan(hosts / 2);
+  });
+
+  test('what the controller says of its table reaches who follows, but not from a leader before', async () => {
+    const bus = await make();
+    const { revision } = await bus.begin(2, [route('a.example')]);
+    const gateway = follow(bus);
+    const epoch = await epochOf(gateway);
+    bus.beat(1, { revision, count: 7, hash: 7 });
+    bus.beat(2, { revision, count: 1, hash: 0xffff_ffff });
+    expect(await gateway.next()).toEqual({
+      kind: 'beat',
+      epoch,
+      revision,
+      count: 1,
+      hash: 0xffff_ffff,
+    });
   });
 
   test('two followers go at their own pace', async () => {
@@ -232,18 +295,43 @@ function feeds(make: Make, follow: Follow): void {
   });
 }
 
+/** A gateway that has the table, and what it says of it. */
+async function joined(bus: RouteBus, follow: Follow, gateway: string) {
+  const following = follow(bus, gateway);
+  const { epoch } = await following.next();
+  const acknowledge = (revision: number): void => bus.acknowledge({ gateway, epoch, revision });
+  return { ...following, epoch, acknowledge };
+}
+
+const ackSoon = { timeout: 10_000, interval: 10 };
+const acked = (bus: RouteBus, ...expected: readonly (readonly [string, number])[]): Promise<void> =>
+  vi.waitFor(() => {
+    const acks = bus.acks().map(({ gateway, revision }) => [gateway, revision] as const);
+    expect(acks.toSorted(([a], [b]) => a.localeCompare(b))).toEqual(expected);
+  }, ackSoon);
+
 function acknowledgements(make: Make, follow: Follow): void {
   test('a gateway is live from its first acknowledgement, with what it said last', async () => {
     const bus = await make();
     await bus.begin(1, []);
-    follow(bus, 'one');
-    follow(bus, 'two');
-    expect(bus.acks()).toEqual([]);
-    bus.acknowledge({ gateway: 'one', revision: 1 });
-    bus.acknowledge({ gateway: 'one', revision: 2 });
-    expect(bus.acks()).toEqual([{ gateway: 'one', revision: 2 }]);
-    bus.acknowledge({ gateway: 'two', revision: 1 });
-    expect(bus.acks()).toHaveLength(2);
+    const [one, two] = [await joined(bus, follow, 'one'), await joined(bus, follow, 'two')];
+    await acked(bus);
+    one.acknowledge(1);
+    one.acknowledge(2);
+    await acked(bus, ['one', 2]);
+    two.acknowledge(1);
+    await acked(bus, ['one', 2], ['two', 1]);
+  });
+
+  test('an acknowledgement of another table than there is now counts for nothing', async () => {
+    const bus = await make();
+    await bus.begin(1, []);
+    const [one, two] = [await joined(bus, follow, 'one'), await joined(bus, follow, 'two')];
+    bus.acknowledge({ gateway: 'one', epoch: 'of yore', revision: 99 });
+    two.acknowledge(1);
+    await acked(bus, ['two', 1]);
+    one.acknowledge(1);
+    await acked(bus, ['one', 1], ['two', 1]);
   });
 
   test('the controller hears of joining, acknowledging and leaving, until it no longer listens', async () => {
@@ -251,63 +339,68 @@ function acknowledgements(make: Make, follow: Follow): void {
     await bus.begin(1, []);
     const changed = vi.fn<() => void>();
     const end = bus.onAcks(changed);
-    const gateway = follow(bus, 'one');
-    await gateway.next();
+    const gateway = await joined(bus, follow, 'one');
     const heard = async (act: () => unknown): Promise<boolean> => {
       changed.mockClear();
       await act();
       return vi.waitFor(() => {
         expect(changed).toHaveBeenCalled();
         return true;
-      });
+      }, ackSoon);
     };
-    expect(await heard(() => bus.acknowledge({ gateway: 'one', revision: 1 }))).toBe(true);
-    expect(await heard(() => bus.acknowledge({ gateway: 'one', revision: 2 }))).toBe(true);
+    expect(await heard(() => gateway.acknowledge(1))).toBe(true);
+    expect(await heard(() => gateway.acknowledge(2))).toBe(true);
     expect(await heard(() => gateway.leave())).toBe(true);
     end();
     changed.mockClear();
-    follow(bus, 'two');
-    bus.acknowledge({ gateway: 'two', revision: 1 });
+    (await joined(bus, follow, 'two')).acknowledge(1);
+    await acked(bus, ['two', 1]);
     expect(changed).not.toHaveBeenCalled();
   });
 
   test('a gateway that leaves is live no more', async () => {
     const bus = await make();
     await bus.begin(1, []);
-    const gateway = follow(bus, 'one');
-    bus.acknowledge({ gateway: 'one', revision: 1 });
+    const gateway = await joined(bus, follow, 'one');
+    gateway.acknowledge(1);
+    await acked(bus, ['one', 1]);
     await gateway.leave();
-    expect(bus.acks()).toEqual([]);
+    await acked(bus);
   });
 
-  test('aborting is leaving, even for a gateway that hangs or never looked', async () => {
+  test('aborting is leaving, even for a gateway that hangs', async () => {
     const bus = await make();
     await bus.begin(1, []);
     const abort = new AbortController();
-    bus.follow('hangs', abort.signal);
-    bus.acknowledge({ gateway: 'hangs', revision: 1 });
-    expect(bus.acks()).toHaveLength(1);
+    const events = bus.follow('hangs', abort.signal)[Symbol.asyncIterator]();
+    const { value } = await events.next();
+    bus.acknowledge({ gateway: 'hangs', epoch: value?.epoch ?? '', revision: 1 });
+    await acked(bus, ['hangs', 1]);
     abort.abort();
-    await vi.waitFor(() => expect(bus.acks()).toEqual([]));
+    await acked(bus);
   });
 
   test('a late acknowledgement of a gateway that left does not bring it back', async () => {
     const bus = await make();
     await bus.begin(1, []);
-    const gateway = follow(bus, 'one');
-    await gateway.leave();
-    bus.acknowledge({ gateway: 'one', revision: 1 });
-    expect(bus.acks()).toEqual([]);
+    const [one, two] = [await joined(bus, follow, 'one'), await joined(bus, follow, 'two')];
+    await one.leave();
+    one.acknowledge(1);
+    two.acknowledge(1);
+    await acked(bus, ['two', 1]);
   });
 
   test('a gateway that comes back before its old self is gone stays live', async () => {
     const bus = await make();
     await bus.begin(1, []);
-    const old = follow(bus, 'one');
-    follow(bus, 'one');
-    bus.acknowledge({ gateway: 'one', revision: 1 });
+    const old = await joined(bus, follow, 'one');
+    const other = await joined(bus, follow, 'two');
+    const one = await joined(bus, follow, 'one');
+    one.acknowledge(1);
+    await acked(bus, ['one', 1]);
     await old.leave();
-    expect(bus.acks()).toEqual([{ gateway: 'one', revision: 1 }]);
+    other.acknowledge(1);
+    await acked(bus, ['one', 1], ['two', 1]);
   });
 
   test('aborting ends the iteration without an error', async () => {
