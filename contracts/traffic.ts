@@ -32,8 +32,40 @@ export const noTraffic: NetworkTraffic = {
   latencyCounts: [],
 };
 
+/** What two have counted, together. */
+export function addedTraffic(one: NetworkTraffic, other: NetworkTraffic): NetworkTraffic {
+  const [first, second, third, fourth, fifth] = one.statuses;
+  return {
+    requests: one.requests + other.requests,
+    statuses: [
+      first + other.statuses[0],
+      second + other.statuses[1],
+      third + other.statuses[2],
+      fourth + other.statuses[3],
+      fifth + other.statuses[4],
+    ],
+    bytesIn: one.bytesIn + other.bytesIn,
+    bytesOut: one.bytesOut + other.bytesOut,
+    open: one.open + other.open,
+    lastActivityMs: later(one.lastActivityMs, other.lastActivityMs),
+    latencyCounts: addedCounts(one.latencyCounts, other.latencyCounts),
+  };
+}
+
+/** Counts in the same buckets, of which one may have fewer. */
+export const addedCounts = (
+  counts: readonly number[],
+  more: readonly number[],
+): readonly number[] =>
+  (counts.length > more.length ? counts : more).map(
+    (_, index) => (counts[index] ?? 0) + (more[index] ?? 0),
+  );
+
+const later = (a: number | null, b: number | null): number | null =>
+  a === null || b === null ? (a ?? b) : Math.max(a, b);
+
 export interface PodTraffic {
-  /** When counting began. */
+  /** When counting began; of several gateways, when the first did. */
   readonly sinceMs: number;
   /** By network; one without traffic may be absent. */
   readonly networks: ReadonlyMap<string, NetworkTraffic>;
@@ -45,7 +77,11 @@ export interface TrafficReader {
   read(key: string): Promise<PodTraffic>;
 }
 
-/** Carries such questions between programs. Asking while nobody serves throws `TrafficUnavailable`. */
+/**
+ * Carries such questions between programs, and sums up what several gateways answer. Asking while
+ * nobody serves throws `TrafficUnavailable`, as does a gateway that lives and does not answer: less
+ * than there was is no answer. Counts of a gateway end with it.
+ */
 export interface TrafficExchange extends TrafficReader {
   /** Answers from now on; the returned function ends it. */
   serve(reader: TrafficReader): () => void;

@@ -1,6 +1,4 @@
 import { once } from 'node:events';
-import type { NatsConnection } from '@nats-io/transport-node';
-import { connect } from '@nats-io/transport-node';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { LogPiece, PodLogs } from '#contracts/logs.ts';
 import { LogsUnavailable } from '#contracts/logs.ts';
@@ -8,34 +6,26 @@ import { ManualClock } from '../memory/clock.ts';
 import { systemClock } from '../system/clock.ts';
 import { logExchangeConforms } from '../../test/conformance/log-exchange.ts';
 import { logsOf } from '../../test/log-examples.ts';
-import { natsProgram, NatsServer } from '../../test/programs/nats.ts';
+import { Lines, natsProgram, NatsServer } from '../../test/programs/nats.ts';
 import { NatsLogExchange } from './log-exchange.ts';
 
 const never = new AbortController().signal;
 let server: NatsServer;
-const connections: NatsConnection[] = [];
+let lines: Lines;
 
-beforeAll(async () => void (server = await NatsServer.start(await natsProgram())));
-afterEach(() => hangUp());
+beforeAll(async () => {
+  server = await NatsServer.start(await natsProgram());
+  lines = new Lines(server);
+});
+afterEach(() => lines.hangUp());
 afterAll(() => server.stop());
-
-async function dial(): Promise<NatsConnection> {
-  const terms = { reconnectTimeWait: 20, maxReconnectAttempts: -1 };
-  const connection = await connect({ servers: server.url, ...terms });
-  connections.push(connection);
-  return connection;
-}
-
-async function hangUp(): Promise<void> {
-  await Promise.all(connections.splice(0).map((connection) => connection.close()));
-}
 
 /** A controller that serves and an api that asks, each with its own connection. */
 async function pair(logs: PodLogs, clock = systemClock) {
-  const controller = await dial();
+  const controller = await lines.dial();
   const end = new NatsLogExchange(controller, clock).serve(logs);
   await controller.flush();
-  const api = await dial();
+  const api = await lines.dial();
   return { controller, end, api, asking: new NatsLogExchange(api, clock) };
 }
 
@@ -61,8 +51,8 @@ function numbered() {
 }
 
 logExchangeConforms('NatsLogExchange', async () => {
-  await hangUp();
-  return new NatsLogExchange(await dial(), systemClock);
+  await lines.hangUp();
+  return new NatsLogExchange(await lines.dial(), systemClock);
 });
 
 test('any of several controllers answers, and one that hangs is not waited for', async () => {

@@ -6,6 +6,7 @@ import { LogsUnavailable } from '#contracts/logs.ts';
 import { MemoryLogExchange } from '../memory/log-exchange.ts';
 import { askForStream } from './stream-asker.ts';
 import { serveStreams } from './stream-server.ts';
+import { WhileWanted } from './while-wanted.ts';
 
 const subject = 'podgate.logs';
 
@@ -29,8 +30,7 @@ export class NatsLogExchange implements LogExchange {
   readonly #terms: { readonly connection: NatsConnection; readonly clock: Clock };
   /** Those who serve in this process. */
   readonly #own = new MemoryLogExchange();
-  #serving = 0;
-  #unserve: () => void = () => undefined;
+  readonly #answering = new WhileWanted(() => this.#serveOwn());
 
   constructor(connection: NatsConnection, clock: Clock) {
     this.#terms = { connection, clock };
@@ -38,14 +38,9 @@ export class NatsLogExchange implements LogExchange {
 
   serve(logs: PodLogs): () => void {
     const end = this.#own.serve(logs);
-    if (this.#serving === 0) this.#unserve = this.#serveOwn();
-    this.#serving += 1;
-    let served = true;
+    const unwant = this.#answering.want();
     return () => {
-      if (!served) return;
-      served = false;
-      this.#serving -= 1;
-      if (this.#serving === 0) this.#unserve();
+      unwant();
       end();
     };
   }
@@ -64,8 +59,6 @@ export class NatsLogExchange implements LogExchange {
   }
 
   #ask(question: Question, signal: AbortSignal): AsyncIterable<unknown> {
-    const unavailable = (reason: string): Error =>
-      new LogsUnavailable(`no controller can be asked for logs: ${reason}`);
     return askForStream({ ...this.#terms, subject, question, unavailable }, signal);
   }
 
@@ -84,5 +77,8 @@ export class NatsLogExchange implements LogExchange {
     else yield* this.#own.follow(question.key, question.start, signal);
   }
 }
+
+const unavailable = (reason: string): Error =>
+  new LogsUnavailable(`no controller can be asked for logs: ${reason}`);
 
 const never = new AbortController().signal;

@@ -1,8 +1,9 @@
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import { createInbox } from '@nats-io/transport-node';
 import type { Clock } from '#contracts/clock.ts';
+import { parsed } from './json.ts';
 import type { FromAsker, FromServer } from './stream-messages.ts';
-import { decodeFromServer, encode, parsed, signMs } from './stream-messages.ts';
+import { decodeFromServer, encode, signMs } from './stream-messages.ts';
 
 /** From asking to the first offer: they are made from memory. */
 const offerMs = 2_000;
@@ -20,10 +21,7 @@ export interface StreamQuestion {
 }
 
 /** The values of the first who offers to answer. Ends without an error when `signal` aborts. */
-export async function* askForStream(
-  terms: StreamQuestion,
-  signal: AbortSignal,
-): AsyncGenerator<unknown> {
+export async function* askForStream(terms: StreamQuestion, signal: AbortSignal): AsyncGenerator {
   if (signal.aborted) return;
   if (terms.connection.isClosed()) throw terms.unavailable('the connection to NATS is closed');
   using asked = new AskedStream(terms, signal);

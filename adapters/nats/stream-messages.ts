@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parsed } from './json.ts';
 
 /**
  * How a stream of values crosses NATS: who asks gets offers and takes the first; then it wants one
@@ -65,13 +66,4 @@ export function framesOf(value: unknown): Uint8Array[] {
   return Array.from({ length: count }, (_, n) =>
     whole.subarray(n * frameBytes, (n + 1) * frameBytes),
   );
-}
-
-/** Undefined: it is no JSON. */
-export function parsed(data: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.length).toString());
-  } catch {
-    return undefined;
-  }
 }

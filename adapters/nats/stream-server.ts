@@ -1,8 +1,9 @@
 import type { NatsConnection, Subscription } from '@nats-io/transport-node';
 import { createInbox } from '@nats-io/transport-node';
 import type { Clock } from '#contracts/clock.ts';
+import { parsed } from './json.ts';
 import type { FromServer } from './stream-messages.ts';
-import { decodeFromAsker, encode, framesOf, parsed } from './stream-messages.ts';
+import { decodeFromAsker, encode, framesOf } from './stream-messages.ts';
 
 /** Who asked and says nothing for this long is gone; it says something every second. */
 const silentMs = 10_000;

@@ -1,3 +1,4 @@
+import { addedCounts } from '#contracts/traffic.ts';
 import type { Counts, Now, Report, Timing } from '../observe/report.ts';
 
 /** A worker process; its number is that of its slot, which others had before it. */
@@ -72,11 +73,6 @@ function addedLists(
 }
 
 /** Sums place by place; the longer list decides how many there are. */
-export const addedCounts = (sums: readonly number[], more: readonly number[]): readonly number[] =>
-  (sums.length > more.length ? sums : more).map(
-    (_, index) => (sums[index] ?? 0) + (more[index] ?? 0),
-  );
-
 const addedTiming = (sum: Timing, more: Timing): Timing => ({
   counts: addedCounts(sum.counts, more.counts),
   sumSeconds: sum.sumSeconds + more.sumSeconds,

@@ -1,10 +1,9 @@
 import { podKey } from '#contracts/pod.ts';
 import type { Route } from '#contracts/route.ts';
 import type { NetworkTraffic, PodTraffic } from '#contracts/traffic.ts';
-import { noTraffic } from '#contracts/traffic.ts';
+import { addedTraffic, noTraffic } from '#contracts/traffic.ts';
 import type { NetworkReport } from '../observe/report.ts';
 import type { WorkerId } from './totals.ts';
-import { addedCounts } from './totals.ts';
 
 interface Entry {
   readonly pod: string;
@@ -27,7 +26,7 @@ export class TrafficBook {
 
   add({ pid }: WorkerId, report: NetworkReport, route: Route): void {
     const entry = this.#byHost.get(report.host) ?? this.#open(route);
-    entry.sum = addedTraffic(entry.sum, report);
+    entry.sum = addedTraffic(entry.sum, { ...report, open: 0 });
     const open = (entry.open.get(pid) ?? 0) + report.opened;
     if (open > 0) entry.open.set(pid, open);
     else entry.open.delete(pid);
@@ -75,25 +74,3 @@ const trafficOf = ({ sum, open }: Entry): NetworkTraffic => ({
   ...sum,
   open: open.values().reduce((total, count) => total + count, 0),
 });
-
-function addedTraffic(sum: NetworkTraffic, more: NetworkReport): NetworkTraffic {
-  const [first, second, third, fourth, fifth] = sum.statuses;
-  return {
-    requests: sum.requests + more.requests,
-    statuses: [
-      first + more.statuses[0],
-      second + more.statuses[1],
-      third + more.statuses[2],
-      fourth + more.statuses[3],
-      fifth + more.statuses[4],
-    ],
-    bytesIn: sum.bytesIn + more.bytesIn,
-    bytesOut: sum.bytesOut + more.bytesOut,
-    open: 0,
-    lastActivityMs: later(sum.lastActivityMs, more.lastActivityMs),
-    latencyCounts: addedCounts(sum.latencyCounts, more.latencyCounts),
-  };
-}
-
-const later = (a: number | null, b: number | null): number | null =>
-  a === null || b === null ? (a ?? b) : Math.max(a, b);

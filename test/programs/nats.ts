@@ -5,6 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { connect } from '@nats-io/transport-node';
 import { debian } from './debian.ts';
 
 /** Debian's nats-server; installed if need be. */
@@ -80,6 +82,27 @@ ${configuration.replaceAll('$(FOLDER)', this.folder)}
   async stop(): Promise<void> {
     await this.kill();
     rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** The connections of a test, one for each program it plays; they come back when the server does. */
+export class Lines {
+  readonly #server: NatsServer;
+  readonly #open: NatsConnection[] = [];
+
+  constructor(server: NatsServer) {
+    this.#server = server;
+  }
+
+  async dial(): Promise<NatsConnection> {
+    const terms = { reconnectTimeWait: 20, maxReconnectAttempts: -1 };
+    const connection = await connect({ servers: this.#server.url, ...terms });
+    this.#open.push(connection);
+    return connection;
+  }
+
+  async hangUp(): Promise<void> {
+    await Promise.all(this.#open.splice(0).map((connection) => connection.close()));
   }
 }
 
