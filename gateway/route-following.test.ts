@@ -86,10 +86,13 @@ test('a gateway that follows anew is never gone from the list', async () => {
 test('a bus that fails is asked again, less and less often but every few seconds', async () => {
   const tries: number[] = [];
   class Broken extends MemoryRouteBus {
-    override async *follow(): AsyncGenerator<RouteEvent> {
-      await Promise.resolve();
-      tries.push(clock.monotonicMs());
-      throw new Error('no connection');
+    override follow(): AsyncIterable<RouteEvent> {
+      const next = async (): Promise<never> => {
+        await Promise.resolve();
+        tries.push(clock.monotonicMs());
+        throw new Error('no connection');
+      };
+      return { [Symbol.asyncIterator]: () => ({ next }) };
     }
   }
   const { clock, register } = following(new Broken());
