@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { CancelExchange } from '#contracts/cancels.ts';
 import type { Certificate } from '#contracts/certificate.ts';
 import type { Clock } from '#contracts/clock.ts';
 import { domainOfWildcard } from '#contracts/hosts.ts';
@@ -24,6 +25,8 @@ import { Workers } from './workers.ts';
 
 export interface GatewayPorts {
   readonly routes: RouteBus;
+  /** Absent: there is no other gateway. */
+  readonly cancels?: CancelExchange;
   readonly certificates: Collection<Certificate>;
   readonly sealer: Sealer;
   readonly clock: Clock;
@@ -67,6 +70,7 @@ export async function startGateway(
   const certificatesFollowed = await parent.followCertificates(abort.signal);
   const workers = parent.startWorkers(listeners.handles);
   await parent.listening(workersStartMs);
+  const unserve = ports.cancels?.serve((key, from) => parent.cancels.owners(key, from));
   const routesFollowed = parent.followRoutes(abort.signal);
   return {
     httpsPort,
@@ -76,6 +80,7 @@ export async function startGateway(
     operator: parent.operator,
     stop: async () => {
       abort.abort();
+      unserve?.();
       await workers.stop();
       await Promise.all([certificatesFollowed.end, routesFollowed]);
       await parent.stop();
@@ -87,6 +92,7 @@ export async function startGateway(
 /** Keeps the tables, tells the workers of every change, and remembers them on disk. */
 class Parent {
   readonly operator: OperatorView;
+  readonly cancels: CancelDesk;
   readonly #ports: GatewayPorts;
   readonly #settings: GatewaySettings;
   readonly #file: TableFile;
@@ -96,7 +102,6 @@ class Parent {
   readonly #routes: RouteRegister;
   readonly #applied = new AppliedTable();
   #workers: Workers | undefined;
-  readonly #cancels: CancelDesk;
   readonly #allListen = Promise.withResolvers<void>();
   #cancelWait: (() => void) | undefined;
 
@@ -111,9 +116,10 @@ class Parent {
       ...ports,
       changed: (hosts) => this.#certificatesChanged(hosts),
     });
-    this.#cancels = new CancelDesk(
+    this.cancels = new CancelDesk(
       ports.clock,
       (question) => this.#workers?.broadcast({ kind: 'cancel-asked', ...question }) ?? 0,
+      ports.cancels,
     );
     this.#file = new TableFile(join(settings.dataDir, 'gateway', 'tables.json'), ports, () => ({
       routes: [...this.#routes.routes.values()],
@@ -140,8 +146,10 @@ class Parent {
         answer({ kind: 'certificate', host, identity });
       },
       cancelWanted: ({ question, key, from }, answer) =>
-        this.#cancels.find(key, from, (owner) => answer({ kind: 'cancel-owner', question, owner })),
-      cancelOwners: (question, owners) => this.#cancels.answer(question, owners),
+        void this.cancels
+          .find(key, from)
+          .then((owner) => answer({ kind: 'cancel-owner', question, owner })),
+      cancelOwners: (question, owners) => this.cancels.answer(question, owners),
       unusable: (host, reason) => {
         log.error({ host, reason }, 'a certificate cannot be used');
         this.#certificates.unusable(host, reason);

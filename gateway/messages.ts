@@ -1,7 +1,7 @@
+import type { CancelOwner } from '#contracts/cancels.ts';
 import type { Address, Route } from '#contracts/route.ts';
 import type { Report } from './observe/report.ts';
 import type { AccessLogLevel } from './observe/access-log.ts';
-import type { CancelOwner } from './tcp/sessions.ts';
 import type { Identity } from './tls.ts';
 
 /** Settings of a gateway that its workers go by. */

@@ -85,13 +85,13 @@ test('a gateway that follows anew is never gone from the list', async () => {
 
 test('a bus that fails is asked again, less and less often but every few seconds', async () => {
   const tries: number[] = [];
+  const next = async (): Promise<never> => {
+    await Promise.resolve();
+    tries.push(clock.monotonicMs());
+    throw new Error('no connection');
+  };
   class Broken extends MemoryRouteBus {
     override follow(): AsyncIterable<RouteEvent> {
-      const next = async (): Promise<never> => {
-        await Promise.resolve();
-        tries.push(clock.monotonicMs());
-        throw new Error('no connection');
-      };
       return { [Symbol.asyncIterator]: () => ({ next }) };
     }
   }

@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import type { CancelOwner } from '#contracts/cancels.ts';
 import type { Clock } from '#contracts/clock.ts';
 import type { Log } from '#contracts/log.ts';
 import type { WorkerId } from './admin/totals.ts';
@@ -9,7 +10,6 @@ import type { Report } from './observe/report.ts';
 import { limits } from './limits.ts';
 import type { Handle } from './listeners.ts';
 import type { CancelQuestion, FromWorker, ToWorker } from './messages.ts';
-import type { CancelOwner } from './tcp/sessions.ts';
 
 const program = join(import.meta.dirname, 'worker', 'main.ts');
 const respawnMs = 100;

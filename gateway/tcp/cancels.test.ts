@@ -35,7 +35,9 @@ beforeEach(() => {
     if (message.kind === 'cancel-owners') desk.answer(message.question, message.owners);
     if (message.kind !== 'cancel-wanted') return;
     const { question } = message;
-    desk.find(message.key, message.from, (owner) => workers[at]?.answered({ question, owner }));
+    void desk
+      .find(message.key, message.from)
+      .then((owner) => workers[at]?.answered({ question, owner }));
   };
   const context = { deadlines, limits };
   // A message takes a turn, as it does between processes.

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { CancelOwner } from './sessions.ts';
+import type { CancelOwner } from '#contracts/cancels.ts';
 import { ownerOf, PostgresSessions } from './sessions.ts';
 
 const a = { host: '10.0.0.1', port: 5432 };

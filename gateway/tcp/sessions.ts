@@ -1,13 +1,7 @@
+import type { CancelOwner } from '#contracts/cancels.ts';
 import type { Policy } from '#contracts/policy.ts';
 import type { Address } from '#contracts/route.ts';
 import { allowed } from '../allowed.ts';
-
-/** A pod that has given out a key, as it is told to whoever looks for the key's owner. */
-export interface CancelOwner {
-  readonly upstream: Address;
-  /** One of the sessions with this key belongs to a client of the address that asks. */
-  readonly near: boolean;
-}
 
 interface Session {
   readonly upstream: Address;
