@@ -45,11 +45,18 @@ export const limits = {
   h2StreamsMax: 100, // at once per connection: what browsers and gRPC clients expect (RFC 9113, 6.5.2)
   h2StreamWindowBytes: 256 * 1024, // one upload over 20 ms of way at 100 Mbit/s
   h2SessionWindowBytes: 1024 * 1024,
-  h2SessionMegabytesMax: 16, // node:http2's own accounting of one client's buffers
-  h2ResetsBurst: 500, // streams a client gives up; Rapid Reset does so thousands of times a second
+  h2HeldBytesMax: 4 * 1024 * 1024, // of uploads to slow pods; beyond it the session's window stays shut
+  h2UnreadBytesMax: 256 * 1024, // of answers that a client does not read; beyond it we read no more of it either
+  h2BlockBytesMax: 64 * 1024, // a header block as it is sent; one that is only too long is still answered
+  h2BlockFramesMax: 16, // that it comes in; CONTINUATION frames cost nothing to send (CVE-2024-27316)
+  h2StreamsKeptMax: 16, // per connection, to be used again: 3 KB each
+  h2ForsakenMax: 1_000, // streams we ended before their client did, which may not know it yet
+  h2ResetsBurst: 500, // streams a client gives up or makes us give up; Rapid Reset does so thousands of times a second
   h2ResetsPerSecond: 100, // as many as honest clients of streaming APIs were seen to
   h2ControlFramesBurst: 100, // PING and SETTINGS, which cost us an answer each
   h2ControlFramesPerSecond: 10,
+  h2IdleFramesBurst: 1_000, // PRIORITY, empty DATA and what nobody knows: they do nothing
+  h2IdleFramesPerSecond: 100,
   h2cSessionMegabytesMax: 256, // all clients of a pod share the connection
   h2cTriesMax: 4, // of a request that the pod says it has not begun, as on GOAWAY
   h2cIdleMs: 60_000, // what load balancers keep

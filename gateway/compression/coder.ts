@@ -65,9 +65,9 @@ export class Coder implements ContentSink {
     return this.#stream.writableNeedDrain;
   }
 
-  content(bytes: Buffer): void {
+  content(bytes: Buffer | string): void {
     this.#unwritten += 1;
-    this.#stream.write(bytes, () => this.#written());
+    this.#stream.write(bytes, 'latin1', () => this.#written());
   }
 
   /** What the pod said so far goes out, unless more of it waits already. */

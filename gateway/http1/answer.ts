@@ -167,7 +167,8 @@ export class Http1Answer implements ContentSink {
     this.#owner.answered(this.#keepAlive);
   }
 
-  content(bytes: Buffer): void {
+  content(content: Buffer | string): void {
+    const bytes = typeof content === 'string' ? Buffer.from(content, 'latin1') : content;
     this.framed(this.#chunked ? chunk(bytes) : bytes);
   }
 

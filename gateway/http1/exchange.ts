@@ -179,7 +179,7 @@ export class Http1Exchange implements Exchange, UpstreamUser {
     this.#response = head;
     this.#inOrder = this.#client.requestDone;
     this.#sink = this.#client.answer(head, 'framed');
-    if (this.#sink) this.#sink.content(Buffer.from(body, 'latin1'));
+    if (this.#sink) this.#sink.content(body);
     else this.#client.framed(body);
     this.#responseDone(true);
   }

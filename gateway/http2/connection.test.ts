@@ -255,6 +255,54 @@ describe('a pod in HTTP/1.1', () => {
     expect(sent).toBeLessThan(16 << 20);
   });
 
+  test('a head of many frames is put together, and one as large comes back', async () => {
+    const server = http.createServer({ maxHeaderSize: 1 << 16 }, (request, response) => {
+      response.setHeader('X-Back', String(request.headers['x-large']));
+      response.end();
+    });
+    await pod(server);
+    const large = 'a'.repeat(20_000);
+    const { status, headers } = await get([...plain, 'x-large', large]);
+    expect([status, headers['x-back'] === large]).toEqual([200, true]);
+  });
+
+  test('a head that is too large is told so', async () => {
+    await http1Pod((_request, response) => response.end());
+    const { status } = await get([...plain, 'x-large', 'a'.repeat(limits.headBytesMax)]);
+    expect(status).toBe(431);
+  });
+
+  test('one pod that takes nothing does not stop the uploads to another', async () => {
+    await pod(net.createServer((socket) => socket.pause()));
+    const stuck = open([':method', 'POST', ...plain.slice(2)], { endStream: false });
+    stuck.write(Buffer.alloc(8 << 20));
+    let before = -1;
+    while (before !== stuck.writableLength) {
+      before = stuck.writableLength;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    await http1Pod((request, response) => request.pipe(response));
+    const sent = Buffer.alloc(3_000_000, 'x');
+    const stream = open([':method', 'POST', ...plain.slice(2)], { endStream: false });
+    stream.end(sent);
+    const { status, body } = await answerOf(stream);
+    expect([status, body.equals(sent)]).toEqual([200, true]);
+    stuck.close(http2.constants.NGHTTP2_CANCEL);
+  });
+
+  test('who asks often while content comes is no flood', async () => {
+    await http1Pod((_request, response) => response.end(Buffer.alloc(4_000_000)));
+    const stream = open(plain);
+    let pings = 0;
+    stream.on('data', () => {
+      if (client.ping(() => undefined)) pings += 1;
+    });
+    const { status, body } = await answerOf(stream);
+    expect([status, body.length]).toEqual([200, 4_000_000]);
+    expect(pings).toBeGreaterThan(0);
+    expect(client.destroyed).toBe(false);
+  });
+
   test('a client that goes takes its request along', async () => {
     const gone = Promise.withResolvers<void>();
     const asked = Promise.withResolvers<void>();

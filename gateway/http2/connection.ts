@@ -1,99 +1,130 @@
-import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
-import { constants, performServerHandshake } from 'node:http2';
 import type net from 'node:net';
+import { readFrom } from '../client-socket.ts';
 import type { Mortal } from '../deadlines.ts';
 import type { Http1Context, Peer } from '../http1/context.ts';
-import { Introductions } from '../http1/forwarding.ts';
-import { LastFields } from '../http1/request-head.ts';
-import { Http2Exchange } from './exchange.ts';
-import type { Http2Terms } from './terms.ts';
+import { FrameReader } from './frame-reader.ts';
+import { FrameWriter } from './frame-writer.ts';
+import { ConnectionFault, errors } from './protocol.ts';
+import { Http2Session } from './session.ts';
 
-const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_FLAG_END_STREAM } = constants;
-
-/** Serves HTTP/2 (RFC 9113) on a client's connection until it ends. */
+/**
+ * Serves HTTP/2 (RFC 9113) on a client's connection until it ends.
+ *
+ *   serving ──▶ leaving: GOAWAY is out, what is under way is finished ──▶ closing: the last is out
+ *      └──────────────── a fault of the client's ───────────────────────────▲
+ */
 export class Http2Connection implements Mortal {
-  deadlineMs: number;
-  readonly #session: ServerHttp2Session;
+  readonly #socket: net.Socket;
   readonly #context: Http1Context;
-  #streams = 0;
-  #controlFrames: number;
-  #controlFramesAtMs: number;
+  readonly #writer: FrameWriter;
+  readonly #session: Http2Session;
+  readonly #reader: FrameReader;
+  #phase: 'serving' | 'leaving' | 'closing' = 'serving';
+  /** When it has waited enough for whatever comes next while no stream is open. */
+  #idleUntilMs: number;
+  /** When the header block under way must be whole. */
+  #blockUntilMs = Infinity;
 
   constructor(socket: net.Socket, context: Http1Context, peer: Peer) {
     const { deadlines, limits } = context;
+    this.#socket = socket;
     this.#context = context;
-    this.deadlineMs = deadlines.nowMs + limits.headMs;
-    this.#controlFrames = limits.h2ControlFramesBurst;
-    this.#controlFramesAtMs = deadlines.nowMs;
-    // A server's TLSSocket that we made ourselves says for ever that it is connecting, and then the
-    // session waits for ever.
-    Reflect.set(socket, 'secureConnecting', false);
-    const session = performServerHandshake(socket, {
-      maxSessionMemory: limits.h2SessionMegabytesMax,
-      maxHeaderListPairs: limits.headersMax,
-      // Pods say things twice; passing that on harms nobody, and throwing at it would.
-      strictSingleValueFields: false,
-      streamResetBurst: limits.h2ResetsBurst,
-      streamResetRate: limits.h2ResetsPerSecond,
-      settings: {
-        enableConnectProtocol: true,
-        maxConcurrentStreams: limits.h2StreamsMax,
-        maxHeaderListSize: limits.headBytesMax,
-        initialWindowSize: limits.h2StreamWindowBytes,
-      },
+    this.#writer = new FrameWriter(socket);
+    this.#session = new Http2Session({ context, peer }, this.#writer, this);
+    this.#reader = new FrameReader(this.#session);
+    this.#idleUntilMs = deadlines.nowMs + limits.headMs;
+    readFrom(socket, (bytes) => this.#data(bytes));
+    socket.on('drain', () => this.#drained());
+    socket.on('end', () => this.#left());
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      deadlines.delete(this);
+      this.#phase = 'closing';
+      this.#session.streams.abandon();
     });
-    this.#session = session;
-    session.setLocalWindowSize(limits.h2SessionWindowBytes);
-    session.on('error', () => undefined);
-    const terms = {
-      context,
-      peer,
-      introductions: new Introductions(peer, context.forwardedHeader),
-      last: new LastFields(),
-      closed: () => {
-        this.#streams -= 1;
-        if (this.#streams === 0) this.deadlineMs = deadlines.nowMs + limits.keepAliveMs;
-      },
-    };
-    session.on('stream', (stream, _headers, flags, raw) => {
-      const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
-      this.#stream(stream, { ...terms, ended }, raw ?? []);
-    });
-    session.on('ping', () => this.#controlFrame());
-    session.on('remoteSettings', () => this.#controlFrame());
-    session.on('close', () => deadlines.delete(this));
     deadlines.add(this);
+    this.#session.begin();
+  }
+
+  get deadlineMs(): number {
+    const busy = this.#phase !== 'closing' && this.#session.streams.table.size > 0;
+    return Math.min(busy ? Infinity : this.#idleUntilMs, this.#blockUntilMs);
   }
 
   expire(): void {
-    // A client that does not answer GOAWAY with an end gets one.
-    if (this.#session.closed) this.#session.destroy();
-    else this.#session.close();
-    this.deadlineMs = this.#context.deadlines.nowMs + this.#context.limits.drainMs;
+    if (this.#phase === 'closing') this.#socket.destroy();
+    else this.#leave();
   }
 
-  /** Tells the client to go elsewhere; what is under way is finished. */
+  /**
+   * Tells the client to go elsewhere; what is under way, and what is on its way to us, is finished
+   * (RFC 9113, 6.8).
+   */
   drain(): void {
-    if (!this.#session.destroyed) this.#session.close();
-  }
-
-  #stream(stream: ServerHttp2Stream, terms: Http2Terms, raw: readonly string[]): void {
-    this.#streams += 1;
-    this.deadlineMs = Infinity;
-    new Http2Exchange(stream, terms).begin(raw);
-  }
-
-  /** PING and SETTINGS want an answer each: more of them than any client needs are an attack. */
-  #controlFrame(): void {
+    if (this.#phase !== 'serving') return;
     const { deadlines, limits } = this.#context;
-    const seconds = (deadlines.nowMs - this.#controlFramesAtMs) / 1_000;
-    this.#controlFramesAtMs = deadlines.nowMs;
-    this.#controlFrames = Math.min(
-      limits.h2ControlFramesBurst,
-      this.#controlFrames + seconds * limits.h2ControlFramesPerSecond - 1,
-    );
-    if (this.#controlFrames >= 0) return;
-    this.#context.meters.limitHit('h2ControlFramesPerSecond');
-    this.#session.destroy(undefined, NGHTTP2_ENHANCE_YOUR_CALM);
+    this.#writer.goaway();
+    this.#idleUntilMs = deadlines.nowMs + limits.drainLingerMs;
+  }
+
+  /** The last stream that was open is over. */
+  streamsIdle(): void {
+    const { deadlines, limits } = this.#context;
+    const idleMs = this.#context.draining() ? limits.drainLingerMs : limits.keepAliveMs;
+    if (this.#phase === 'serving') this.#idleUntilMs = deadlines.nowMs + idleMs;
+    else if (this.#phase === 'leaving') this.#close();
+  }
+
+  #data(bytes: Buffer): void {
+    if (this.#phase === 'closing') return;
+    try {
+      this.#reader.push(bytes);
+    } catch (error) {
+      if (!(error instanceof ConnectionFault)) throw error;
+      this.#fault(error);
+      return;
+    }
+    const { deadlines, limits } = this.#context;
+    if (!this.#session.inBlock) this.#blockUntilMs = Infinity;
+    else if (this.#blockUntilMs === Infinity) this.#blockUntilMs = deadlines.nowMs + limits.headMs;
+    // Who does not read what is said to him is not listened to.
+    if (this.#writer.waiting > limits.h2UnreadBytesMax) this.#socket.pause();
+  }
+
+  #drained(): void {
+    this.#socket.resume();
+    this.#session.drained();
+  }
+
+  /** The client did what no client may: it is told, and everything ends. */
+  #fault({ code, message }: ConnectionFault): void {
+    this.#writer.goaway(code, this.#session.streams.table.last, message);
+    this.#close();
+  }
+
+  /** No new streams; the last of those that are open ends the connection. */
+  #leave(): void {
+    const { last, size } = this.#session.streams.table;
+    this.#session.streams.lastServed = last;
+    this.#writer.goaway(errors.none, last);
+    this.#phase = 'leaving';
+    if (size === 0 || this.#session.inBlock) this.#close();
+  }
+
+  /** The last word is out: what the client still says is not read, but its end is waited for. */
+  #close(): void {
+    const { deadlines, limits } = this.#context;
+    this.#phase = 'closing';
+    this.#blockUntilMs = Infinity;
+    this.#idleUntilMs = deadlines.nowMs + limits.drainMs;
+    this.#session.streams.abandon();
+    this.#writer.end();
+    this.#socket.resume();
+  }
+
+  /** The client sends no more: nobody can tell whether it still reads. */
+  #left(): void {
+    if (this.#phase !== 'closing') this.#close();
+    this.#socket.destroySoon();
   }
 }

@@ -1,5 +1,5 @@
+import { trailerAllowed } from '../http1/chunked.ts';
 import { splitField } from '../http1/fields.ts';
-import type { ResponseHead } from '../http1/response-head.ts';
 
 /** Field lines of HTTP/1.1 as HTTP/2 has them (RFC 9113, 8.2): names in lower case, flat pairs. */
 export function fieldsOf(lines: string): string[] {
@@ -45,24 +45,18 @@ export function linesOf(pairs: readonly string[]): string | undefined {
   return lines;
 }
 
+/** Trailers of a request as lines of HTTP/1.1, or undefined when they may not come there. */
+export function trailersOf(pairs: readonly string[]): string | undefined {
+  const lines = linesOf(pairs);
+  const allowed = lines?.split('\r\n').every((line) => line === '' || trailerAllowed(line));
+  return allowed ? lines : undefined;
+}
+
 /** How long they would be in HTTP/1.1, which is what traffic is counted in. */
 export function headBytes(raw: readonly string[]): number {
   let bytes = 0;
   for (const text of raw) bytes += text.length + 2;
   return bytes;
-}
-
-/** The fields of an answer as flat pairs. */
-export function answerFields({ text }: ResponseHead): string[] {
-  const fields = fieldsOf(text.slice(text.indexOf('\r\n') + 2));
-  const at = fields.indexOf('transfer-encoding');
-  if (at >= 0) fields.splice(at, 2);
-  return fields;
-}
-
-/** An interim answer as node:http2 takes it. */
-export function headersObject(head: ResponseHead): Record<string, string | number | string[]> {
-  return { ...grouped(answerFields(head)), ':status': head.status };
 }
 
 /** Trailers, lines each with CRLF, as node:http2 takes them. */
@@ -75,6 +69,3 @@ function grouped(pairs: readonly string[]): Record<string, string[]> {
   }
   return fields;
 }
-
-/** Known to node:http2 but not to its declarations: the date is the pod's to give. */
-export const asThePodSaid: object = { sendDate: false };

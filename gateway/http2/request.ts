@@ -4,6 +4,15 @@ import { parseRequestHead } from '../http1/request-head.ts';
 import type { Limits } from '../limits.ts';
 import { connectionSpecific, isFieldName, isPlainValue } from './fields.ts';
 
+/** What is no request at all: an error of its stream (RFC 9113, 8.1.1), where a `Refusal` is answered. */
+export class Malformed {
+  readonly reason: string;
+
+  constructor(reason: string) {
+    this.reason = reason;
+  }
+}
+
 /** A request as HTTP/2 delivers it. */
 export interface Http2Request {
   /** Names and values in turn, pseudo-fields first. */
@@ -28,6 +37,8 @@ interface Collected {
   readonly pseudo: Map<string, string>;
   readonly cookies: string[];
   host: string | undefined;
+  /** A field that is none of the pseudo-fields has come: none of them may follow (RFC 9113, 8.3). */
+  regular: boolean;
   lines: string;
 }
 
@@ -35,21 +46,32 @@ interface Collected {
  * Writes an HTTP/2 request as one of HTTP/1.1 and reads it with the parser of that: one gate for
  * both. Nothing that could end a line or frame a message reaches the text (RFC 9113, 8.2.1, 8.3.1).
  */
-export function requestHead(request: Http2Request, limits: Limits): RequestHead | Refusal {
+export function requestHead(
+  request: Http2Request,
+  limits: Limits,
+): RequestHead | Refusal | Malformed {
   const collected = collect(request.raw);
-  if (collected instanceof Refusal) return collected;
+  if (collected instanceof Malformed) return collected;
   const start = startOf(collected);
-  if (start instanceof Refusal) return start;
+  if (typeof start !== 'string') return start;
   const text = `${start}${collected.lines}${connectionLines(collected, request)}`;
   if (text.length > limits.headBytesMax) return new Refusal(431, 'the head is too large');
-  return parseRequestHead(text, limits, request.last ? { last: request.last } : {});
+  const head = parseRequestHead(text, limits, request.last ? { last: request.last } : {});
+  const short = request.ended && !(head instanceof Refusal) && head.length > 0;
+  return short ? new Malformed('a length and no content') : head;
 }
 
-function collect(raw: readonly string[]): Collected | Refusal {
-  const collected: Collected = { pseudo: new Map(), cookies: [], host: undefined, lines: '' };
+function collect(raw: readonly string[]): Collected | Malformed {
+  const collected: Collected = {
+    pseudo: new Map(),
+    cookies: [],
+    host: undefined,
+    regular: false,
+    lines: '',
+  };
   for (let at = 0; at + 1 < raw.length; at += 2) {
     const problem = take(collected, raw[at] ?? '', raw[at + 1] ?? '');
-    if (problem) return new Refusal(400, problem);
+    if (problem) return new Malformed(problem);
   }
   return collected;
 }
@@ -59,10 +81,12 @@ function take(collected: Collected, name: string, value: string): string | undef
   if (!isPlainValue(value)) return 'a header value holds a character it must not';
   if (name.startsWith(':')) {
     if (!pseudoNames.has(name) || collected.pseudo.has(name)) return 'a pseudo-field is malformed';
+    if (collected.regular) return 'a pseudo-field behind a field';
     if (value.includes(' ')) return 'a pseudo-field holds a space';
     collected.pseudo.set(name, value);
     return undefined;
   }
+  collected.regular = true;
   if (!isFieldName(name)) return 'a header name is malformed';
   if (connectionSpecific.has(name)) return `${name} has no meaning in HTTP/2`;
   if (name === 'te') return value === 'trailers' ? undefined : 'te may only say trailers';
@@ -74,18 +98,19 @@ function take(collected: Collected, name: string, value: string): string | undef
   return undefined;
 }
 
-function startOf({ pseudo, host }: Collected): string | Refusal {
+function startOf({ pseudo, host }: Collected): string | Refusal | Malformed {
   const path = pseudo.get(':path');
   const authority = pseudo.get(':authority') ?? host;
   const sent = pseudo.get(':method');
   const method = methodOf(sent, pseudo.get(':protocol'));
   if (method instanceof Refusal) return method;
   if (method === undefined || authority === undefined || path === undefined) {
-    return new Refusal(400, 'a pseudo-field is missing');
+    return new Malformed('a pseudo-field is missing');
   }
-  if (!/^https?$/.test(pseudo.get(':scheme') ?? ''))
-    return new Refusal(400, ':scheme is not https');
-  if (!/^(\/|\*$)/.test(path)) return new Refusal(400, ':path is no path');
+  if (!/^https?$/.test(pseudo.get(':scheme') ?? '')) return new Malformed(':scheme is not https');
+  if (!path.startsWith('/') && !(path === '*' && method === 'OPTIONS')) {
+    return new Malformed(':path is no path');
+  }
   if (host !== undefined && host.toLowerCase() !== authority.toLowerCase()) {
     return new Refusal(400, ':authority names another host than Host');
   }

@@ -33,7 +33,9 @@ export const countedLimits = [
   'certificateWaitMs',
   'contextBuildsPerSecondMax',
   'responseHeadMs',
+  'h2ResetsPerSecond',
   'h2ControlFramesPerSecond',
+  'h2IdleFramesPerSecond',
 ] as const satisfies readonly (keyof Limits)[];
 export type CountedLimit = (typeof countedLimits)[number];
 

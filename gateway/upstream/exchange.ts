@@ -8,7 +8,8 @@ import type { Page } from '../pages/pages.ts';
 
 /** Where the content of an answer goes when it is not passed on as the pod framed it. */
 export interface ContentSink {
-  content(bytes: Buffer): void;
+  /** A short piece may come as text, a character for a byte. */
+  content(bytes: Buffer | string): void;
   /** No more has come for now: what is held back leaves. */
   flush(): void;
   /** `trailers`: field lines, each with CRLF. */

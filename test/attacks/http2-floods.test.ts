@@ -20,7 +20,7 @@ beforeEach(async () => {
   const pod = http.createServer((request, response) => {
     requests += 1;
     if (request.url === '/hang') return;
-    response.end('ok');
+    response.end(request.url === '/large' ? Buffer.alloc(100_000) : 'ok');
   });
   await edge.serve(pod);
 });
@@ -95,9 +95,9 @@ async function event(of: tls.TLSSocket | null, name: string): Promise<void> {
 const attack = async (): Promise<Attacker> =>
   new Attacker(await edge.secure('a', { ALPNProtocols: ['h2'] }));
 
-const request = (path = '/'): Buffer =>
+const request = (path = '/', method = 'GET'): Buffer =>
   fields([
-    [':method', 'GET'],
+    [':method', method],
     [':scheme', 'https'],
     [':authority', 'a.pods.example.test'],
     [':path', path],
@@ -264,6 +264,44 @@ describe('clients that are slow', () => {
       await edge.clock.advance(500);
     }
     await closed;
+  });
+
+  test('a window that opens by a byte now and then ends with its stream', async () => {
+    const attacker = await attack();
+    const oneByte = Buffer.from('000400000001', 'hex');
+    await attacker.send(frame(types.settings, {}, oneByte), opened(0, '/large'));
+    for (let waited = 0; waited < limits.bodyIdleMs * 2; waited += 1_000) {
+      await attacker.send(frame(types.windowUpdate, { stream: 1 }, uint32(1)));
+      await edge.clock.advance(1_000);
+    }
+    await vi.waitFor(() => {
+      expect(attacker.frames.some(({ type }) => type === types.rstStream)).toBe(true);
+    });
+  });
+
+  test('who asks and asks, and never reads, is not listened to', async () => {
+    const socket = await edge.secure('a', { ALPNProtocols: ['h2'] });
+    socket.pause();
+    socket.write(Buffer.concat([preface, frame(types.settings, {})]));
+    // A head counts for no window, so nothing but the connection itself stops the answers.
+    let asked = 0;
+    const flag = flags.endHeaders | flags.endStream;
+    const head = request('/', 'HEAD').toString('latin1').replace('a.pods', 'b.pods');
+    const batch = (): Buffer => {
+      const parts = Array.from({ length: 50 }, () =>
+        frame(types.headers, { flag, stream: 2 * asked++ + 1 }, Buffer.from(head, 'latin1')),
+      );
+      return Buffer.concat(parts);
+    };
+    const most = 100_000;
+    for (let batches = 0; batches * 50 < most && socket.writableLength < 1 << 20; batches += 1) {
+      socket.write(batch());
+      await event(null, 'turn');
+    }
+    // What was sent and not taken is the proof; what was taken waits in the kernel's buffers, too.
+    expect(asked).toBeLessThan(most);
+    expect(await bystander()).toBe(200);
+    socket.destroy();
   });
 
   test('a window that never opens (CVE-2019-9511) ends with its stream', async () => {

@@ -5,27 +5,9 @@ import { Standalone } from '../../integration/standalone.ts';
 import { goProgram } from '../../programs/go.ts';
 import { withHosts } from '../../programs/hosts.ts';
 import { available, run } from '../../programs/run.ts';
-import { expectKnown, keepResult, knownTable } from '../known.ts';
+import { keepResult } from '../known.ts';
 
 /** h2spec 2.2.1, strict, against the gateway's TLS port, with the demo pod behind it. */
-
-const ignored = 'nghttp2 ignores frames on streams that are over; nothing of them reaches a pod';
-const priorities = 'nghttp2 ignores priorities, which RFC 9113, 5.3.2 deprecates';
-
-/** What fails, as `section: case`. All of it is decided below us, in nghttp2 or node:http2. */
-const known = {
-  '5.1: closed: Sends a DATA frame after sending RST_STREAM frame': ignored,
-  '5.1: closed: Sends a HEADERS frame after sending RST_STREAM frame': ignored,
-  '5.1: closed: Sends a DATA frame': ignored,
-  '5.1: closed: Sends a HEADERS frame': ignored,
-  '5.1.1: Sends stream identifier that is numerically smaller than previous': ignored,
-  '5.3.1: Sends PRIORITY frame that depend on itself': priorities,
-  '6.3: Sends a PRIORITY frame with 0x0 stream identifier': priorities,
-  '6.7: Sends a PING frame with ACK':
-    'node:http2 ends a connection that acknowledges a PING nobody sent, and answers nothing',
-  '6.9.1: Sends multiple WINDOW_UPDATE frames increasing the flow control window to above 2^31-1 on a stream':
-    'a stream error treated as a connection error, as RFC 9113, 5.4.2 allows',
-};
 
 const host = 'hello.pods.localhost';
 const needed = await available('h2spec', async () => ({
@@ -74,12 +56,12 @@ describe.skipIf(!needed)('h2spec', () => {
   });
   afterAll(() => podgate.stopAndForget());
 
-  test('no case fails but those that are known and justified', async () => {
+  test('every case passes', async () => {
     expect(cases).toHaveLength(146);
     const failed = cases.filter((one) => one.failed).map(({ name }) => name);
-    expectKnown(failed, known);
+    expect(failed).toEqual([]);
     const passed = cases.length - failed.length;
     const count = `${passed} of ${cases.length} cases pass.`;
-    await keepResult('h2spec', ['# h2spec 2.2.1', '', count, '', ...knownTable(known)]);
+    await keepResult('h2spec', ['# h2spec 2.2.1', '', count]);
   });
 });
