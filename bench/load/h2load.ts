@@ -22,6 +22,10 @@ export function parseH2load(out: string, log: string): Load {
 
 export interface H2loadOptions {
   readonly url: string;
+  /** A file of URLs to be asked in turn, instead of the one. */
+  readonly urls?: string;
+  /** Field lines beyond h2load's own. */
+  readonly fields?: readonly string[];
   readonly clients: number;
   readonly streams: number;
   readonly seconds: number;
@@ -34,5 +38,6 @@ export const h2loadArguments = (options: H2loadOptions): string[] => [
   `-m${options.streams}`,
   `-D${options.seconds}`,
   `--log-file=${options.log}`,
-  options.url,
+  ...(options.fields ?? []).map((field) => `--header=${field}`),
+  ...(options.urls === undefined ? [options.url] : [`--input-file=${options.urls}`]),
 ];
