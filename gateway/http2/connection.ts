@@ -80,9 +80,13 @@ export class Http2Connection implements Mortal {
     try {
       this.#reader.push(bytes);
     } catch (error) {
-      if (!(error instanceof ConnectionFault)) throw error;
-      this.#fault(error);
-      return;
+      if (error instanceof ConnectionFault) {
+        this.#fault(error);
+        return;
+      }
+      // A fault of ours: nobody knows what the connection has come to.
+      this.#socket.destroy();
+      throw error;
     }
     const { deadlines, limits } = this.#context;
     if (!this.#session.inBlock) this.#blockUntilMs = Infinity;
