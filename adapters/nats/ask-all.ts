@@ -3,6 +3,8 @@ import { createInbox, nuid } from '@nats-io/transport-node';
 import { z } from 'zod';
 import type { Clock } from '#contracts/clock.ts';
 import { parsed } from './json.ts';
+import type { Line } from './line.ts';
+import { onceConnected, unsubscribed, usable } from './line.ts';
 
 /** Between two signs of life of one that answers. */
 const hereMs = 1_000;
@@ -37,8 +39,10 @@ export interface Asking {
   readonly othersOnly: boolean;
 }
 
+type Answering = (question: unknown) => Promise<unknown>;
+
 interface Terms {
-  readonly connection: NatsConnection;
+  readonly line: Line;
   readonly clock: Clock;
   readonly subject: string;
 }
@@ -54,46 +58,33 @@ export class AskAll {
   /** When each was last heard of. */
   readonly #members = new Map<string, number>();
   /** Since when signs come without a break. */
-  #hearingMs: number;
+  #hearingMs = Infinity;
   readonly #open = new Set<OpenQuestion>();
 
   constructor(terms: Terms) {
     this.#terms = terms;
-    this.#hearingMs = terms.clock.monotonicMs();
-    const { connection, subject } = terms;
-    connection.subscribe(`${subject}.here`, {
-      callback: (error, { data }) => {
-        if (!error) this.#heard(data);
-      },
+    onceConnected(terms.line, (connection) => {
+      const subscription = connection.subscribe(`${terms.subject}.here`, {
+        callback: (error, { data }) => {
+          if (!error) this.#heard(data);
+        },
+      });
+      this.#hearingMs = terms.clock.monotonicMs();
+      void this.#noteBreaks(connection);
+      return () => unsubscribed(connection, subscription);
     });
-    void this.#noteBreaks();
   }
 
   /** Answers from now on; the returned function ends it. */
-  serve(answer: (question: unknown) => Promise<unknown>): () => void {
-    const { connection, clock, subject } = this.#terms;
-    const subscription = connection.subscribe(`${subject}.ask`, {
-      callback: (error, message) => {
-        if (!error) void this.#answer(message, answer);
-      },
-    });
-    let cancel: () => void;
-    const sign = (): void => {
-      this.#say(`${subject}.here`, { member: this.#member, here: true });
-      cancel = clock.after(hereMs, sign);
-    };
-    sign();
-    return () => {
-      cancel();
-      subscription.unsubscribe();
-      this.#say(`${subject}.here`, { member: this.#member, here: false });
-    };
+  serve(answer: Answering): () => void {
+    return onceConnected(this.#terms.line, (connection) => this.#serve(connection, answer));
   }
 
   /** What all have to say. Never throws: whoever cannot be reached is missing or not known. */
   async ask(question: unknown, { waitMs, othersOnly }: Asking): Promise<Answers> {
-    const { connection, clock, subject } = this.#terms;
-    if (connection.isClosed()) return { values: [], errors: [], missing: 0 };
+    const { line, clock, subject } = this.#terms;
+    const connection = usable(line);
+    if (!connection) return { values: [], errors: [], missing: 0 };
     const except = othersOnly ? this.#member : null;
     const open = new OpenQuestion(othersOnly ? 0 : 1, () => this.#expected(except));
     const inbox = createInbox();
@@ -109,11 +100,31 @@ export class AskAll {
     await open.ended;
     cancel();
     this.#open.delete(open);
-    if (!connection.isClosed()) subscription.unsubscribe();
+    unsubscribed(connection, subscription);
     return open.answers();
   }
 
-  async #answer(message: Msg, answer: (question: unknown) => Promise<unknown>): Promise<void> {
+  #serve(connection: NatsConnection, answer: Answering): () => void {
+    const { clock, subject } = this.#terms;
+    const subscription = connection.subscribe(`${subject}.ask`, {
+      callback: (error, message) => {
+        if (!error) void this.#answer(message, answer);
+      },
+    });
+    let cancel: () => void;
+    const sign = (): void => {
+      this.#say(`${subject}.here`, { member: this.#member, here: true });
+      cancel = clock.after(hereMs, sign);
+    };
+    sign();
+    return () => {
+      cancel();
+      unsubscribed(connection, subscription);
+      this.#say(`${subject}.here`, { member: this.#member, here: false });
+    };
+  }
+
+  async #answer(message: Msg, answer: Answering): Promise<void> {
     const asked = zQuestion.safeParse(parsed(message.data));
     if (!asked.success || !message.reply || asked.data.except === this.#member) return;
     try {
@@ -142,16 +153,14 @@ export class AskAll {
     return { live, all: nowMs - this.#hearingMs >= settledMs };
   }
 
-  async #noteBreaks(): Promise<void> {
-    const { connection, clock } = this.#terms;
+  async #noteBreaks(connection: NatsConnection): Promise<void> {
     for await (const { type } of connection.status()) {
-      if (type === 'reconnect') this.#hearingMs = clock.monotonicMs();
+      if (type === 'reconnect') this.#hearingMs = this.#terms.clock.monotonicMs();
     }
   }
 
   #say(subject: string, what: object): void {
-    const { connection } = this.#terms;
-    if (!connection.isClosed()) connection.publish(subject, JSON.stringify(what));
+    usable(this.#terms.line)?.publish(subject, JSON.stringify(what));
   }
 }
 

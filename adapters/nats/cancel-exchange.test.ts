@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { FindOwners } from '#contracts/cancels.ts';
 import { systemClock } from '../system/clock.ts';
-import { Lines, natsProgram, NatsServer } from '../../test/programs/nats.ts';
+import { lineOf, Lines, natsProgram, NatsServer } from '../../test/programs/nats.ts';
 import { NatsCancelExchange } from './cancel-exchange.ts';
 
 let server: NatsServer;
@@ -19,7 +19,7 @@ const owner = (port: number) => ({ upstream: { host: '10.0.0.1', port }, near: p
 /** A gateway with an answer. */
 async function gateway(find: FindOwners) {
   const connection = await lines.dial();
-  const exchange = new NatsCancelExchange(connection, systemClock);
+  const exchange = new NatsCancelExchange(lineOf(connection), systemClock);
   const end = exchange.serve(find);
   await connection.flush();
   return { exchange, connection, end };

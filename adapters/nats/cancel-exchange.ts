@@ -1,8 +1,8 @@
-import type { NatsConnection } from '@nats-io/transport-node';
 import { z } from 'zod';
 import type { CancelExchange, CancelOwner, FindOwners } from '#contracts/cancels.ts';
 import type { Clock } from '#contracts/clock.ts';
 import { AskAll } from './ask-all.ts';
+import type { Line } from './line.ts';
 
 /** Twice what a gateway waits for a worker that hangs. */
 const waitMs = 500;
@@ -19,8 +19,8 @@ const zOwners = z.array(
 export class NatsCancelExchange implements CancelExchange {
   readonly #all: AskAll;
 
-  constructor(connection: NatsConnection, clock: Clock) {
-    this.#all = new AskAll({ connection, clock, subject: 'podgate.cancels' });
+  constructor(line: Line, clock: Clock) {
+    this.#all = new AskAll({ line, clock, subject: 'podgate.cancels' });
   }
 
   async ask(key: string, from: string): Promise<readonly CancelOwner[]> {

@@ -6,7 +6,7 @@ import { ManualClock } from '../memory/clock.ts';
 import { systemClock } from '../system/clock.ts';
 import { logExchangeConforms } from '../../test/conformance/log-exchange.ts';
 import { logsOf } from '../../test/log-examples.ts';
-import { Lines, natsProgram, NatsServer } from '../../test/programs/nats.ts';
+import { lineOf, Lines, natsProgram, NatsServer } from '../../test/programs/nats.ts';
 import { NatsLogExchange } from './log-exchange.ts';
 
 const never = new AbortController().signal;
@@ -23,10 +23,10 @@ afterAll(() => server.stop());
 /** A controller that serves and an api that asks, each with its own connection. */
 async function pair(logs: PodLogs, clock = systemClock) {
   const controller = await lines.dial();
-  const end = new NatsLogExchange(controller, clock).serve(logs);
+  const end = new NatsLogExchange(lineOf(controller), clock).serve(logs);
   await controller.flush();
   const api = await lines.dial();
-  return { controller, end, api, asking: new NatsLogExchange(api, clock) };
+  return { controller, end, api, asking: new NatsLogExchange(lineOf(api), clock) };
 }
 
 /** Pieces that are numbered, as fast as they are wanted; counts those it was asked for. */
@@ -52,7 +52,7 @@ function numbered() {
 
 logExchangeConforms('NatsLogExchange', async () => {
   await lines.hangUp();
-  return new NatsLogExchange(await lines.dial(), systemClock);
+  return new NatsLogExchange(lineOf(await lines.dial()), systemClock);
 });
 
 test('any of several controllers answers, and one that hangs is not waited for', async () => {

@@ -1,9 +1,9 @@
-import type { NatsConnection } from '@nats-io/transport-node';
 import { z } from 'zod';
 import type { Clock } from '#contracts/clock.ts';
 import type { LogExchange, LogPiece, LogStart, LogWindow, PodLogs } from '#contracts/logs.ts';
 import { LogsUnavailable } from '#contracts/logs.ts';
 import { MemoryLogExchange } from '../memory/log-exchange.ts';
+import type { Line } from './line.ts';
 import { askForStream } from './stream-asker.ts';
 import { serveStreams } from './stream-server.ts';
 import { WhileWanted } from './while-wanted.ts';
@@ -27,13 +27,13 @@ const zPiece = z.object({ text: z.string(), cursor: z.string(), gap: z.boolean()
  * whichever offers first, so one that hangs is not waited for.
  */
 export class NatsLogExchange implements LogExchange {
-  readonly #terms: { readonly connection: NatsConnection; readonly clock: Clock };
+  readonly #terms: { readonly line: Line; readonly clock: Clock };
   /** Those who serve in this process. */
   readonly #own = new MemoryLogExchange();
   readonly #answering = new WhileWanted(() => this.#serveOwn());
 
-  constructor(connection: NatsConnection, clock: Clock) {
-    this.#terms = { connection, clock };
+  constructor(line: Line, clock: Clock) {
+    this.#terms = { line, clock };
   }
 
   serve(logs: PodLogs): () => void {

@@ -2,6 +2,8 @@ import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import { createInbox } from '@nats-io/transport-node';
 import type { Clock } from '#contracts/clock.ts';
 import { parsed } from './json.ts';
+import type { Line } from './line.ts';
+import { unsubscribed, usable } from './line.ts';
 import type { FromAsker, FromServer } from './stream-messages.ts';
 import { decodeFromServer, encode, signMs } from './stream-messages.ts';
 
@@ -12,7 +14,7 @@ const silentMs = 5_000;
 const noResponders = 503;
 
 export interface StreamQuestion {
-  readonly connection: NatsConnection;
+  readonly line: Line;
   readonly clock: Clock;
   readonly subject: string;
   readonly question: unknown;
@@ -23,8 +25,9 @@ export interface StreamQuestion {
 /** The values of the first who offers to answer. Ends without an error when `signal` aborts. */
 export async function* askForStream(terms: StreamQuestion, signal: AbortSignal): AsyncGenerator {
   if (signal.aborted) return;
-  if (terms.connection.isClosed()) throw terms.unavailable('the connection to NATS is closed');
-  using asked = new AskedStream(terms, signal);
+  const connection = usable(terms.line);
+  if (!connection) throw terms.unavailable('there is no connection to NATS');
+  using asked = new AskedStream(connection, terms, signal);
   let parts: Uint8Array[] = [];
   for (let frame = 0; ; frame += 1) {
     const answer = await asked.want(frame);
@@ -47,6 +50,7 @@ type Answer = {
 
 /** A question and the one who answers it; ends with its disposal. */
 class AskedStream implements Disposable {
+  readonly #connection: NatsConnection;
   readonly #terms: StreamQuestion;
   readonly #signal: AbortSignal;
   readonly #inbox = createInbox();
@@ -61,8 +65,9 @@ class AskedStream implements Disposable {
   #heardMs: number;
   #cancelSign: () => void = () => undefined;
 
-  constructor(terms: StreamQuestion, signal: AbortSignal) {
-    const { connection, clock, subject, question } = terms;
+  constructor(connection: NatsConnection, terms: StreamQuestion, signal: AbortSignal) {
+    const { clock, subject, question } = terms;
+    this.#connection = connection;
     this.#terms = terms;
     this.#signal = signal;
     this.#wanted = { frame: undefined, resolvers: Promise.withResolvers() };
@@ -77,7 +82,7 @@ class AskedStream implements Disposable {
     signal.addEventListener('abort', aborted);
     this.#stop = () => {
       signal.removeEventListener('abort', aborted);
-      subscription.unsubscribe();
+      unsubscribed(connection, subscription);
     };
     connection.publish(subject, JSON.stringify(question), { reply: this.#inbox });
     this.#sign();
@@ -144,8 +149,7 @@ class AskedStream implements Disposable {
   }
 
   #send(message: FromAsker): void {
-    const { connection } = this.#terms;
-    if (this.#server === undefined || connection.isClosed()) return;
-    connection.publish(this.#server, encode(message));
+    if (this.#server === undefined || this.#connection.isClosed()) return;
+    this.#connection.publish(this.#server, encode(message));
   }
 }

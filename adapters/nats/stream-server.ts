@@ -2,6 +2,8 @@ import type { NatsConnection, Subscription } from '@nats-io/transport-node';
 import { createInbox } from '@nats-io/transport-node';
 import type { Clock } from '#contracts/clock.ts';
 import { parsed } from './json.ts';
+import type { Line } from './line.ts';
+import { onceConnected, unsubscribed } from './line.ts';
 import type { FromServer } from './stream-messages.ts';
 import { decodeFromAsker, encode, framesOf } from './stream-messages.ts';
 
@@ -11,7 +13,7 @@ const silentMs = 10_000;
 const streamsMax = 1_000;
 
 export interface StreamServing {
-  readonly connection: NatsConnection;
+  readonly line: Line;
   readonly clock: Clock;
   readonly subject: string;
   /** The values that answer a question; throws what reaches the one who asked. */
@@ -22,25 +24,33 @@ export interface StreamServing {
 
 /** Answers questions with streams of values. The returned function ends it; streams end by themselves. */
 export function serveStreams(serving: StreamServing): () => void {
-  const open = new Set<ServedStream>();
-  const subscription = serving.connection.subscribe(serving.subject, {
-    callback: (error, { data, reply }) => {
-      if (error || !reply || open.size >= streamsMax) return;
-      const stream = new ServedStream(serving, reply, () => open.delete(stream));
-      open.add(stream);
-      stream.offer(parsed(data));
-    },
+  let open = 0;
+  return onceConnected(serving.line, (connection) => {
+    const subscription = connection.subscribe(serving.subject, {
+      callback: (error, { data, reply }) => {
+        if (error || !reply || open >= streamsMax) return;
+        open += 1;
+        const ended = (): void => void (open -= 1);
+        new ServedStream({ ...serving, connection, reply, ended }).offer(parsed(data));
+      },
+    });
+    return () => unsubscribed(connection, subscription);
   });
-  return () => subscription.unsubscribe();
+}
+
+interface StreamTerms extends StreamServing {
+  readonly connection: NatsConnection;
+  /** Where the one who asked listens. */
+  readonly reply: string;
+  /** Called once. */
+  ended(this: void): void;
 }
 
 /** One who asked, from the offer to its end. */
 class ServedStream {
-  readonly #serving: StreamServing;
-  readonly #reply: string;
+  readonly #serving: StreamTerms;
   readonly #inbox: string;
   readonly #subscription: Subscription;
-  readonly #ended: () => void;
   readonly #ending = new AbortController();
   #values: AsyncIterator<unknown> | undefined;
   /** Of the value that is being sent. */
@@ -50,10 +60,8 @@ class ServedStream {
   #reading = false;
   #cancelEnd: () => void = () => undefined;
 
-  constructor(serving: StreamServing, reply: string, ended: () => void) {
+  constructor(serving: StreamTerms) {
     this.#serving = serving;
-    this.#reply = reply;
-    this.#ended = ended;
     this.#inbox = createInbox();
     this.#subscription = serving.connection.subscribe(this.#inbox, {
       callback: (error, { data }) => {
@@ -110,8 +118,9 @@ class ServedStream {
   }
 
   #send(answer: Uint8Array, reply?: string): void {
-    if (this.#ending.signal.aborted || this.#serving.connection.isClosed()) return;
-    this.#serving.connection.publish(this.#reply, answer, reply === undefined ? {} : { reply });
+    const { connection, reply: asker } = this.#serving;
+    if (this.#ending.signal.aborted || connection.isClosed()) return;
+    connection.publish(asker, answer, reply === undefined ? {} : { reply });
   }
 
   #patience(): void {
@@ -121,10 +130,11 @@ class ServedStream {
   }
 
   #end(): void {
+    if (this.#ending.signal.aborted) return;
     this.#cancelEnd();
     this.#ending.abort();
-    this.#subscription.unsubscribe();
+    unsubscribed(this.#serving.connection, this.#subscription);
     this.#values?.return?.().catch(() => undefined);
-    this.#ended();
+    this.#serving.ended();
   }
 }

@@ -3,7 +3,7 @@ import type { PodTraffic } from '#contracts/traffic.ts';
 import { TrafficUnavailable } from '#contracts/traffic.ts';
 import { ManualClock } from '../memory/clock.ts';
 import { trafficExchangeConforms } from '../../test/conformance/traffic-exchange.ts';
-import { Lines, natsProgram, NatsServer } from '../../test/programs/nats.ts';
+import { lineOf, Lines, natsProgram, NatsServer } from '../../test/programs/nats.ts';
 import { exampleTraffic } from '../../test/traffic-examples.ts';
 import { NatsTrafficExchange } from './traffic-exchange.ts';
 
@@ -21,7 +21,7 @@ afterAll(() => server.stop());
 async function member() {
   const clock = new ManualClock();
   const connection = await lines.dial();
-  const exchange = new NatsTrafficExchange(connection, clock);
+  const exchange = new NatsTrafficExchange(lineOf(connection), clock);
   await clock.advance(2_000);
   return { clock, connection, exchange };
 }
@@ -129,7 +129,7 @@ test('a gateway that ends says so and is not waited for', async () => {
 test('one that has just come waits for gateways it may not have heard of', async () => {
   await gateways(traffic(1, 10), traffic(2, 20));
   const clock = new ManualClock();
-  const api = new NatsTrafficExchange(await lines.dial(), clock);
+  const api = new NatsTrafficExchange(lineOf(await lines.dial()), clock);
   const read = api.read('k');
   await expect.poll(async () => (await clock.advance(100), clock.monotonicMs())).toBe(1_000);
   expect((await read).networks.get('default')?.requests).toBe(30);

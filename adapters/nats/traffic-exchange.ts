@@ -1,4 +1,3 @@
-import type { NatsConnection } from '@nats-io/transport-node';
 import { z } from 'zod';
 import type { Clock } from '#contracts/clock.ts';
 import type {
@@ -10,6 +9,7 @@ import type {
 import { addedTraffic, TrafficUnavailable } from '#contracts/traffic.ts';
 import { MemoryTrafficExchange } from '../memory/traffic-exchange.ts';
 import { AskAll } from './ask-all.ts';
+import type { Line } from './line.ts';
 import { WhileWanted } from './while-wanted.ts';
 
 /** Gateways answer from memory. */
@@ -34,8 +34,8 @@ export class NatsTrafficExchange implements TrafficExchange {
   readonly #own = new MemoryTrafficExchange();
   readonly #answering = new WhileWanted(() => this.#all.serve((key) => this.#answer(key)));
 
-  constructor(connection: NatsConnection, clock: Clock) {
-    this.#all = new AskAll({ connection, clock, subject: 'podgate.traffic' });
+  constructor(line: Line, clock: Clock) {
+    this.#all = new AskAll({ line, clock, subject: 'podgate.traffic' });
   }
 
   serve(reader: TrafficReader): () => void {

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { connect } from '@nats-io/transport-node';
+import type { Line } from '#adapters/nats/line.ts';
 import { debian } from './debian.ts';
 
 /** Debian's nats-server; installed if need be. */
@@ -84,6 +85,12 @@ ${configuration.replaceAll('$(FOLDER)', this.folder)}
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
+
+/** As what the adapters take. */
+export const lineOf = (connection: NatsConnection): Line => ({
+  connection,
+  connected: async () => connection,
+});
 
 /** The connections of a test, one for each program it plays; they come back when the server does. */
 export class Lines {

@@ -1,0 +1,41 @@
+import type { NatsConnection, Subscription } from '@nats-io/transport-node';
+
+/** A connection that may not have been made yet; once made it is the same for ever. */
+export interface Line {
+  /** Undefined until it was made; later also while it is lost. */
+  readonly connection: NatsConnection | undefined;
+  /** Resolves with the first connection. Rejects when it was given up before. */
+  connected(): Promise<NatsConnection>;
+}
+
+/** The connection, when something can be said on it, perhaps later. */
+export function usable({ connection }: Line): NatsConnection | undefined {
+  return connection && !connection.isClosed() ? connection : undefined;
+}
+
+/**
+ * Starts something at once when there is a connection, else as soon as there is. The returned function
+ * ends it, or lets it never begin; twice is fine.
+ */
+export function onceConnected(
+  line: Line,
+  start: (connection: NatsConnection) => () => void,
+): () => void {
+  let end: (() => void) | undefined;
+  let ended = false;
+  const begin = (connection: NatsConnection): void => {
+    if (!ended && !connection.isClosed()) end = start(connection);
+  };
+  if (line.connection) begin(line.connection);
+  else line.connected().then(begin, () => undefined);
+  return () => {
+    ended = true;
+    end?.();
+    end = undefined;
+  };
+}
+
+/** On a closed connection, which has forgotten it, that would throw. */
+export function unsubscribed(connection: NatsConnection, subscription: Subscription): void {
+  if (!connection.isClosed()) subscription.unsubscribe();
+}
