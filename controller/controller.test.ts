@@ -118,11 +118,12 @@ async function world(): Promise<{
       return made;
     },
     async start(runtime, holder = 'test') {
-      const controller = await startController(
+      const controller = startController(
         { ...ports, runtime },
         { site: { domain: 'example.org', tenant: 'default' }, holder, registries: new Map() },
       );
       cleanups.push(() => controller.stop());
+      await controller.settled;
       return controller;
     },
     async desire({ environment = {}, ...change } = {}) {

@@ -6,6 +6,7 @@ import type { LogExchange } from '#contracts/logs.ts';
 import { desiredPods, podStatuses } from '#contracts/pod.ts';
 import type { Random } from '#contracts/random.ts';
 import type { Route, RouteBus } from '#contracts/route.ts';
+import { BusUnavailable } from '#contracts/route.ts';
 import type { Sealer } from '#contracts/sealer.ts';
 import type { Store } from '#contracts/store.ts';
 import { FencedOff, WriteConflict } from '#contracts/store.ts';
@@ -28,6 +29,7 @@ const concurrency = 32;
 /** How long `stop` waits for what is under way. */
 const drainMs = 2_000;
 const watchAgainMs = 1_000;
+const publishAgainMs = 1_000;
 const beatMs = 1_000;
 
 export interface ControllerPorts {
@@ -50,26 +52,48 @@ export interface ControllerSettings {
   readonly registries: ReadonlyMap<string, RegistryAccess>;
 }
 
-/**
- * Makes pods what users want them to be, as long as it holds the lease. Resolves when it leads and
- * has published the routes, or has found that another one leads. `stop` leaves all pods running.
- */
-export async function startController(
-  ports: ControllerPorts,
-  settings: ControllerSettings,
-): Promise<{ problem(): string | undefined; stop(): Promise<void> }> {
+export interface Controller {
+  /** Resolves when it leads and has published the routes, or has found that another one leads. */
+  readonly settled: Promise<void>;
+  /** Whether it is the one that acts. */
+  leads(): boolean;
+  /** Why it does nothing for pods although it should, in a sentence for operators. */
+  problem(): string | undefined;
+  /** Leaves all pods running. */
+  stop(): Promise<void>;
+}
+
+/** Makes pods what users want them to be, as long as it holds the lease. */
+export function startController(ports: ControllerPorts, settings: ControllerSettings): Controller {
   const { clock } = ports;
   const stopping = new AbortController();
-  const { promise: known, resolve: settle } = Promise.withResolvers<void>();
+  const { promise: settled, resolve } = Promise.withResolvers<void>();
+  let known = false;
+  let leads = false;
+  const settle = (): void => {
+    known = true;
+    resolve();
+  };
   const leading = keepLeading(
     ports,
     { name: leaseName, holder: settings.holder, signal: stopping.signal },
-    (leadership) => lead(ports, settings, leadership, settle),
+    async (leadership) => {
+      leads = true;
+      try {
+        await lead(ports, settings, leadership, settle);
+      } finally {
+        leads = false;
+      }
+    },
     settle,
   );
-  await known;
   return {
-    problem: () => (stopping.signal.aborted ? 'it is stopping' : undefined),
+    settled,
+    leads: () => leads,
+    problem: () => {
+      if (stopping.signal.aborted) return 'it is stopping';
+      return known ? undefined : 'it has not found out who leads, or not published the routes yet';
+    },
     async stop() {
       stopping.abort();
       const waiting = new AbortController();
@@ -124,7 +148,7 @@ async function lead(
     for (const key of context.awaitingGateways) queue.add(key);
   });
   try {
-    await beginReign(context, log);
+    await beginReign(context, log, signal);
     // Not sooner, or gateways would take a few routes for the whole table.
     queue.start();
     begun();
@@ -149,7 +173,25 @@ async function beating(publisher: Publisher, clock: Clock, signal: AbortSignal):
 }
 
 /** Publishes the table that follows from the first look at every pod, all at once. */
-async function beginReign(context: ReconcileContext, log: Log): Promise<void> {
+async function beginReign(context: ReconcileContext, log: Log, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    try {
+      await context.publisher.begin(await firstLook(context, log));
+      return;
+    } catch (error) {
+      // Without the bus there is nobody to tell: it may be back before the reign is over.
+      if (!(error instanceof BusUnavailable) || signal.aborted) throw error;
+      log.warn({ reason: error.message }, 'the routes could not be published; trying again');
+    }
+    await context.clock.sleep(publishAgainMs, signal);
+  }
+}
+
+/** The routes of every pod as it is now. */
+async function firstLook(
+  context: ReconcileContext,
+  log: Log,
+): Promise<ReadonlyMap<string, readonly Route[]>> {
   const pods = new Map<string, Route[]>();
   for (const key of await allKeys(context, log)) {
     try {
@@ -163,7 +205,7 @@ async function beginReign(context: ReconcileContext, log: Log): Promise<void> {
     }
   }
   context.checkLeading();
-  await context.publisher.begin(pods);
+  return pods;
 }
 
 /** Everything that is wanted, on record or running. */

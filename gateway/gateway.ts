@@ -5,11 +5,12 @@ import type { Clock } from '#contracts/clock.ts';
 import { domainOfWildcard } from '#contracts/hosts.ts';
 import type { Log } from '#contracts/log.ts';
 import type { Random } from '#contracts/random.ts';
-import type { Route, RouteBus } from '#contracts/route.ts';
+import type { Address, Route, RouteBus } from '#contracts/route.ts';
 import type { Sealer } from '#contracts/sealer.ts';
 import type { Collection } from '#contracts/store.ts';
 import { OperatorView } from './admin/operator.ts';
 import { AppliedTable } from './applied-table.ts';
+import { askHealth, watchApis } from './api-watch.ts';
 import { CancelDesk } from './cancel-desk.ts';
 import { CertificateFeed } from './certificate-feed.ts';
 import { keepFollowing } from './follow.ts';
@@ -40,6 +41,8 @@ export interface GatewaySettings extends ServingTerms {
   readonly httpsPort: number;
   readonly workers: number;
   readonly dataDir: string;
+  /** Where the API is as well, for when it does not answer at `api`. */
+  readonly otherApis?: readonly Address[];
 }
 
 export interface Gateway {
@@ -72,6 +75,7 @@ export async function startGateway(
   await parent.listening(workersStartMs);
   const unserve = ports.cancels?.serve((key, from) => parent.cancels.owners(key, from));
   const routesFollowed = parent.followRoutes(abort.signal);
+  const apisWatched = parent.watchApis(abort.signal);
   return {
     httpsPort,
     httpPort,
@@ -82,7 +86,7 @@ export async function startGateway(
       abort.abort();
       unserve?.();
       await workers.stop();
-      await Promise.all([certificatesFollowed.end, routesFollowed]);
+      await Promise.all([certificatesFollowed.end, routesFollowed, apisWatched]);
       await parent.stop();
       for (const handle of listeners.handles.flat()) handle.close();
     },
@@ -104,12 +108,14 @@ class Parent {
   #workers: Workers | undefined;
   readonly #allListen = Promise.withResolvers<void>();
   #cancelWait: (() => void) | undefined;
+  #api: Address;
 
   constructor(ports: GatewayPorts, settings: GatewaySettings) {
     this.#ports = ports;
     this.#settings = settings;
     this.#ticketMaster = ports.random.bytes(ticketMasterBytes);
     const { domain, api } = settings;
+    this.#api = api;
     this.#table = new RouteTable(domain, api);
     this.#routes = new RouteRegister(ports.clock, this.#table);
     this.#certificates = new CertificateFeed({
@@ -177,7 +183,10 @@ class Parent {
     const follow = (): Promise<void> =>
       this.#certificates.follow(signal, tried.resolve).finally(tried.resolve);
     const end = keepFollowing('certificates', follow, { ...this.#ports, signal });
+    // A store that is away must not keep us from serving what the last run knew.
+    const cancel = this.#ports.clock.after(snapshotWaitMs, tried.resolve);
     await tried.promise;
+    cancel();
     return { end };
   }
 
@@ -186,6 +195,18 @@ class Parent {
     const { id: gateway } = this.#settings;
     const changed = (change: TableChange): void => this.#changed(change);
     await followRoutes({ ...this.#ports, register: this.#routes, gateway, changed }, signal);
+  }
+
+  watchApis(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#ports;
+    const { api, otherApis = [] } = this.#settings;
+    const use = (address: Address): void => {
+      log.warn({ api: address }, 'the API is asked elsewhere from now on');
+      this.#api = address;
+      this.#table.moveApi(address);
+      this.#workers?.broadcast({ kind: 'api', address });
+    };
+    return watchApis([api, ...otherApis], { clock, ask: askHealth(clock) }, use, signal);
   }
 
   async stop(): Promise<void> {
@@ -230,9 +251,10 @@ class Parent {
       httpsPort: _port,
       workers: _workers,
       dataDir: _dir,
+      otherApis: _others,
       ...serving
     } = this.#settings;
-    const terms = { ...serving, number, ticketMaster: this.#ticketMaster };
+    const terms = { ...serving, api: this.#api, number, ticketMaster: this.#ticketMaster };
     yield { kind: 'begin', terms };
     for (const name of this.#certificates.hosts()) yield* this.#domainMessages(name);
     const { hasTables, routes } = this.#routes;

@@ -64,6 +64,8 @@ export type ToWorker =
       readonly domain: string;
       readonly identity: Identity | undefined;
     }
+  /** The API is there from now on. */
+  | { readonly kind: 'api'; readonly address: Address }
   /** Everything known was sent: accept connections. Queued ones must not meet an empty table. */
   | { readonly kind: 'serve' }
   | { readonly kind: 'drain' }

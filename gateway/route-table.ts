@@ -4,7 +4,7 @@ import type { Address, Route } from '#contracts/route.ts';
 /** Exact host → route, changed key by key: an edit costs the same among ten routes and 100,000. */
 export class RouteTable {
   readonly #routes = new Map<string, Route>();
-  readonly #api: Address;
+  #api: Address;
   readonly #own: string;
   /** The API's, by the domain it answers at. */
   readonly #apis = new Map<string, Route>();
@@ -35,6 +35,12 @@ export class RouteTable {
       this.#apis.delete(domain);
       this.#parents.delete(podsDomain(domain));
     }
+  }
+
+  /** The API is here from now on. */
+  moveApi(address: Address): void {
+    this.#api = address;
+    for (const domain of this.#apis.keys()) this.#apis.set(domain, apiRoute(domain, address));
   }
 
   isApi(host: string): boolean {

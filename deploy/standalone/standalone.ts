@@ -51,7 +51,7 @@ export async function startStandalone(
   stack.defer(() => api.stop());
   const gateway = await serveGateway(ports, settings, {
     id: holder,
-    api: { host: apiHost, port: api.port },
+    apis: [{ host: apiHost, port: api.port }],
   });
   stack.defer(() => gateway.stop());
   stack.defer(ports.traffic.serve(gateway.operator.traffic));
@@ -68,11 +68,12 @@ export async function startStandalone(
   // Last, when every port is ours: from here on pods are started.
   const runtime = await openRuntime(ports, settings);
   stack.defer(() => runtime.stopAll(podsDeadlineMs));
-  const controller = await startController(
+  const controller = startController(
     { ...ports, runtime },
     { site, holder, registries: new Map() },
   );
   stack.defer(() => controller.stop());
+  await controller.settled;
   parts.push({ name: 'controller', problem: () => controller.problem() });
 
   if (password.first) await createDemoPod(`http://${apiHost}:${api.port}`, password.text);

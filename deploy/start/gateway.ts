@@ -10,16 +10,17 @@ import type { site } from '../settings/site.ts';
 import { refuseUnwritable } from './access-log-file.ts';
 
 type Settings = Choices<{ site: typeof site; data: typeof data; gateway: typeof gateway }>;
+type Apis = readonly [Address, ...Address[]];
 type Ports = Omit<GatewayPorts, 'certificates'> & { readonly store: Store };
 
 /**
- * Starts the gateway's parent, whose name on the bus is `id`; the REST API is at `api`. Throws
+ * Starts the gateway's parent, whose name on the bus is `id`; the REST API is at one of `apis`. Throws
  * `BadSetting` and `PortTaken`.
  */
 export const serveGateway = async (
   ports: Ports,
   { site: place, data: kept, gateway: own }: Settings,
-  { id, api }: { readonly id: string; readonly api: Address },
+  { id, apis: [api, ...otherApis] }: { readonly id: string; readonly apis: Apis },
 ): Promise<Gateway> => {
   refuseUnwritable(own.accessLogFile);
   return startGateway(
@@ -31,6 +32,7 @@ export const serveGateway = async (
       publicHttpsPort: place.publicHttpsPort,
       dataDir: kept.dir,
       api,
+      otherApis,
     },
   );
 };

@@ -154,6 +154,9 @@ export class Worker {
         this.#table.heed(message);
         this.#contexts.setWildcard(message.domain, message.identity);
         return;
+      case 'api':
+        this.#table.moveApi(message.address);
+        return;
       case 'serve':
         this.#listen();
         this.#ports.send({ kind: 'ready' });
