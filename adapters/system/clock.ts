@@ -36,7 +36,8 @@ function after(delayMs: number, run: () => void): () => void {
         if (stillMs > 0) arm(Math.ceil(stillMs));
         else run();
       },
-      Math.min(leftMs, timeoutMax),
+      // What is overdue, as after a process was stopped, is done at once.
+      Math.min(Math.max(0, leftMs), timeoutMax),
     );
   };
   arm(delayMs);

@@ -33,6 +33,8 @@ export function settle({ folder, record }: Found, nowMs: number): RunRecord {
   const message = 'ended while the controller was away';
   // The shim may have written the end between our two looks.
   const newest = readRecord(folder) ?? record;
+  // Or another controller has launched the next run.
+  if (newest.run !== record.run || newest.podCreatedAtMs !== record.podCreatedAtMs) return newest;
   return endOrphan(folder, newest, { by: 'lost', message, endedAtMs: nowMs });
 }
 

@@ -111,6 +111,24 @@ describe('pods as processes', { timeout: 30_000 }, () => {
     standby.close();
   });
 
+  test('one that slept while another stopped and started the pod leaves the new run alone', async () => {
+    const { runtime, place } = await open();
+    await runtime.start(shell('exec sleep 300'));
+    const waking = Promise.withResolvers<void>();
+    const clock = { ...systemClock, sleep: () => waking.promise };
+    const { dataDir } = place;
+    const ports = { clock, random: systemRandom, log };
+    const sleeper = await createProcessRuntime({ dataDir, user: undefined, ...ports });
+    await runtime.stop(key, 0);
+    await runtime.start({ ...shell('exec sleep 300'), run: 2 });
+    const { program } = await pids(dataDir);
+    waking.resolve();
+    await exited(sleeper);
+    expect(isRunning(program)).toBe(true);
+    expect(await record(dataDir)).toMatchObject({ run: 2, end: null });
+    sleeper.close();
+  });
+
   test('of two controllers that both believe they lead, one launches a run', async () => {
     const { runtime, place } = await open();
     const other = await place.open();

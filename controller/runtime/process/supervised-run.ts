@@ -135,8 +135,9 @@ export class SupervisedRun {
 
   /** A run that was adopted in the middle of its launch has no program yet. */
   #refresh(): void {
-    if (this.#record.program === null && this.alive)
-      this.#record = readRecord(this.#folder) ?? this.#record;
+    if (this.#record.program !== null || !this.alive) return;
+    const newest = readRecord(this.#folder);
+    if (newest && this.is(newest)) this.#record = newest;
   }
 
   async #keepProbing(signal: AbortSignal): Promise<void> {
@@ -154,11 +155,11 @@ export class SupervisedRun {
 
   /** What the shim wrote last counts; a shim that could not is spoken for. */
   #finish(by: RunEnd['by'], message: string): void {
-    this.#record = endOrphan(this.#folder, readRecord(this.#folder) ?? this.#record, {
-      by,
-      message,
-      endedAtMs: this.#clock.nowMs(),
-    });
+    const how = { by, message, endedAtMs: this.#clock.nowMs() };
+    const newest = readRecord(this.#folder) ?? this.#record;
+    // Another controller has launched the next run meanwhile: that one is none of ours to end.
+    if (this.is(newest)) this.#record = endOrphan(this.#folder, newest, how);
+    else this.#record = { ...this.#record, end: { ...how, exitCode: null, signal: null } };
   }
 
   async #endsWithin(limitMs: number): Promise<boolean> {
