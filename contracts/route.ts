@@ -104,8 +104,11 @@ export interface RouteBus {
   /** Controller: returns the revision of this write; an unchanged route returns the one it has. */
   put(token: number, route: Route): Promise<number>;
   drop(token: number, host: string): Promise<number>;
-  /** Controller: tells all followers what the table is; best effort, ignored from an older `token`. */
-  beat(token: number, digest: TableDigest): void;
+  /**
+   * Controller: tells all followers what the table is, best effort. Throws `FencedOff` when the reign is
+   * known to be over, also because the bus lost its table: then a new one must begin.
+   */
+  beat(token: number, digest: TableDigest): Promise<void>;
   /** Controller: calls `changed` whenever a gateway joins, acknowledges or leaves. */
   onAcks(changed: () => void): () => void;
   /** Controller: live gateways with what they serve of the table of this epoch. */

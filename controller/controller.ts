@@ -108,9 +108,10 @@ export function startController(ports: ControllerPorts, settings: ControllerSett
 async function lead(
   ports: ControllerPorts,
   { site, registries }: ControllerSettings,
-  { lease, signal, check, lose }: Leadership,
+  leadership: Leadership,
   begun: () => void,
 ): Promise<void> {
+  const { lease, signal, check, lose } = leadership;
   const { store, routes, runtime, clock, log } = ports;
   const context: ReconcileContext = {
     ...ports,
@@ -152,7 +153,7 @@ async function lead(
     // Not sooner, or gateways would take a few routes for the whole table.
     queue.start();
     begun();
-    watching.push(beating(context.publisher, clock, signal));
+    watching.push(beating(context, leadership));
     while (!signal.aborted) {
       for (const key of await allKeys(context, log)) queue.add(key);
       await clock.sleep(resyncMs, signal).catch(() => undefined);
@@ -165,9 +166,18 @@ async function lead(
   await Promise.all(watching);
 }
 
-async function beating(publisher: Publisher, clock: Clock, signal: AbortSignal): Promise<void> {
+/** Until the reign ends, which the bus may know first. */
+async function beating(
+  { publisher, clock, log }: Pick<ReconcileContext, 'publisher' | 'clock' | 'log'>,
+  { signal, lose }: Leadership,
+): Promise<void> {
   while (!signal.aborted) {
-    publisher.beat();
+    try {
+      await publisher.beat();
+    } catch (error) {
+      if (error instanceof FencedOff) lose();
+      log.warn({ error: String(error) }, 'gateways could not be told of the table');
+    }
     await clock.sleep(beatMs, signal).catch(() => undefined);
   }
 }

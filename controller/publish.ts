@@ -59,10 +59,10 @@ export class Publisher {
     }
   }
 
-  /** Tells gateways what the table is, so that one that missed something notices. */
-  beat(): void {
+  /** Tells gateways what the table is, so that one that missed something notices. Throws `FencedOff`. */
+  async beat(): Promise<void> {
     const digest = { revision: this.#revision, count: this.#count, hash: this.#hash >>> 0 };
-    this.#bus.beat(this.#token, digest);
+    await this.#bus.beat(this.#token, digest);
   }
 
   /** Forgets a pod that is gone. */

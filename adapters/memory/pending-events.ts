@@ -60,6 +60,11 @@ export class PendingEvents {
     this.#wake?.();
   }
 
+  /** There is a snapshot now, where there was none. */
+  wake(): void {
+    this.#wake?.();
+  }
+
   /** Only the newest beat counts, and none before the table it is about. */
   beat(beat: Beat): void {
     if (this.#snapshotDue) return;

@@ -56,8 +56,8 @@ export class MemoryRouteBus implements RouteBus {
     return this.#drop(this.#reign(token), host);
   }
 
-  beat(token: number, digest: TableDigest): void {
-    if (token < this.#token) return;
+  async beat(token: number, digest: TableDigest): Promise<void> {
+    if (token < this.#token) throw new FencedOff('a newer controller publishes routes');
     for (const { pending } of this.#followers) pending.beat({ kind: 'beat', epoch, ...digest });
   }
 

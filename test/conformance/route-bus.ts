@@ -253,7 +253,7 @@ function feeds(make: Make, follow: Follow): void {
     const gateway = follow(bus);
     const table = new Table();
     table.take(await gateway.next());
-    const hosts = 20_000;
+    const hosts = 4_000;
     for (let index = 0; index < hosts; index += 1) {
       await bus.put(1, route(`gone-${index}.example`));
       await bus.drop(1, `gone-${index}.example`);
@@ -269,8 +269,8 @@ function feeds(make: Make, follow: Follow): void {
     const { revision } = await bus.begin(2, [route('a.example')]);
     const gateway = follow(bus);
     const epoch = await epochOf(gateway);
-    bus.beat(1, { revision, count: 7, hash: 7 });
-    bus.beat(2, { revision, count: 1, hash: 0xffff_ffff });
+    await expect(bus.beat(1, { revision, count: 7, hash: 7 })).rejects.toThrow(FencedOff);
+    await bus.beat(2, { revision, count: 1, hash: 0xffff_ffff });
     expect(await gateway.next()).toEqual({
       kind: 'beat',
       epoch,

@@ -1,0 +1,192 @@
+import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
+import { JetStreamApiError, jetstream, jetstreamManager } from '@nats-io/jetstream';
+import type { KV } from '@nats-io/kv';
+import { Kvm, KvWatchInclude } from '@nats-io/kv';
+import type { Msg } from '@nats-io/transport-node';
+import { headers } from '@nats-io/transport-node';
+import { z } from 'zod';
+import type { Clock } from '#contracts/clock.ts';
+import { BusUnavailable } from '#contracts/route.ts';
+import type { NatsLink } from './link.ts';
+
+const bucketName = 'podgate_routes';
+export const streamName = `KV_${bucketName}`;
+/**
+ * The server says every write here once more, with its sequence, when it is kept. A sequence that is not
+ * the next one shows that something was missed.
+ */
+const changesPrefix = 'podgate.routes.changes.';
+export const changesSubject = `${changesPrefix}>`;
+/** Of no host: `_` is in none. */
+export const metaKey = '_meta';
+const callMs = 3_000;
+// 100,000 routes take about a second.
+const readMsMax = 15_000;
+// A route with every policy is below 4 KB.
+const valueBytesMax = 64 * 1024;
+
+/** Who reigns over the bucket, under which name its revisions count, and whether the table is whole. */
+const zMeta = z.object({ epoch: z.string(), token: z.int(), complete: z.boolean() });
+export type Meta = z.infer<typeof zMeta>;
+
+export const metaOf = (bytes: Uint8Array): Meta => zMeta.parse(JSON.parse(decoder.decode(bytes)));
+
+const decoder = new TextDecoder();
+
+/** `*` is no key of a bucket; hosts have no `_`. */
+export const keyOf = (host: string): string => host.replaceAll('*', '_any');
+export const hostOf = (key: string): string => key.replaceAll('_any', '*');
+
+/** A value as JSON, or undefined for what is none: the gateway's to quarantine. */
+export function jsonOf(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(decoder.decode(bytes));
+  } catch {
+    return undefined;
+  }
+}
+
+/** The bucket on an open connection. */
+export interface RouteBucket {
+  readonly kv: KV;
+  readonly js: JetStreamClient;
+  readonly manager: JetStreamManager;
+}
+
+/** Opens the bucket, made if it is not there. Throws `BusUnavailable`. */
+export async function openBucket(link: NatsLink): Promise<RouteBucket> {
+  const connection = link.connection;
+  if (!connection) throw new BusUnavailable(link.problem() ?? 'NATS cannot be reached');
+  return asked(async () => {
+    const js = jetstream(connection, { timeout: callMs });
+    const manager = await jetstreamManager(connection, { timeout: callMs });
+    const kvm = new Kvm(js);
+    const { replicas } = link;
+    const republish = { src: subjectOf('>'), dest: `${changesPrefix}>` };
+    const options = { history: 1, replicas, maxValueSize: valueBytesMax, republish };
+    // One that is there with other replicas stays as its operator made it.
+    const kv = await kvm.create(bucketName, options).catch(() => kvm.open(bucketName));
+    return { kv, js, manager };
+  });
+}
+
+/** Sequence of the newest message there ever was. */
+export async function lastSequenceOf({ manager }: RouteBucket): Promise<number> {
+  return (await asked(() => manager.streams.info(streamName))).state.last_seq;
+}
+
+export async function readMeta({ kv }: RouteBucket): Promise<Meta | undefined> {
+  const entry = await asked(() => kv.get(metaKey));
+  return entry?.operation === 'PUT' ? metaOf(entry.value) : undefined;
+}
+
+export interface Write {
+  readonly key: string;
+  /** Undefined: the key goes. */
+  readonly text: string | undefined;
+}
+
+const wrongLastSequence = 10_071;
+
+/** Somebody wrote in between. */
+export class OtherSequence extends Error {
+  override readonly name = 'OtherSequence';
+}
+
+/** Writes when the stream's newest message is `after`; returns the sequence of this one. */
+export function writeAfter({ js }: RouteBucket, write: Write, after: number): Promise<number> {
+  const subject = subjectOf(write.key);
+  return asked(async () => {
+    const options = { expect: { lastSequence: after }, timeout: callMs };
+    if (write.text !== undefined) return (await js.publish(subject, write.text, options)).seq;
+    const marker = headers();
+    marker.set('KV-Operation', 'DEL');
+    return (await js.publish(subject, '', { ...options, headers: marker })).seq;
+  });
+}
+
+/** A message of the bucket's stream. */
+export interface BucketChange {
+  readonly key: string;
+  readonly revision: number;
+  /** Undefined: the key was removed. */
+  readonly value: Uint8Array | undefined;
+}
+
+/** A message that the server said once more, or undefined for what is none. */
+export function changeOf({ subject, headers: told, data }: Msg): BucketChange | undefined {
+  const revision = Number(told?.get('Nats-Sequence'));
+  if (!Number.isSafeInteger(revision) || revision < 1) return undefined;
+  const value = told?.get('KV-Operation') ? undefined : data;
+  return { key: subject.slice(changesPrefix.length), revision, value };
+}
+
+/**
+ * Tells the newest message of each key whose sequence is at least `from`, in order, and returns the
+ * sequence up to which that is all: the newest there was at the call. How many are to come the server
+ * does not tell reliably while keys are written, but the newest message is always there, because only
+ * markers behind the newest `_meta` are ever removed.
+ */
+export async function readBucket(
+  bucket: RouteBucket,
+  { from, clock, signal }: ReadTerms,
+  tell: (change: BucketChange) => void,
+): Promise<number> {
+  const whole = await lastSequenceOf(bucket);
+  if (whole < from) return whole;
+  const include = KvWatchInclude.AllHistory;
+  const watch = await asked(() => bucket.kv.watch({ include, resumeFromRevision: from }));
+  const stop = (): void => watch.stop();
+  const cancel = clock.after(readMsMax, stop);
+  signal?.addEventListener('abort', stop);
+  try {
+    for await (const { key, operation, value, revision } of watch) {
+      tell({ key, revision, value: operation === 'PUT' ? value : undefined });
+      if (revision >= whole) return whole;
+    }
+  } finally {
+    cancel();
+    signal?.removeEventListener('abort', stop);
+    watch.stop();
+  }
+  throw new BusUnavailable('NATS did not tell the whole table in time');
+}
+
+interface ReadTerms {
+  readonly from: number;
+  readonly clock: Clock;
+  readonly signal?: AbortSignal;
+}
+
+/** A removal of a key, at this revision. */
+export interface Marker {
+  readonly key: string;
+  readonly revision: number;
+}
+
+/** Forgets that these keys were removed; what cannot be forgotten now is next time. */
+export async function forgetMarkers(
+  { manager }: RouteBucket,
+  markers: readonly Marker[],
+): Promise<void> {
+  for (const { key, revision } of markers) {
+    // Not what was written there since.
+    const purge = { filter: subjectOf(key), seq: revision + 1 };
+    await manager.streams.purge(streamName, purge).catch(() => undefined);
+  }
+}
+
+const subjectOf = (key: string): string => `$KV.${bucketName}.${key}`;
+
+/** As our errors: `OtherSequence`, else `BusUnavailable`. */
+async function asked<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.code === wrongLastSequence) {
+      throw new OtherSequence(error.message);
+    }
+    const message = error instanceof Error ? error.message : String(error);
+    throw new BusUnavailable(`NATS did not do what was asked: ${message}`, { cause: error });
+  }
+}

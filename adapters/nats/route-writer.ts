@@ -1,0 +1,274 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Clock } from '#contracts/clock.ts';
+import type { Random } from '#contracts/random.ts';
+import type { Begun, Route } from '#contracts/route.ts';
+import { FencedOff } from '#contracts/store.ts';
+import type { NatsLink } from './link.ts';
+import type { Marker, Meta, RouteBucket, Write } from './route-bucket.ts';
+import {
+  forgetMarkers,
+  hostOf,
+  jsonOf,
+  keyOf,
+  lastSequenceOf,
+  metaKey,
+  metaOf,
+  openBucket,
+  OtherSequence,
+  readBucket,
+  readMeta,
+  streamName,
+  writeAfter,
+} from './route-bucket.ts';
+
+interface Entry {
+  readonly route: unknown;
+  readonly revision: number;
+}
+
+interface Reign {
+  readonly bucket: RouteBucket;
+  readonly token: number;
+  readonly epoch: string;
+  readonly entries: Map<string, Entry>;
+  /** Sequence of the newest message: what the next write expects. */
+  last: number;
+  /** Some write has no known outcome, or the connection was away: look before the next one. */
+  unsure: boolean;
+}
+
+// So many writes are under way at once when a reign begins; their sequences are known beforehand.
+const pipelined = 256;
+const triesMax = 5;
+const epochBytes = 9;
+
+/**
+ * The controller's end of the bucket. Every write expects the stream's last sequence, and a reign begins
+ * by writing who reigns: so the next write of a leader before fails, whatever it was about.
+ */
+export class RouteWriter {
+  readonly #link: NatsLink;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  #token = 0;
+  #reign: Reign | undefined;
+  /** One thing after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    link: NatsLink,
+    { clock, random }: { readonly clock: Clock; readonly random: Random },
+  ) {
+    this.#link = link;
+    this.#clock = clock;
+    this.#random = random;
+    link.onBack(() => {
+      if (this.#reign) this.#reign.unsure = true;
+    });
+  }
+
+  /** Of the table that this controller reigns over. */
+  get epoch(): string | undefined {
+    return this.#reign?.epoch;
+  }
+
+  begin(token: number, routes: readonly Route[]): Promise<Begun> {
+    this.#refuseOlder(token);
+    this.#token = token;
+    return this.#inTurn(async () => {
+      const reign = await this.#takeOver(token);
+      this.#reign = reign;
+      await writeAll(reign, changesFor(reign.entries, routes));
+      const revision = await write(reign, metaWrite({ ...reign, complete: true }));
+      const entries = reign.entries
+        .entries()
+        .map(([host, entry]) => [host, entry.revision] as const);
+      return { revision, revisions: new Map(entries) };
+    });
+  }
+
+  put(token: number, route: Route): Promise<number> {
+    this.#check(token);
+    const kept = structuredClone(route);
+    return this.#inTurn(async () => {
+      const reign = this.#check(token);
+      if (reign.unsure) await lookAgain(reign, this.#clock);
+      const existing = reign.entries.get(route.host);
+      if (existing && isDeepStrictEqual(existing.route, kept)) return existing.revision;
+      const revision = await write(reign, putWrite(kept));
+      reign.entries.set(route.host, { route: kept, revision });
+      return revision;
+    });
+  }
+
+  drop(token: number, host: string): Promise<number> {
+    this.#check(token);
+    return this.#inTurn(async () => {
+      const reign = this.#check(token);
+      if (reign.unsure) await lookAgain(reign, this.#clock);
+      if (!reign.entries.has(host)) return reign.last;
+      const revision = await write(reign, { key: keyOf(host), text: undefined });
+      reign.entries.delete(host);
+      return revision;
+    });
+  }
+
+  /** Throws `FencedOff` when somebody else reigns, or the table is gone. */
+  check(token: number): Promise<void> {
+    this.#check(token);
+    return this.#inTurn(async () => {
+      const reign = this.#check(token);
+      if (reign.unsure) await lookAgain(reign, this.#clock);
+    });
+  }
+
+  #refuseOlder(token: number): void {
+    if (token < this.#token) throw new FencedOff('a newer controller publishes routes');
+  }
+
+  #check(token: number): Reign {
+    this.#refuseOlder(token);
+    // Without its own begin a leader would build on what the one before left behind.
+    if (this.#reign?.token !== token) throw new Error('begin comes before put and drop');
+    return this.#reign;
+  }
+
+  async #inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(act);
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
+  /** Reads the table and writes that it is ours now, with nobody's write in between. */
+  async #takeOver(token: number): Promise<Reign> {
+    const bucket = await openBucket(this.#link);
+    for (let tries = 1; ; tries += 1) {
+      const { meta, entries, markers, last } = await readTable(bucket, this.#clock);
+      if (meta && meta.token > token) throw new FencedOff('a newer controller publishes routes');
+      const epoch = meta?.epoch ?? this.#random.bytes(epochBytes).toString('base64url');
+      const reign = { bucket, token, epoch, entries, last, unsure: false };
+      try {
+        // A table that was whole stays so for gateways while it changes.
+        await write(reign, metaWrite({ ...reign, complete: meta?.complete ?? false }));
+        // Behind the newest message, so a watch still sees where the table ends.
+        void forgetMarkers(bucket, markers);
+        return reign;
+      } catch (error) {
+        if (!(error instanceof OtherSequence) || tries === triesMax) throw error;
+      }
+    }
+  }
+}
+
+const metaWrite = ({ epoch, token, complete }: Meta): Write => ({
+  key: metaKey,
+  text: JSON.stringify({ epoch, token, complete } satisfies Meta),
+});
+
+const putWrite = (route: Route): Write => ({
+  key: keyOf(route.host),
+  text: JSON.stringify(route),
+});
+
+interface HostWrite {
+  readonly host: string;
+  /** Undefined: the host goes. */
+  readonly route: Route | undefined;
+}
+
+function changesFor(entries: ReadonlyMap<string, Entry>, routes: readonly Route[]): HostWrite[] {
+  const wanted = new Set(routes.map(({ host }) => host));
+  const gone = entries.keys().filter((host) => !wanted.has(host));
+  const changed = routes.filter(
+    (route) => !isDeepStrictEqual(entries.get(route.host)?.route, route),
+  );
+  return [
+    ...gone.map((host) => ({ host, route: undefined })),
+    ...changed.map((route) => ({ host: route.host, route: structuredClone(route) })),
+  ];
+}
+
+/** Many writes, some under way at once: nobody else writes, so each knows what comes before it. */
+async function writeAll(reign: Reign, changes: readonly HostWrite[]): Promise<void> {
+  for (let at = 0; at < changes.length; at += pipelined) {
+    const batch = changes.slice(at, at + pipelined);
+    const from = reign.last;
+    reign.unsure = true;
+    const revisions = await Promise.all(
+      batch.map(({ host, route }, index) => {
+        const one = route ? putWrite(route) : { key: keyOf(host), text: undefined };
+        return writeAfter(reign.bucket, one, from + index);
+      }),
+    );
+    for (const [index, { host, route }] of batch.entries()) {
+      const revision = revisions[index] ?? from;
+      if (route) reign.entries.set(host, { route, revision });
+      else reign.entries.delete(host);
+    }
+    reign.last = from + batch.length;
+    reign.unsure = false;
+  }
+}
+
+/** One write. Who is told that it did not happen as expected looks before the next one. */
+async function write(reign: Reign, one: Write): Promise<number> {
+  const { bucket } = reign;
+  reign.unsure = true;
+  const revision = await writeAfter(bucket, one, reign.last);
+  reign.last = revision;
+  reign.unsure = false;
+  return revision;
+}
+
+/** What is there, after it was not certain: whose it is, and what each host has. Throws `FencedOff`. */
+async function lookAgain(reign: Reign, clock: Clock): Promise<void> {
+  const { bucket, token, epoch } = reign;
+  const last = await lastSequenceOf(bucket).catch(async (error: unknown) => {
+    // A server that came back without its data has no stream.
+    if ((await streamIsGone(bucket)) === true) throw new FencedOff('NATS lost the routes');
+    throw error;
+  });
+  const meta = await readMeta(bucket);
+  if (!meta || meta.epoch !== epoch) throw new FencedOff('NATS lost the routes');
+  if (meta.token !== token) throw new FencedOff('a newer controller publishes routes');
+  if (last !== reign.last) {
+    const { entries } = await readTable(bucket, clock);
+    reign.entries.clear();
+    for (const [host, entry] of entries) reign.entries.set(host, entry);
+    reign.last = last;
+  }
+  reign.unsure = false;
+}
+
+/** True, or undefined when nobody can tell. */
+async function streamIsGone({ manager }: RouteBucket): Promise<boolean | undefined> {
+  try {
+    for await (const { config } of manager.streams.list()) {
+      if (config.name === streamName) return undefined;
+    }
+    return true;
+  } catch {
+    return undefined;
+  }
+}
+
+interface Table {
+  readonly meta: Meta | undefined;
+  readonly entries: Map<string, Entry>;
+  /** Keys that were removed. */
+  readonly markers: readonly Marker[];
+  /** Sequence of the newest message. */
+  readonly last: number;
+}
+
+async function readTable(bucket: RouteBucket, clock: Clock): Promise<Table> {
+  const entries = new Map<string, Entry>();
+  const markers: Marker[] = [];
+  let meta: Meta | undefined;
+  const last = await readBucket(bucket, { from: 1, clock }, ({ key, revision, value }) => {
+    if (key === metaKey) meta = value && metaOf(value);
+    else if (value) entries.set(hostOf(key), { route: jsonOf(value), revision });
+    else markers.push({ key, revision });
+  });
+  return { meta, entries, markers, last };
+}
