@@ -4,20 +4,12 @@ import net from 'node:net';
 import { text } from 'node:stream/consumers';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { postgres, postgresPod } from '../programs/postgres.ts';
+import { cancelRequest, postgres, postgresPod, sleepingQueries } from '../programs/postgres.ts';
 import type { Finished } from '../programs/run.ts';
 import { available, run } from '../programs/run.ts';
 import { Standalone, until } from './standalone.ts';
 
 const folder = (await available('the Postgres tests', postgres)) ?? '';
-
-/** How many queries sleep now, as another session sees it. */
-const sleeping = async (watcher: Client): Promise<number> => {
-  const { rows } = await watcher.query<{ n: number }>(
-    "select count(*)::int as n from pg_stat_activity where query like 'select pg_sleep%' and state = 'active'",
-  );
-  return rows[0]?.n ?? 0;
-};
 
 describe.skipIf(!folder)('a real Postgres behind the gateway', () => {
   let podgate: Standalone;
@@ -95,14 +87,9 @@ describe.skipIf(!folder)('a real Postgres behind the gateway', () => {
         () => 'done',
         (error: Error) => error.message,
       );
-      await until(async () => (await sleeping(watcher)) === 1);
-      const { processID, secretKey } = client as unknown as Record<string, number>;
-      const request = Buffer.alloc(16);
-      for (const [at, word] of [16, 80_877_102, processID ?? 0, secretKey ?? 0].entries()) {
-        request.writeInt32BE(word, at * 4);
-      }
+      await until(async () => (await sleepingQueries(watcher)) === 1);
       const canceller = net.connect(podgate.ports.https, '127.0.0.1').resume();
-      canceller.write(request);
+      canceller.write(cancelRequest(client));
       await once(canceller, 'close'); // says that Postgres has taken it in
       expect(await query).toBe('canceling statement due to user request');
       expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
@@ -117,7 +104,7 @@ describe.skipIf(!folder)('a real Postgres behind the gateway', () => {
       env: { PATH: process.env['PATH'], PGPASSWORD: password, LANG: 'C.UTF-8' },
     });
     const said = text(child.stderr);
-    await until(async () => (await sleeping(watcher)) === 2);
+    await until(async () => (await sleepingQueries(watcher)) === 2);
     child.kill('SIGINT');
     expect(await said).toContain('canceling statement due to user request');
     expect((await bystander).rows).toMatchObject([{ seven: 7 }]);
@@ -127,7 +114,7 @@ describe.skipIf(!folder)('a real Postgres behind the gateway', () => {
     const watcher = await connected();
     const client = await connected();
     const query = client.query('select pg_sleep(2), 7 as seven');
-    await until(async () => (await sleeping(watcher)) === 1);
+    await until(async () => (await sleepingQueries(watcher)) === 1);
     const { processID } = client as unknown as Record<string, number>;
     const request = Buffer.alloc(16);
     for (const [at, word] of [16, 80_877_102, processID ?? 0, 1].entries()) {
