@@ -1,5 +1,7 @@
 import { admin } from './admin.ts';
+import { apiAddress } from './api-address.ts';
 import { api } from './api.ts';
+import { nats } from './nats.ts';
 import { data } from './data.ts';
 import { gateway } from './gateway.ts';
 import type { Group } from './group.ts';
@@ -10,7 +12,19 @@ import { secrets } from './secrets.ts';
 import { site } from './site.ts';
 
 /** Every group there is. A program reads those it needs and overlooks the names of the others. */
-const groups: readonly Group[] = [admin(1), api, data, gateway, log, redis, runtime, secrets, site];
+const groups: readonly Group[] = [
+  admin(1),
+  api,
+  apiAddress,
+  nats,
+  data,
+  gateway,
+  log,
+  redis,
+  runtime,
+  secrets,
+  site,
+];
 
 /** Settings that nothing we start may inherit. */
 export const secretNames: readonly string[] = groups.flatMap((each) => each.secrets);

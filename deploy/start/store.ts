@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Part } from '#contracts/admin.ts';
 import type { Leases } from '#contracts/leases.ts';
@@ -9,6 +8,7 @@ import type { RedisChoice } from '../settings/redis.ts';
 import type { Life } from './program.ts';
 import type { Starting } from './patience.ts';
 import { startPatiently } from './patience.ts';
+import { readPem } from './read-pem.ts';
 import type { System } from './system.ts';
 
 /** Documents and leases, which may be away at any time. */
@@ -31,7 +31,10 @@ export function openSharedStore(
     );
   }
   const { address, waitReplicas } = choice;
-  const redis = connectRedis({ address, waitReplicas, ca: readCa(choice) }, system);
+  const redis = connectRedis(
+    { address, waitReplicas, ca: readPem('PODGATE_REDIS_CA_FILE', choice.caFile) },
+    system,
+  );
   stack.defer(() => redis.close());
   const start = async (): Promise<Part> => {
     await redis.start();
@@ -41,16 +44,6 @@ export function openSharedStore(
   // Before it was there the connection knows best why it is not.
   const part = { ...starting, problem: () => redis.problem() ?? starting.problem() };
   return { store: redis.store, leases: redis.leases, part };
-}
-
-/** Throws `BadSetting`. */
-export function readCa({ caFile }: RedisChoice): string | undefined {
-  if (caFile === undefined) return undefined;
-  try {
-    return readFileSync(caFile, 'utf8');
-  } catch (error) {
-    throw new BadSetting(`PODGATE_REDIS_CA_FILE cannot be read: ${String(error)}`);
-  }
 }
 
 /** Names this run of a program among all: for leases and on the bus. */
