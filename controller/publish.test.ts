@@ -29,7 +29,7 @@ async function bench(): Promise<{
   const bus = new MemoryRouteBus();
   const clock = new ManualClock();
   const publisher = new Publisher(bus, 1, clock);
-  await publisher.begin(new Map([['t/a', [route('a.pods.x'), route('a-b.pods.x')]]]), new Set());
+  await publisher.begin(new Map([['t/a', [route('a.pods.x'), route('a-b.pods.x')]]]));
   const events = bus.follow('gw', new AbortController().signal)[Symbol.asyncIterator]();
   const next = async (): Promise<RouteEvent> => {
     const { value, done } = await events.next();
@@ -70,7 +70,7 @@ describe('publishing routes', () => {
 
   test('without a gateway nothing is served', async () => {
     const publisher = new Publisher(new MemoryRouteBus(), 1, new ManualClock());
-    await publisher.begin(new Map([['t/a', [route('a.pods.x')]]]), new Set());
+    await publisher.begin(new Map([['t/a', [route('a.pods.x')]]]));
     expect(publisher.standing('t/a', 'a.pods.x')).toBe('no gateway');
   });
 
@@ -100,7 +100,7 @@ describe('publishing routes', () => {
 
   test('an earlier leader cannot publish any more', async () => {
     const { bus, publisher } = await bench();
-    await new Publisher(bus, 2, new ManualClock()).begin(new Map(), new Set());
+    await new Publisher(bus, 2, new ManualClock()).begin(new Map());
     await expect(publisher.publish('t/a', [])).rejects.toMatchObject({ name: 'FencedOff' });
   });
 
@@ -138,7 +138,7 @@ describe('publishing routes', () => {
     const later = new Publisher(bus, 2, new ManualClock());
     await later.begin(new Map(), new Set(['t/a']));
     expect((await tableOf(bus)).map(({ host }) => host)).toEqual(['a.pods.x', 'a-b.pods.x']);
-    later.beat();
+    await later.beat();
     const { revision } = await next();
     expect(await next()).toMatchObject({ kind: 'beat', revision, count: 2 });
     await later.publish('t/a', [route('a.pods.x')]);

@@ -36,7 +36,7 @@ export class Publisher {
    */
   async begin(
     pods: ReadonlyMap<string, readonly Route[]>,
-    unknown: ReadonlySet<string>,
+    unknown: ReadonlySet<string> = new Set(),
   ): Promise<void> {
     const routes = [...pods.values()].flat();
     const { revision, revisions, kept } = await this.#bus.begin(this.#token, routes, unknown);

@@ -187,9 +187,13 @@ function keptOf(
 ): Route[] {
   if (pods.size === 0) return [];
   const given = new Set(routes.map(({ host }) => host));
-  const others = entries.entries().filter(([host]) => !given.has(host));
-  const parsed = others.flatMap(([, { route }]) => zRoute.safeParse(route).data ?? []);
-  return [...parsed.filter(({ tenant, pod }) => pods.has(podKey(tenant, pod)))];
+  const kept: Route[] = [];
+  for (const [host, { route }] of entries) {
+    if (given.has(host)) continue;
+    const { data } = zRoute.safeParse(route);
+    if (data && pods.has(podKey(data.tenant, data.pod))) kept.push(data);
+  }
+  return kept;
 }
 
 function changesFor(entries: ReadonlyMap<string, Entry>, routes: readonly Route[]): HostWrite[] {
