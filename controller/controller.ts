@@ -182,15 +182,11 @@ async function beating(
   }
 }
 
-/**
- * Publishes the table that follows from the first look at every pod, all at once; what cannot be looked
- * at keeps the routes it has.
- */
+/** Publishes the table that follows from the first look at every pod, all at once. */
 async function beginReign(context: ReconcileContext, log: Log, signal: AbortSignal): Promise<void> {
   for (;;) {
     try {
-      const { pods, unknown } = await firstLook(context, log);
-      await context.publisher.begin(pods, unknown);
+      await context.publisher.begin(await firstLook(context, log));
       return;
     } catch (error) {
       // Without the bus there is nobody to tell: it may be back before the reign is over.
@@ -201,26 +197,25 @@ async function beginReign(context: ReconcileContext, log: Log, signal: AbortSign
   }
 }
 
-/** The routes of every pod as it is now, and those that cannot be looked at. */
+/** The routes of every pod as it is now. */
 async function firstLook(
   context: ReconcileContext,
   log: Log,
-): Promise<{ pods: ReadonlyMap<string, readonly Route[]>; unknown: ReadonlySet<string> }> {
+): Promise<ReadonlyMap<string, readonly Route[]>> {
   const pods = new Map<string, Route[]>();
-  const unknown = new Set<string>();
   for (const key of await allKeys(context, log)) {
     try {
       const { facts } = await look(context, key);
       pods.set(key, routesOf(facts.desired, plan(facts), facts.observed, context.site));
     } catch (error) {
-      unknown.add(key);
+      // One document that cannot be read costs its own pod a route, not everybody theirs.
       if (error instanceof RuntimeUnavailable)
         log.warn({ key, error: error.message }, 'where pods run nobody answers; trying again');
       else log.error({ key, error }, 'a pod could not be looked at');
     }
   }
   context.checkLeading();
-  return { pods, unknown };
+  return pods;
 }
 
 /** Everything that is wanted, on record or running. */

@@ -5,18 +5,22 @@ import type { Clock } from '#contracts/clock.ts';
 import { domainOfWildcard } from '#contracts/hosts.ts';
 import type { Log } from '#contracts/log.ts';
 import type { Random } from '#contracts/random.ts';
-import type { Address, RouteBus } from '#contracts/route.ts';
+import type { Address, Route, RouteBus } from '#contracts/route.ts';
 import type { Sealer } from '#contracts/sealer.ts';
 import type { Collection } from '#contracts/store.ts';
 import { OperatorView } from './admin/operator.ts';
+import { AppliedTable } from './applied-table.ts';
 import { askHealth, watchApis } from './api-watch.ts';
 import { CancelDesk } from './cancel-desk.ts';
 import { CertificateFeed } from './certificate-feed.ts';
 import { keepFollowing } from './follow.ts';
 import { bindListeners } from './listeners.ts';
 import type { ServingTerms, ToWorker } from './messages.ts';
+import { routeMessages } from './messages.ts';
 import type { TableChange } from './route-feed.ts';
-import { ServedRoutes } from './served-routes.ts';
+import { followRoutes } from './route-following.ts';
+import { RouteRegister } from './route-register.ts';
+import { RouteTable } from './route-table.ts';
 import { TableFile } from './snapshot.ts';
 import { Workers } from './workers.ts';
 
@@ -98,7 +102,9 @@ class Parent {
   readonly #file: TableFile;
   readonly #ticketMaster: Buffer;
   readonly #certificates: CertificateFeed;
-  readonly #routes: ServedRoutes;
+  readonly #table: RouteTable;
+  readonly #routes: RouteRegister;
+  readonly #applied = new AppliedTable();
   #workers: Workers | undefined;
   readonly #allListen = Promise.withResolvers<void>();
   #cancelWait: (() => void) | undefined;
@@ -108,16 +114,10 @@ class Parent {
     this.#ports = ports;
     this.#settings = settings;
     this.#ticketMaster = ports.random.bytes(ticketMasterBytes);
-    this.#api = settings.api;
-    const routePorts = {
-      ...ports,
-      workers: () => this.#workers,
-      changed: ({ puts, drops }: Pick<TableChange, 'puts' | 'drops'>): void => {
-        this.operator.dropped(drops);
-        if (puts.length + drops.length > 0) this.#file.changed();
-      },
-    };
-    this.#routes = new ServedRoutes(routePorts, { ...settings, gateway: settings.id });
+    const { domain, api } = settings;
+    this.#api = api;
+    this.#table = new RouteTable(domain, api);
+    this.#routes = new RouteRegister(ports.clock, this.#table);
     this.#certificates = new CertificateFeed({
       ...ports,
       changed: (hosts) => this.#certificatesChanged(hosts),
@@ -128,16 +128,16 @@ class Parent {
       ports.cancels,
     );
     this.#file = new TableFile(join(settings.dataDir, 'gateway', 'tables.json'), ports, () => ({
-      routes: [...this.#routes.register.routes.values()],
+      routes: [...this.#routes.routes.values()],
       certificates: [...this.#certificates.entries()],
     }));
     this.operator = new OperatorView({
       ...settings,
       clock: ports.clock,
-      routes: this.#routes.register,
+      routes: this.#routes,
       certificates: this.#certificates,
       workers: () => this.#workers,
-      appliedRevision: () => this.#routes.appliedRevision,
+      appliedRevision: () => this.#applied.revision,
     });
   }
 
@@ -163,7 +163,7 @@ class Parent {
       reported: (worker, report) => this.operator.reported(worker, report),
       left: (worker) => this.operator.left(worker),
       changed: () => {
-        this.#routes.workersChanged();
+        this.#acknowledge();
         if (this.#workers?.ready) this.#allListen.resolve();
       },
     });
@@ -190,9 +190,11 @@ class Parent {
     return { end };
   }
 
-  followRoutes(signal: AbortSignal): Promise<void> {
+  async followRoutes(signal: AbortSignal): Promise<void> {
     this.#cancelWait = this.#ports.clock.after(snapshotWaitMs, () => void this.#loadTables());
-    return this.#routes.follow(signal);
+    const { id: gateway } = this.#settings;
+    const changed = (change: TableChange): void => this.#changed(change);
+    await followRoutes({ ...this.#ports, register: this.#routes, gateway, changed }, signal);
   }
 
   watchApis(signal: AbortSignal): Promise<void> {
@@ -201,7 +203,7 @@ class Parent {
     const use = (address: Address): void => {
       log.warn({ api: address }, 'the API is asked elsewhere from now on');
       this.#api = address;
-      this.#routes.table.moveApi(address);
+      this.#table.moveApi(address);
       this.#workers?.broadcast({ kind: 'api', address });
     };
     return watchApis([api, ...otherApis], { clock, ask: askHealth(clock) }, use, signal);
@@ -212,11 +214,16 @@ class Parent {
     await this.#file.flush();
   }
 
+  #changed({ puts, drops, quarantined }: TableChange): void {
+    for (const bad of quarantined) this.#ports.log.error(bad, 'a route is quarantined');
+    this.operator.dropped(drops);
+    this.#tell(puts, drops);
+  }
+
   /** With no controller heard of, what was served last is served again. */
   async #loadTables(): Promise<void> {
-    const { register } = this.#routes;
-    const tables = register.hasTables ? undefined : await this.#file.load();
-    if (!tables || register.hasTables) return;
+    const tables = this.#routes.hasTables ? undefined : await this.#file.load();
+    if (!tables || this.#routes.hasTables) return;
     const ageMs = this.#ports.clock.nowMs() - tables.savedAtMs;
     this.#ports.log.warn(
       { ageMs },
@@ -224,6 +231,18 @@ class Parent {
     );
     this.#certificates.restore(new Map(Object.entries(tables.certificates)));
     this.#routes.restore(tables.routes, tables.savedAtMs);
+    this.#tell(tables.routes, []);
+  }
+
+  #tell(puts: readonly Route[], drops: readonly string[]): void {
+    const step = this.#applied.told(this.#routes.epoch, this.#routes.revision);
+    for (const message of routeMessages(puts, drops, step)) this.#workers?.broadcast(message);
+    if (puts.length + drops.length > 0) this.#file.changed();
+  }
+
+  #acknowledge(): void {
+    const state = this.#applied.taken(this.#workers?.step ?? -1);
+    if (state) this.#ports.routes.acknowledge({ gateway: this.#settings.id, ...state });
   }
 
   *#greeting(number: number): Generator<ToWorker> {
@@ -238,7 +257,8 @@ class Parent {
     const terms = { ...serving, api: this.#api, number, ticketMaster: this.#ticketMaster };
     yield { kind: 'begin', terms };
     for (const name of this.#certificates.hosts()) yield* this.#domainMessages(name);
-    yield* this.#routes.greeting();
+    const { hasTables, routes } = this.#routes;
+    if (hasTables) yield* routeMessages([...routes.values()], [], this.#applied.step);
     yield { kind: 'serve' };
   }
 
@@ -255,10 +275,10 @@ class Parent {
     if (hosts.length === 0) return;
     this.#workers?.broadcast({ kind: 'certificates-changed', hosts });
     for (const message of hosts.flatMap((host) => [...this.#domainMessages(host)])) {
-      this.#routes.table.heed(message);
+      this.#table.heed(message);
       this.#workers?.broadcast(message);
     }
     // Before there are routes, saving would replace those of the last run with none.
-    if (this.#routes.register.hasTables) this.#file.changed();
+    if (this.#routes.hasTables) this.#file.changed();
   }
 }

@@ -82,8 +82,7 @@ const plans: Readonly<Record<string, () => Counts[]>> = {
     suite('unit'),
     suite('integration'),
   ],
-  long: () => [suite('long'), suite('faults'), suite('clients'), suite('suites')],
-  faults: () => [suite('faults')],
+  long: () => [suite('long'), suite('clients'), suite('suites')],
   clients: () => [suite('clients')],
 };
 

@@ -7,8 +7,8 @@ export const runtime = group({
   shape: {
     PODGATE_RUNTIME: z
       .enum(
-        ['auto', 'process'],
-        'must be auto or process (container engines and Kubernetes are not available yet)',
+        ['auto', 'process', 'kubernetes'],
+        'must be auto, process or kubernetes (container engines are not available yet)',
       )
       .default('auto'),
     PODGATE_PROCESS_USER: text.optional(),

@@ -37,6 +37,11 @@ export class LogFiles {
     this.#segment = openSegment(folder, segmentStarts(readdirSync(folder)).at(-1) ?? 0);
   }
 
+  close(): void {
+    closeSync(this.#segment.output);
+    closeSync(this.#segment.times);
+  }
+
   append(bytes: Buffer): void {
     try {
       const { size, entries } = this.#segment;
