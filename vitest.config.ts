@@ -19,13 +19,15 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['**/*.test.ts'],
-          exclude: ['node_modules/**', 'test/{integration,long,clients,suites}/**'],
+          exclude: ['node_modules/**', 'test/{integration,long,faults,engine,clients,suites}/**'],
           // Hashing passwords is slow by design, and machines are shared.
           testTimeout: 30_000,
         },
       },
       whole('integration', 1),
       whole('long', 5),
+      whole('faults', 10),
+      whole('engine', 5),
       whole('clients', 2),
       whole('suites', 5),
     ],

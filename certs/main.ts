@@ -5,7 +5,7 @@ import { redis } from '../deploy/settings/redis.ts';
 import { sharedKey } from '../deploy/settings/shared-key.ts';
 import { site } from '../deploy/settings/site.ts';
 import { serveAdmin } from '../deploy/start/admin.ts';
-import { instanceName, openSharedStore } from '../deploy/start/cluster.ts';
+import { instanceName, openSharedStore } from '../deploy/start/store.ts';
 import { startPatiently } from '../deploy/start/patience.ts';
 import { runProgram } from '../deploy/start/program.ts';
 import { openSystem } from '../deploy/start/system.ts';

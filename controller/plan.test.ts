@@ -11,6 +11,7 @@ type Row = [
     status?: Partial<PodStatus> | null;
     observed?: Facts['observed'];
     nowMs?: number;
+    launchFailure?: Facts['launchFailure'];
   },
   want: {
     situation: Plan['situation'];
@@ -66,6 +67,51 @@ const rows: readonly Row[] = [
     'the time of a pod is not used up while its image is fetched',
     { observed: running({ phase: 'starting', startedAtMs: nowMs - minute, addresses: {} }) },
     { situation: 'running', step: nothing, ledger: { startedAtMs: null, stopAtMs: null } },
+  ],
+  [
+    'a launch that failed without a trace is tried again later',
+    {
+      status: { run: 1 },
+      launchFailure: { by: 'itself', exitCode: null, signal: null, message: 'x', endedAtMs: nowMs },
+    },
+    {
+      situation: 'waiting',
+      step: nothing,
+      ledger: { run: 1, failuresAtMs: [nowMs] },
+      afterMs: second,
+    },
+  ],
+  [
+    'and not sooner, whatever happens meanwhile',
+    { status: { run: 1, failuresAtMs: [nowMs - 400] } },
+    { situation: 'waiting', step: nothing, afterMs: 600 },
+  ],
+  [
+    'but then, under the same number',
+    { status: { run: 1, failuresAtMs: [nowMs - second] } },
+    { situation: 'launching', step: launch(1) },
+  ],
+  [
+    'and five times at most',
+    {
+      status: { run: 1, failuresAtMs: [nowMs - 4, nowMs - 3, nowMs - 2, nowMs - 1] },
+      launchFailure: { by: 'itself', exitCode: null, signal: null, message: 'x', endedAtMs: nowMs },
+    },
+    { situation: 'failed', step: nothing, reason: /failed 5 times/ },
+  ],
+  [
+    'a launch that cannot work is an error at once',
+    {
+      status: { run: 1 },
+      launchFailure: {
+        by: 'refused',
+        exitCode: null,
+        signal: null,
+        message: 'x',
+        endedAtMs: nowMs,
+      },
+    },
+    { situation: 'failed', step: nothing },
   ],
   [
     'a changed pod is not restarted while its generation is the same',
@@ -274,8 +320,14 @@ const rows: readonly Row[] = [
       situation: 'running',
       step: nothing,
       ledger: { stopAtMs: nowMs + 4 * minute },
-      afterMs: 4 * minute,
+      // For the warning first.
+      afterMs: 3 * minute,
     },
+  ],
+  [
+    'time_to_stop is due to the millisecond, once it was warned of',
+    { desired: { timeToStopDefault: 300 }, observed: running({ startedAtMs: nowMs - 299_500 }) },
+    { situation: 'running', step: nothing, afterMs: 500 },
   ],
   [
     'time_to_stop_instance goes before the default',
@@ -283,7 +335,7 @@ const rows: readonly Row[] = [
       desired: { timeToStopDefault: 300, timeToStopInstance: 600 },
       observed: running({ startedAtMs: nowMs }),
     },
-    { situation: 'running', step: nothing, afterMs: 10 * minute },
+    { situation: 'running', step: nothing, afterMs: 9 * minute },
   ],
   [
     'time_to_stop of -1 is never',
@@ -345,6 +397,7 @@ describe('plan', () => {
       status: given.status === null ? undefined : podStatus(given.status),
       observed: given.observed,
       nowMs: given.nowMs ?? nowMs,
+      launchFailure: given.launchFailure,
     };
     const got = plan(facts);
     expect(got).toMatchObject({ situation: want.situation, step: want.step });

@@ -7,6 +7,8 @@ export interface Facts {
   readonly status: PodStatus | undefined;
   readonly observed: Observed | undefined;
   readonly nowMs: number;
+  /** The launch that was tried just now has failed in this way, and the runtime knows nothing of it. */
+  readonly launchFailure?: RunEnd | undefined;
 }
 
 /** What is remembered of a pod between two looks; kept in its status. */
@@ -49,6 +51,8 @@ export interface Plan {
 const restartMs = { first: 1_000, max: 60_000 } as const;
 const failuresMax = 5;
 const failureWindowMs = 10 * 60_000;
+/** A tenth of a pod's time before it is over, and not sooner than ten minutes nor later than one. */
+const warning = { part: 0.1, longestMs: 10 * 60_000, shortestMs: 60_000 } as const;
 // Older ones decide nothing any more.
 const failuresKept = 16;
 
@@ -156,7 +160,12 @@ function keepRunning(facts: Facts, desired: DesiredPod, before: Ledger, observed
   const recoversAtMs = (began ?? facts.nowMs) + failureWindowMs;
   const ill = before.failuresAtMs.length > 0 && facts.nowMs < recoversAtMs;
   const failuresAtMs = ill ? before.failuresAtMs : [];
-  const due = [stopAtMs, ill ? recoversAtMs : null].filter((atMs) => atMs !== null);
+  const warnAtMs = warningTime({ startedAtMs, stopAtMs });
+  const due = [
+    stopAtMs,
+    ill ? recoversAtMs : null,
+    warnAtMs !== null && facts.nowMs < warnAtMs ? warnAtMs : null,
+  ].filter((atMs) => atMs !== null);
   return {
     situation: 'running',
     step: { do: 'nothing' },
@@ -166,6 +175,16 @@ function keepRunning(facts: Facts, desired: DesiredPod, before: Ledger, observed
   };
 }
 
+/** From when on the owner is told that time_to_stop is near. */
+export function warningTime({
+  startedAtMs,
+  stopAtMs,
+}: Pick<Ledger, 'startedAtMs' | 'stopAtMs'>): number | null {
+  if (startedAtMs === null || stopAtMs === null) return null;
+  const partMs = (stopAtMs - startedAtMs) * warning.part;
+  return stopAtMs - Math.min(warning.longestMs, Math.max(warning.shortestMs, partMs));
+}
+
 /** Nothing runs and something should: whether it is launched again depends on how it ended. */
 function planNextRun(facts: Facts, desired: DesiredPod, before: Ledger): Plan {
   const { observed, status } = facts;
@@ -173,6 +192,9 @@ function planNextRun(facts: Facts, desired: DesiredPod, before: Ledger): Plan {
   const over = observed === undefined || observed.run < ledger.run;
   if (over && status?.state === 'ERROR') return rest('failed', ledger, '');
   if (over && status?.state === 'COMPLETE') return rest('complete', ledger, '');
+  if (over && facts.launchFailure) return afterEnd(facts, facts.launchFailure, ledger, ledger);
+  const dueMs = over ? retryTime(ledger.failuresAtMs) : 0;
+  if (facts.nowMs < dueMs) return waitFor(dueMs, ledger, 'it could not be started');
   // Noted but not launched before the controller ended; or the runtime has lost all trace of it.
   if (over || !observed.end)
     return launch({ ...ledger, run: Math.max(1, ledger.run) }, 'not launched yet');
@@ -211,13 +233,25 @@ function afterFailure(facts: Facts, end: RunEnd, before: Ledger, next: Ledger): 
   const recent = failuresAtMs.filter((atMs) => atMs > end.endedAtMs - failureWindowMs).length;
   if (recent >= failuresMax)
     return rest('failed', ledger, `failed ${recent} times within 10 minutes`);
-  const delayMs = Math.min(restartMs.max, restartMs.first * 2 ** (failuresAtMs.length - 1));
   // From now at most, whatever the wall clock did meanwhile.
+  const delayMs = retryDelay(failuresAtMs.length);
   const dueMs = Math.min(end.endedAtMs, facts.nowMs) + delayMs;
   if (facts.nowMs >= dueMs)
     return launch({ ...next, failuresAtMs }, `${howItEnded(end)}, so it starts again`);
+  return waitFor(dueMs, ledger, `${howItEnded(end)}; it starts again ${delayMs / 1_000} s later`);
+}
+
+const retryDelay = (failures: number): number =>
+  Math.min(restartMs.max, restartMs.first * 2 ** (failures - 1));
+
+/** When the next run is due after these failures; a clock that was set back makes it no later. */
+function retryTime(failuresAtMs: readonly number[]): number {
+  const newest = failuresAtMs.at(-1);
+  return newest === undefined ? 0 : newest + retryDelay(failuresAtMs.length);
+}
+
+function waitFor(dueMs: number, ledger: Ledger, reason: string): Plan {
   const againAtMs = Math.min(dueMs, ledger.stopAtMs ?? dueMs);
-  const reason = `${howItEnded(end)}; it starts again ${delayMs / 1_000} s later`;
   return { situation: 'waiting', step: { do: 'nothing' }, reason, ledger, againAtMs };
 }
 

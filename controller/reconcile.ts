@@ -4,7 +4,7 @@ import type { Site } from '#contracts/hosts.ts';
 import { domainOf, podHost } from '#contracts/hosts.ts';
 import type { Log } from '#contracts/log.ts';
 import type { DesiredPod, PodStatus } from '#contracts/pod.ts';
-import { zPodStatus } from '#contracts/pod.ts';
+import { podKey, zPodStatus } from '#contracts/pod.ts';
 import type { Sealer } from '#contracts/sealer.ts';
 import type { Collection, Fence } from '#contracts/store.ts';
 import type { Facts, Plan } from './plan.ts';
@@ -13,7 +13,7 @@ import type { Publisher } from './publish.ts';
 import { primaryNetwork } from './routed-networks.ts';
 import { routesOf } from './routes.ts';
 import { runSpecOf } from './run-spec.ts';
-import type { RegistryAccess, Runtime } from './runtime/runtime.ts';
+import type { RegistryAccess, RunEnd, Runtime } from './runtime/runtime.ts';
 import type { RouteStanding } from './status.ts';
 import { statusOf } from './status.ts';
 
@@ -72,8 +72,10 @@ export async function reconcile(
   context: ReconcileContext,
   key: string,
 ): Promise<number | undefined> {
+  let launchFailure: RunEnd | undefined;
   for (let step = 0; step < stepsMax; step += 1) {
-    const { facts, statusVersion } = await look(context, key);
+    const { facts: seen, statusVersion } = await look(context, key);
+    const facts = { ...seen, launchFailure };
     const next = plan(facts);
     context.checkLeading();
     await context.publisher.publish(
@@ -88,7 +90,7 @@ export async function reconcile(
     if (next.step.do === 'nothing') {
       return next.againAtMs === undefined ? undefined : next.againAtMs - facts.nowMs;
     }
-    await take(context, key, next, facts);
+    launchFailure = await take(context, key, next, facts);
   }
   throw new Error(`${key} is not settled after ${stepsMax} steps`);
 }
@@ -100,32 +102,58 @@ function forget({ publisher, awaitingGateways }: ReconcileContext, key: string):
   awaitingGateways.delete(key);
 }
 
+/** Does the step; resolves with how a launch has failed of which the runtime keeps no trace. */
 async function take(
   context: ReconcileContext,
   key: string,
   next: Plan,
   facts: Facts,
-): Promise<void> {
+): Promise<RunEnd | undefined> {
   const { runtime, publisher, statuses, log, fence } = context;
   const { step, reason } = next;
   log.info({ key, step: step.do, run: next.ledger.run, reason }, 'acting on a pod');
   switch (step.do) {
     case 'nothing':
-      return;
+      return undefined;
     case 'launch':
-      if (!facts.desired) return;
-      context.checkLeading();
-      await runtime.start(runSpecOf(facts.desired, step.run, context));
-      return;
+      return facts.desired && launch(context, facts.desired, step.run);
     case 'stop':
       await publisher.settled(key, withdrawMs);
       context.checkLeading();
       await runtime.stop(key, stopGraceMs);
-      return;
+      return undefined;
     case 'remove':
       context.checkLeading();
       await runtime.remove(key);
       await statuses.remove(key, 'anything', fence);
+      return undefined;
+  }
+}
+
+/** Says nothing of the pod: the same launch is tried again, soon and as often as it takes. */
+const passing = new Set(['RunInProgress', 'RuntimeUnavailable', 'NotLeading', 'FencedOff']);
+
+/** What is wrong with a launch is told to the owner and tried again a few times, not for ever. */
+async function launch(
+  context: ReconcileContext,
+  desired: DesiredPod,
+  run: number,
+): Promise<RunEnd | undefined> {
+  const { runtime, clock, log } = context;
+  let prepared = false;
+  try {
+    const spec = runSpecOf(desired, run, context);
+    prepared = true;
+    context.checkLeading();
+    await runtime.start(spec);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof Error) || passing.has(error.name)) throw error;
+    log.error({ key: podKey(desired.tenant, desired.podId), run, error }, 'a launch has failed');
+    // A document that cannot be opened stays so.
+    const by = prepared ? 'itself' : 'refused';
+    const { message } = error;
+    return { by, exitCode: null, signal: null, message, endedAtMs: clock.nowMs() };
   }
 }
 

@@ -1,9 +1,9 @@
 import type { Action, PodState, PodStatus } from '#contracts/pod.ts';
 import { actionsMax } from '#contracts/pod.ts';
 import type { Facts, Plan } from './plan.ts';
-import { howItEnded } from './plan.ts';
+import { howItEnded, warningTime } from './plan.ts';
 import { primaryNetwork } from './routed-networks.ts';
-import type { Observed, RunNote } from './runtime/runtime.ts';
+import type { Observed, RunEnd, RunNote } from './runtime/runtime.ts';
 import { notesMax } from './runtime/runtime.ts';
 
 /** What the gateways say about the route of the network that decides. */
@@ -34,7 +34,7 @@ export function statusOf(facts: Facts, plan: Plan, standing: RouteStanding): Pod
   };
   const news =
     before?.state !== state || (plan.situation === 'waiting' && before.message !== message);
-  const actions = withNotes(before?.actions ?? [], facts.observed);
+  const actions = withWarning(withNotes(before?.actions ?? [], facts.observed), plan, nowMs);
   return {
     ...plan.ledger,
     state,
@@ -57,12 +57,21 @@ function withNotes(actions: Action[], observed: Observed | undefined): Action[] 
   return [...actions, ...noted].toSorted((a, b) => a.atMs - b.atMs).slice(-actionsMax);
 }
 
+/** Once for each time at which the pod will be stopped. */
+function withWarning(actions: Action[], { situation, ledger }: Plan, nowMs: number): Action[] {
+  const warnAtMs = warningTime(ledger);
+  if (situation !== 'running' || warnAtMs === null || nowMs < warnAtMs) return actions;
+  const stopAt = new Date(ledger.stopAtMs ?? nowMs).toISOString();
+  const text = `time_to_stop will set the pod to OFF at ${stopAt}`;
+  if (actions.some((action) => action.text === text)) return actions;
+  return [...actions, { atMs: nowMs, text, actor: controller }].slice(-actionsMax);
+}
+
 const nameOf = ({ atMs, text }: RunNote): string => `${atMs} ${text}`;
 
 const controller = { type: 'controller', name: 'controller' } as const;
 
 function appearance(facts: Facts, plan: Plan, standing: RouteStanding): Appearance {
-  const { observed, status } = facts;
   const { reason } = plan;
   switch (plan.situation) {
     case 'removing':
@@ -80,14 +89,9 @@ function appearance(facts: Facts, plan: Plan, standing: RouteStanding): Appearan
     case 'running':
       return running(facts, standing);
     case 'waiting':
-      return {
-        state: 'CREATING',
-        phase: 'Failed',
-        headline: `${sentence(reason)}.`,
-        ...words(observed),
-      };
+      return waiting(facts, reason);
     case 'failed':
-      return failed(observed, status, reason);
+      return failed(facts, reason);
     case 'complete':
       return {
         state: 'COMPLETE',
@@ -137,20 +141,23 @@ const notListening = (network: string, port: number): string =>
   `The program runs but does not listen on port ${port} yet, ` +
   `which it finds in PORT_${network.toUpperCase()}.`;
 
-function failed(
-  observed: Observed | undefined,
-  before: PodStatus | undefined,
-  reason: string,
-): Appearance {
-  const base = { state: 'ERROR', phase: 'Failed' } as const;
-  const end = observed?.end;
-  // Nothing is left of the run but what was said of it.
-  if (!end) return { ...base, headline: before?.message ?? 'The program has failed.' };
-  const how = end.by === 'refused' ? sentence(reason) : `${sentence(howItEnded(end))} (${reason})`;
-  return { ...base, headline: `${how}. Restart the pod to try again.`, ...words(observed) };
+function waiting({ observed, launchFailure, status }: Facts, reason: string): Appearance {
+  const base = { state: 'CREATING', phase: 'Failed' } as const;
+  const end = launchFailure ?? observed?.end;
+  // A launch that failed has left nothing but what was said of it.
+  if (!end) return { ...base, headline: status?.message ?? `${sentence(reason)}.` };
+  return { ...base, headline: `${sentence(reason)}.`, ...words(end) };
 }
 
-const words = (observed: Observed | undefined): { detail?: string } =>
-  observed?.end?.message ? { detail: observed.end.message } : {};
+function failed({ observed, launchFailure, status }: Facts, reason: string): Appearance {
+  const base = { state: 'ERROR', phase: 'Failed' } as const;
+  const end = launchFailure ?? observed?.end;
+  // Nothing is left of the run but what was said of it.
+  if (!end) return { ...base, headline: status?.message ?? 'The program has failed.' };
+  const how = end.by === 'refused' ? sentence(reason) : `${sentence(howItEnded(end))} (${reason})`;
+  return { ...base, headline: `${how}. Restart the pod to try again.`, ...words(end) };
+}
+
+const words = ({ message }: RunEnd): { detail?: string } => (message ? { detail: message } : {});
 
 const sentence = (clause: string): string => clause.charAt(0).toUpperCase() + clause.slice(1);

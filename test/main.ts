@@ -82,7 +82,8 @@ const plans: Readonly<Record<string, () => Counts[]>> = {
     suite('unit'),
     suite('integration'),
   ],
-  long: () => [suite('long'), suite('clients'), suite('suites')],
+  long: () => [suite('long'), suite('engine'), suite('faults'), suite('clients'), suite('suites')],
+  faults: () => [suite('faults')],
   clients: () => [suite('clients')],
 };
 

@@ -1,9 +1,10 @@
 import { admin } from './admin.ts';
+import { apiAddress } from './api-address.ts';
 import { api } from './api.ts';
+import { nats } from './nats.ts';
 import { data } from './data.ts';
 import { gateway } from './gateway.ts';
 import type { Group } from './group.ts';
-import { kubernetes } from './kubernetes.ts';
 import { log } from './log.ts';
 import { redis } from './redis.ts';
 import { runtime } from './runtime.ts';
@@ -14,9 +15,10 @@ import { site } from './site.ts';
 const groups: readonly Group[] = [
   admin(1),
   api,
+  apiAddress,
+  nats,
   data,
   gateway,
-  kubernetes,
   log,
   redis,
   runtime,

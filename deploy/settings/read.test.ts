@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { admin } from './admin.ts';
+import { apiAddress } from './api-address.ts';
 import { api } from './api.ts';
 import { data } from './data.ts';
 import { gateway } from './gateway.ts';
@@ -7,9 +8,11 @@ import type { Environment } from './group.ts';
 import { BadSetting } from './group.ts';
 import { log } from './log.ts';
 import { readSettings } from './read.ts';
+import { nats } from './nats.ts';
 import { redis } from './redis.ts';
 import { runtime } from './runtime.ts';
 import { secrets } from './secrets.ts';
+import { sharedKey } from './shared-key.ts';
 import { site } from './site.ts';
 
 const groups = { admin: admin(9100), api, data, gateway, log, redis, runtime, secrets, site };
@@ -77,7 +80,7 @@ test.each([
   ['PODGATE_ADMIN_PORT', '-1'],
   ['PODGATE_DOMAIN', 'Example.org'],
   ['PODGATE_DOMAIN', '*.example.org'],
-  ['PODGATE_RUNTIME', 'vax'],
+  ['PODGATE_RUNTIME', 'kubernetes'],
   ['PODGATE_TENANT', 'a/b'],
   ['PODGATE_ADMIN_PASSWORD', 'short'],
   ['PODGATE_ADMIN_TOKEN', 'fifteen-letters'],
@@ -125,4 +128,39 @@ test('every group that a program reads is among those whose names are known', as
   const { settingNames } = await import('./names.ts');
   const used = Object.values(groups).flatMap(({ shape }) => Object.keys(shape));
   expect(used.filter((name) => !settingNames.has(name))).toEqual([]);
+});
+
+const cluster = { nats, sharedKey, apiAddress };
+const needed = { PODGATE_NATS_URL: 'nats://one', PODGATE_SECRET_KEY_FILE: '/etc/key' };
+const readCluster = (environment: Environment) =>
+  readSettings(cluster, { ...needed, ...environment }, { isRoot: false });
+
+test('what programs need that run alone is asked for by name', () => {
+  expect(readCluster({})).toMatchObject({
+    nats: { address: { servers: ['one:4222'] }, replicas: 1 },
+    sharedKey: { file: '/etc/key' },
+    apiAddress: [{ host: '127.0.0.1', port: 3000 }],
+  });
+  for (const name of Object.keys(needed))
+    expect(() => readCluster({ [name]: undefined })).toThrow(`${name} is not set`);
+});
+
+test('several apis are a list', () => {
+  const several = readCluster({ PODGATE_API_ADDRESS: 'api-1:3000,[2001:db8::1]:3001' });
+  expect(several.apiAddress).toEqual([
+    { host: 'api-1', port: 3000 },
+    { host: '2001:db8::1', port: 3001 },
+  ]);
+});
+
+test.each([
+  ['PODGATE_NATS_URL', 'http://one:4222'],
+  ['PODGATE_NATS_CA_FILE', '/etc/ca.pem'],
+  ['PODGATE_NATS_REPLICAS', '0'],
+  ['PODGATE_API_ADDRESS', 'api-1'],
+  ['PODGATE_API_ADDRESS', 'api-1:3000,api-2:70000'],
+  ['PODGATE_API_ADDRESS', ''],
+])('%s=%s is refused by name in a cluster', (name, value) => {
+  expect(() => readCluster({ [name]: value })).toThrow(BadSetting);
+  expect(() => readCluster({ [name]: value })).toThrow(name);
 });

@@ -8,8 +8,10 @@ export function banner(facts: {
   readonly caFile: string;
   /** Undefined when the password came from PODGATE_ADMIN_PASSWORD or an earlier start. */
   readonly passwordFile: string | undefined;
+  /** The engine that runs images other than the built-in ones. */
+  readonly containers: string | null;
 }): string {
-  const { domain, publicHttpsPort, httpsPort, apiPort, caFile, passwordFile } = facts;
+  const { domain, publicHttpsPort, httpsPort, apiPort, caFile, passwordFile, containers } = facts;
   const origin =
     publicHttpsPort === 443 ? `https://${domain}` : `https://${domain}:${publicHttpsPort}`;
   const pod = (id: string): string => origin.replace('://', `://${id}.pods.`);
@@ -25,6 +27,7 @@ export function banner(facts: {
     REST API       ${origin}/v3        (also http://127.0.0.1:${apiPort}/v3)
     API docs       http://127.0.0.1:${apiPort}/v3/docs
     CA to trust    ${caFile}
+    Containers     ${containers ?? 'none: built-in images only, as no engine answers (see README)'}
     Password       user admin, ${passwordFile ? `in ${passwordFile}` : 'the one in PODGATE_ADMIN_PASSWORD'}
 
   Get a token, create a pod, reach it:

@@ -5,9 +5,9 @@ import { startStandalone } from './standalone.ts';
 
 /** `npm start`: all programs in one process, until a signal. */
 await runProgram(process.env, standaloneGroups, async (settings, { stack }) => {
-  const { apiPort, caFile, password } = await startStandalone(settings, stack);
+  const { apiPort, caFile, password, containers } = await startStandalone(settings, stack);
   const { domain, publicHttpsPort } = settings.site;
   const { httpsPort } = settings.gateway;
-  const facts = { domain, publicHttpsPort, httpsPort, apiPort, caFile };
+  const facts = { domain, publicHttpsPort, httpsPort, apiPort, caFile, containers };
   process.stdout.write(banner({ ...facts, passwordFile: password.file }));
 });

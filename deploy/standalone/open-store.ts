@@ -9,7 +9,7 @@ import { MemoryLeases } from '#adapters/memory/leases.ts';
 import { openRedis } from '#adapters/redis/redis.ts';
 import { openSqliteStore } from '#adapters/sqlite/store.ts';
 import { BadSetting } from '../settings/group.ts';
-import { readCa } from '../start/cluster.ts';
+import { readPem } from '../start/read-pem.ts';
 import type { System } from '../start/system.ts';
 import type { Settings } from './settings.ts';
 
@@ -44,7 +44,10 @@ export async function openStore(
     return { store: local, leases, holder: 'standalone', parts: [] };
   }
   const { address, waitReplicas } = choice;
-  const redis = await openRedis({ address, waitReplicas, ca: readCa(choice) }, system);
+  const redis = await openRedis(
+    { address, waitReplicas, ca: readPem('PODGATE_REDIS_CA_FILE', choice.caFile) },
+    system,
+  );
   stack.defer(() => redis.close());
   await bind(local, redis.store, system.random);
   // The directory's lock says that whoever held leases under its name is gone: no waiting for them.

@@ -7,13 +7,14 @@ import { MemoryRouteBus } from '#adapters/memory/route-bus.ts';
 import { MemoryTrafficExchange } from '#adapters/memory/traffic-exchange.ts';
 import { openSealer } from '#adapters/system/sealer.ts';
 import { startCerts } from '../../certs/certs.ts';
+import { describeAddress } from '../../controller/runtime/engine/address.ts';
 import { startController } from '../../controller/controller.ts';
 import type { AdminPassword } from './first-start.ts';
 import { createDemoPod, ensureAdmin } from './first-start.ts';
 import { serveAdmin } from '../start/admin.ts';
 import { serveApi } from '../start/api.ts';
 import { serveGateway } from '../start/gateway.ts';
-import { openRuntime } from '../start/runtime.ts';
+import { openRuntime, readRegistries, settleRuntime } from '../start/runtime.ts';
 import { openSystem } from '../start/system.ts';
 import { openStore } from './open-store.ts';
 import type { Settings } from './settings.ts';
@@ -25,6 +26,8 @@ export interface Running {
   readonly apiPort: number;
   readonly caFile: string;
   readonly password: AdminPassword;
+  /** The engine that runs images other than the built-in ones. */
+  readonly containers: string | null;
 }
 
 /**
@@ -33,9 +36,12 @@ export interface Running {
  * What was started is put on `stack`, also when a later step fails.
  */
 export async function startStandalone(
-  settings: Settings,
+  given: Settings,
   stack: AsyncDisposableStack,
 ): Promise<Running> {
+  // The api has to know what pods can run on as well.
+  const settings = { ...given, runtime: await settleRuntime(given.runtime) };
+  const registries = readRegistries(settings.runtime);
   const ports = await openPorts(settings, stack);
   const { site, data } = settings;
   const { holder } = ports;
@@ -68,16 +74,15 @@ export async function startStandalone(
   // Last, when every port is ours: from here on pods are started.
   const runtime = await openRuntime(ports, settings);
   stack.defer(() => runtime.stopAll(podsDeadlineMs));
-  const controller = startController(
-    { ...ports, runtime },
-    { site, holder, registries: new Map() },
-  );
+  const controller = startController({ ...ports, runtime }, { site, holder, registries });
   stack.defer(() => controller.stop());
   await controller.settled;
   parts.push({ name: 'controller', problem: () => controller.problem() });
 
   if (password.first) await createDemoPod(`http://${apiHost}:${api.port}`, password.text);
-  return { apiPort: api.port, caFile, password };
+  const { kind, engine } = settings.runtime;
+  const containers = kind === 'engine' && engine.address ? describeAddress(engine.address) : null;
+  return { apiPort: api.port, caFile, password, containers };
 }
 
 /** Where we reach ourselves. */

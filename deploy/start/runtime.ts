@@ -1,32 +1,77 @@
+import { readFileSync } from 'node:fs';
+import { parseRegistries } from '../../controller/registries.ts';
+import { runtimeByImage } from '../../controller/runtime/by-image.ts';
+import type { EngineAddress } from '../../controller/runtime/engine/address.ts';
+import { describeAddress, usualSockets } from '../../controller/runtime/engine/address.ts';
+import { Engine } from '../../controller/runtime/engine/engine.ts';
+import { createEngineRuntime } from '../../controller/runtime/engine/runtime.ts';
 import type { ProcessRuntimePorts } from '../../controller/runtime/process/runtime.ts';
 import { createProcessRuntime } from '../../controller/runtime/process/runtime.ts';
-import { runtimeByImage } from '../../controller/runtime/by-image.ts';
-import type { Runtime } from '../../controller/runtime/runtime.ts';
+import type { RegistryAccess, Runtime } from '../../controller/runtime/runtime.ts';
+import { RuntimeUnavailable } from '../../controller/runtime/runtime.ts';
 import type { data } from '../settings/data.ts';
-import type { kubernetes } from '../settings/kubernetes.ts';
+import { BadSetting } from '../settings/group.ts';
 import type { Choices } from '../settings/read.ts';
 import type { runtime } from '../settings/runtime.ts';
-import type { site } from '../settings/site.ts';
-import { openKubernetes } from './kubernetes.ts';
 
-type Groups = {
-  readonly data: typeof data;
-  readonly kubernetes: typeof kubernetes;
-  readonly runtime: typeof runtime;
-  readonly site: typeof site;
-};
+type RuntimeChoice = Choices<{ runtime: typeof runtime }>['runtime'];
+
+/**
+ * The choice with `auto` decided: `engine` and where it answers, or still `auto` where none does, and
+ * only built-in images can run. Throws `BadSetting` when an engine is asked for and none answers.
+ */
+export async function settleRuntime(choice: RuntimeChoice): Promise<RuntimeChoice> {
+  if (choice.kind === 'process') return choice;
+  const { address, runtimeDir } = choice.engine;
+  const places = address ? [address] : usualSockets(runtimeDir);
+  const found = await firstAnswering(places);
+  if (found) return { ...choice, kind: 'engine', engine: { address: found, runtimeDir } };
+  if (choice.kind === 'auto') return choice;
+  const tried = places.map(describeAddress).join(', ');
+  throw new BadSetting(
+    'PODGATE_RUNTIME is "engine", and no container engine answers ' +
+      `(${tried === '' ? 'there is no usual socket' : `tried ${tried}`}): DOCKER_HOST says where, such as unix:///var/run/docker.sock`,
+  );
+}
+
+async function firstAnswering(
+  places: readonly EngineAddress[],
+): Promise<EngineAddress | undefined> {
+  for (const place of places) {
+    try {
+      await new Engine(place).facts();
+      return place;
+    } catch (error) {
+      if (!(error instanceof RuntimeUnavailable)) throw error;
+    }
+  }
+  return undefined;
+}
 
 /** Opens what pods run on. */
 export async function openRuntime(
   ports: ProcessRuntimePorts,
-  settings: Choices<Groups>,
+  { data: kept, runtime: chosen }: Choices<{ data: typeof data; runtime: typeof runtime }>,
 ): Promise<Runtime> {
-  const { data: kept, runtime: chosen } = settings;
-  const processes = await createProcessRuntime({
-    ...ports,
-    dataDir: kept.dir,
-    user: chosen.processUser,
-  });
-  const inCluster = chosen.kind === 'kubernetes';
-  return runtimeByImage(processes, inCluster ? await openKubernetes(ports, settings) : undefined);
+  const { kind, engine, processUser } = await settleRuntime(chosen);
+  const dataDir = kept.dir;
+  const processes = await createProcessRuntime({ ...ports, dataDir, user: processUser });
+  const containers =
+    kind === 'engine' && engine.address
+      ? await createEngineRuntime(ports, { address: engine.address, dataDir })
+      : undefined;
+  return runtimeByImage(processes, containers);
+}
+
+/** Credentials of registries by their server. Throws `BadSetting`. */
+export function readRegistries({
+  registryFile,
+}: RuntimeChoice): ReadonlyMap<string, RegistryAccess> {
+  if (registryFile === undefined) return new Map();
+  try {
+    return parseRegistries(readFileSync(registryFile, 'utf8'));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new BadSetting(`PODGATE_REGISTRY_AUTH_FILE cannot be used: ${reason}`);
+  }
 }

@@ -17,7 +17,7 @@ export interface PlaceKind {
   readonly images: {
     /** The example program, started without a command, which listens on `PORT`. */
     readonly hello: string;
-    /** Has `/bin/sh`, `sleep`, `env`, `cat` and `seq`. */
+    /** Has `/bin/sh`, `sleep`, `env`, `cat`, `seq` and `sed`. */
     readonly shell: string;
     /** Is nowhere. */
     readonly missing: string;
@@ -285,7 +285,7 @@ export function runtimeConforms(
 
     test('of much output the newest 10 MB are kept', async () => {
       const { runtime } = await place();
-      const script = 'seq -f "line %.0f" 1 1200000; echo end';
+      const script = 'seq 1 1200000 | sed "s/^/line /"; echo end';
       await runtime.start(shell(script));
       await exited(runtime, wait);
       const text = await runtime.logs(key);
@@ -300,7 +300,7 @@ export function runtimeConforms(
 
     test('of the output the newest lines are had alone, and what was written since', async () => {
       const { runtime } = await place();
-      const script = 'echo old; sleep 2.5; seq -f "line %.0f" 1 1000; printf unfinished';
+      const script = 'echo old; sleep 2.5; seq 1 1000 | sed "s/^/line /"; printf unfinished';
       await runtime.start(shell(script));
       await logged(runtime, 'old', wait);
       const sinceMs = Date.now() + 1_000;

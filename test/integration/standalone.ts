@@ -69,6 +69,8 @@ export function environment(ports: Ports, dataDir: string): NodeJS.ProcessEnv {
     PODGATE_API_PORT: String(ports.api),
     PODGATE_ADMIN_PORT: String(ports.admin),
     PODGATE_GATEWAY_WORKERS: '2',
+    // Whatever engine this machine has is not the test's.
+    DOCKER_HOST: 'unix:///nowhere',
   };
 }
 

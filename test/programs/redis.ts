@@ -98,7 +98,7 @@ export class RedisServer {
 }
 
 /** A node of a cluster listens 10,000 above its port as well. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   for (;;) {
     const server = net.createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');

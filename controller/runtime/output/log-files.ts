@@ -37,6 +37,11 @@ export class LogFiles {
     this.#segment = openSegment(folder, segmentStarts(readdirSync(folder)).at(-1) ?? 0);
   }
 
+  /** The position after all that was written. */
+  get end(): number {
+    return this.#segment.start + this.#segment.size;
+  }
+
   close(): void {
     closeSync(this.#segment.output);
     closeSync(this.#segment.times);

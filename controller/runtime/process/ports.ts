@@ -1,6 +1,7 @@
-import { createServer, connect } from 'node:net';
+import { createServer } from 'node:net';
 import type { Server } from 'node:net';
 import type { Random } from '#contracts/random.ts';
+import { dial } from '../dial.ts';
 import { errorCode } from '../error-code.ts';
 
 // Below the range from which Linux and macOS take ports of outgoing connections, so that none of
@@ -31,7 +32,10 @@ export async function freePorts(
 
 /** Where something accepts connections on this loopback port: the host, or undefined. */
 export async function listeningHost(port: number): Promise<string | undefined> {
-  for (const host of ['127.0.0.1', '::1']) if (await accepts(host, port)) return host;
+  for (const host of ['127.0.0.1', '::1']) {
+    const dialled = await dial({ host, port, timeoutMs: connectMs, holdMs: 0 });
+    if (dialled === 'accepted') return host;
+  }
   return undefined;
 }
 
@@ -56,16 +60,4 @@ async function canBind(host: string, port: number): Promise<boolean> {
 const listen = (server: Server, address: { host: string; port: number }): Promise<void> =>
   new Promise((resolve, reject) => {
     server.once('error', reject).listen({ ...address, exclusive: true }, resolve);
-  });
-
-const accepts = (host: string, port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const socket = connect({ host, port, timeout: connectMs });
-    const finish = (accepted: boolean): void => {
-      socket.destroy();
-      resolve(accepted);
-    };
-    socket.once('connect', () => finish(true));
-    socket.once('error', () => finish(false));
-    socket.once('timeout', () => finish(false));
   });

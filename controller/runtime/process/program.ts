@@ -1,4 +1,5 @@
 import { builtinImages, imageName } from '#contracts/image.ts';
+import { Refused } from '../refused.ts';
 import type { RunSpec } from '../runtime.ts';
 import { expand, expandEnvironment } from '../expand.ts';
 import type { Places } from './places.ts';
@@ -10,11 +11,6 @@ export interface Program {
 }
 
 const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-
-/** The spec cannot be run here, now or later; the message is for the pod's owner. */
-export class Refused extends Error {
-  override readonly name = 'Refused';
-}
 
 /** What to execute for a spec, with `$(NAME)` expanded. Throws `Refused`. */
 export function programOf(

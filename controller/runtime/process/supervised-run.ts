@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { ChildProcess } from 'node:child_process';
 import type { Clock } from '#contracts/clock.ts';
+import { keepLooking } from '../looks.ts';
 import type { NetworkAddress, Observed, RunEnd } from '../runtime.ts';
 import type { RunRecord } from './files.ts';
 import { readRecord, writeRecord } from './files.ts';
@@ -9,10 +10,6 @@ import { listeningHost } from './ports.ts';
 import type { ProcessName } from './proc.ts';
 import { endGroup, isAlive, sendSignal } from './proc.ts';
 
-// A pod is usually up within a few hundred milliseconds, and somebody waits for it.
-const firstProbeMs = 10;
-const slowestProbeMs = 1_000;
-const listeningProbeMs = 5_000;
 // A shim that is not our child tells nobody when it ends.
 const adoptedLookMs = 500;
 // From SIGKILL for the program's group to the end of the shim's last writes.
@@ -142,15 +139,11 @@ export class SupervisedRun {
 
   async #keepProbing(signal: AbortSignal): Promise<void> {
     const networks = Object.keys(this.#record.ports).length;
-    let delayMs = firstProbeMs;
     if (networks === 0) return;
-    while (!signal.aborted) {
-      await quietly(this.#clock.sleep(delayMs, signal));
-      if (signal.aborted) return;
+    await keepLooking(this.#clock, signal, async () => {
       if (await this.probe()) this.#changed();
-      const all = this.#hosts.size === networks;
-      delayMs = all ? listeningProbeMs : Math.min(slowestProbeMs, delayMs * 1.5);
-    }
+      return this.#hosts.size === networks;
+    });
   }
 
   /** What the shim wrote last counts; a shim that could not is spoken for. */

@@ -13,6 +13,7 @@ import { echo } from './websocket.ts';
  *
  * PORT is where it serves HTTP. HELLO_TCP may name a second network: on that one's port
  * (PORT_<NETWORK>) it answers every line with the same line. HELLO_NAME is whom the page greets for.
+ * HELLO_HOST is the address to listen on: in a container 0.0.0.0, else 127.0.0.1.
  */
 
 type Handler = (
@@ -131,9 +132,12 @@ function listen(server: Server, port: string | undefined, what: string): void {
     console.error(`hello: cannot serve ${what}: ${error.message}`);
     process.exit(1);
   });
-  server.listen({ port: Number(port ?? 8000), host: '127.0.0.1' }, () => {
-    console.log(`hello: serving ${what} on port ${port ?? 8000}`);
-  });
+  server.listen(
+    { port: Number(port ?? 8000), host: process.env['HELLO_HOST'] ?? '127.0.0.1' },
+    () => {
+      console.log(`hello: serving ${what} on port ${port ?? 8000}`);
+    },
+  );
 }
 
 const web = createServer((request, response) => {

@@ -1,0 +1,91 @@
+import { join } from 'node:path';
+
+/** What runs: two servers that are not ours, and two of each program of ours. */
+
+const programs = ['certs', 'api', 'controller', 'gateway'] as const;
+type Program = (typeof programs)[number];
+export type ProgramName = `${Program}-${1 | 2}`;
+
+const ports = [
+  'redis',
+  'nats',
+  'api-1',
+  'api-2',
+  'https-1',
+  'https-2',
+  'http-1',
+  'http-2',
+  ...programs.flatMap((program) => [`admin-${program}-1`, `admin-${program}-2`] as const),
+] as const;
+export type PortName = (typeof ports)[number];
+export const portNames: readonly PortName[] = ports;
+
+export interface ClusterTerms {
+  /** Where everything is kept. */
+  readonly folder: string;
+  readonly ports: Readonly<Record<PortName, number>>;
+  /** `redis-server` and `nats-server`: a path, or a name in PATH. */
+  readonly servers: { readonly redis: string; readonly nats: string };
+  /** Settings and variables that all programs get. */
+  readonly environment: NodeJS.ProcessEnv;
+  /** Where a program finds a server, when not at the server's own port. */
+  readonly portFor?: (program: ProgramName, server: 'redis' | 'nats') => number;
+}
+
+/** One process: how it is started. */
+export interface Member {
+  readonly name: string;
+  readonly argv: readonly string[];
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+const root = join(import.meta.dirname, '..', '..');
+
+/** The processes of a cluster on one machine, in no order that matters. */
+export function membersOf(terms: ClusterTerms): Member[] {
+  return [
+    redisMember(terms),
+    natsMember(terms),
+    ...programs.flatMap((program) => [
+      programMember(terms, program, 1),
+      programMember(terms, program, 2),
+    ]),
+  ];
+}
+
+/** As README asks for it: an answered write is on the disk. */
+function redisMember({ folder, ports: { redis }, servers, environment }: ClusterTerms): Member {
+  const place = ['--port', String(redis), '--bind', '127.0.0.1', '--dir', join(folder, 'redis')];
+  const kept = ['--save', '', '--appendonly', 'yes', '--appendfsync', 'always'];
+  const limits = ['--maxmemory-policy', 'noeviction'];
+  return { name: 'redis', argv: [servers.redis, ...place, ...kept, ...limits], environment };
+}
+
+function natsMember({ folder, ports: { nats }, servers, environment }: ClusterTerms): Member {
+  const place = ['-a', '127.0.0.1', '-p', String(nats), '-js', '-sd', join(folder, 'nats')];
+  return { name: 'nats', argv: [servers.nats, ...place], environment };
+}
+
+function programMember(terms: ClusterTerms, program: Program, number: 1 | 2): Member {
+  const { folder, ports: at } = terms;
+  const name: ProgramName = `${program}-${number}`;
+  const portFor = terms.portFor ?? ((_program, server) => at[server]);
+  return {
+    name,
+    argv: [process.execPath, join(root, program, 'main.ts')],
+    environment: {
+      PODGATE_PUBLIC_HTTPS_PORT: String(at['https-1']),
+      ...terms.environment,
+      PODGATE_REDIS_URL: `redis://127.0.0.1:${portFor(name, 'redis')}`,
+      PODGATE_NATS_URL: `nats://127.0.0.1:${portFor(name, 'nats')}`,
+      PODGATE_SECRET_KEY_FILE: join(folder, 'secret.key'),
+      // Pods run as processes of this machine: the controllers share them. A gateway's tables are its own.
+      PODGATE_DATA_DIR: join(folder, program === 'controller' ? 'controllers' : name),
+      PODGATE_ADMIN_PORT: String(at[`admin-${name}`]),
+      PODGATE_HTTPS_PORT: String(at[`https-${number}`]),
+      PODGATE_HTTP_PORT: String(at[`http-${number}`]),
+      PODGATE_API_PORT: String(at[`api-${number}`]),
+      PODGATE_API_ADDRESS: `127.0.0.1:${at['api-1']},127.0.0.1:${at['api-2']}`,
+    },
+  };
+}

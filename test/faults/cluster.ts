@@ -1,0 +1,340 @@
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import https from 'node:https';
+import net from 'node:net';
+import { join } from 'node:path';
+import { systemClock } from '#adapters/system/clock.ts';
+import type { ClusterTerms, PortName, ProgramName } from '../../deploy/compose/plan.ts';
+import { membersOf, portNames } from '../../deploy/compose/plan.ts';
+import { Supervisor } from '../../deploy/compose/supervisor.ts';
+import type { Envelope, Reply } from '../integration/standalone.ts';
+import { makeFolder, until } from '../integration/standalone.ts';
+import { natsProgram } from '../programs/nats.ts';
+import { redisProgram } from '../programs/redis.ts';
+import { Cable } from './proxy.ts';
+
+/** What `npm run cluster` starts, with a cable between each program and each server. */
+
+export type Server = 'redis' | 'nats';
+export const servers: readonly Server[] = ['redis', 'nats'];
+export const programs: readonly ProgramName[] = [
+  'api-1',
+  'api-2',
+  'controller-1',
+  'controller-2',
+  'gateway-1',
+  'gateway-2',
+  'certs-1',
+  'certs-2',
+];
+
+const password = 'correct horse';
+const linesMax = 2_000;
+
+async function freePorts(): Promise<ClusterTerms['ports']> {
+  const taken = await Promise.all(
+    portNames.map(async (name): Promise<[PortName, net.Server]> => {
+      const server = net.createServer().listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      return [name, server];
+    }),
+  );
+  const ports = taken.map(([name, server]) => [name, (server.address() as net.AddressInfo).port]);
+  await Promise.all(taken.map(([, server]) => new Promise((closed) => server.close(closed))));
+  return Object.fromEntries(ports) as ClusterTerms['ports'];
+}
+
+export class TestCluster {
+  readonly ports: ClusterTerms['ports'];
+  readonly supervisor: Supervisor;
+  readonly #folder: string;
+  readonly #cables: ReadonlyMap<string, Cable>;
+  readonly #lines: string[];
+  #ca = '';
+  #token = '';
+
+  /** Resolves when every program says that it is ready. */
+  static async start(environment: NodeJS.ProcessEnv = {}): Promise<TestCluster> {
+    const found = { redis: await redisProgram(), nats: await natsProgram() };
+    const folder = makeFolder();
+    const ports = await freePorts();
+    const cables = new Map<string, Cable>();
+    for (const program of programs)
+      for (const server of servers)
+        cables.set(`${program} ${server}`, await Cable.to(ports[server]));
+    for (const name of servers) mkdirSync(join(folder, name));
+    const lines: string[] = [];
+    const members = membersOf({
+      folder,
+      ports,
+      servers: found,
+      environment: {
+        PATH: process.env['PATH'],
+        HOME: process.env['HOME'],
+        PODGATE_ADMIN_PASSWORD: password,
+        PODGATE_API_REQUESTS_PER_MINUTE: '0',
+        PODGATE_GATEWAY_WORKERS: '1',
+        ...environment,
+      },
+      portFor: (program, server) => cables.get(`${program} ${server}`)?.port ?? 0,
+    });
+    const supervisor = new Supervisor(members, systemClock, (name, line) => {
+      if (servers.some((server) => server === name)) return;
+      lines.push(`${new Date().toISOString()} ${name} ${line}`);
+      if (lines.length > linesMax) lines.shift();
+      if (process.env['PODGATE_TEST_SHOW']) process.stderr.write(`${lines.at(-1)}\n`);
+    });
+    const cluster = new TestCluster({ ports, supervisor, folder, cables, lines });
+    for (const name of supervisor.names) supervisor.start(name);
+    try {
+      await cluster.allReady(60_000);
+      await cluster.#open();
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+    return cluster;
+  }
+
+  private constructor(parts: {
+    readonly ports: ClusterTerms['ports'];
+    readonly supervisor: Supervisor;
+    readonly folder: string;
+    readonly cables: ReadonlyMap<string, Cable>;
+    readonly lines: string[];
+  }) {
+    this.ports = parts.ports;
+    this.supervisor = parts.supervisor;
+    this.#folder = parts.folder;
+    this.#cables = parts.cables;
+    this.#lines = parts.lines;
+  }
+
+  get ca(): string {
+    return this.#ca;
+  }
+
+  /** What the programs have said of late. */
+  get output(): string {
+    return this.#lines.slice(-60).join('\n');
+  }
+
+  async #open(): Promise<void> {
+    const url = `http://127.0.0.1:${this.ports['api-1']}/ca.pem`;
+    this.#ca = await (await fetch(url)).text();
+    const body = { grant_type: 'password', username: 'admin', password };
+    const { envelope } = await this.call(1, ['POST', '/v3/oauth2/tokens'], body);
+    const token = envelope.result['access_token'] as { access_token: string };
+    this.#token = token.access_token;
+  }
+
+  /** What `/readyz` says; undefined: nothing. */
+  async readiness(
+    program: ProgramName,
+  ): Promise<
+    | { ready: boolean; parts: readonly { name: string; ready: boolean; reason?: string }[] }
+    | undefined
+  > {
+    try {
+      const url = `http://127.0.0.1:${this.ports[`admin-${program}`]}/readyz`;
+      const response = await fetch(url, { signal: AbortSignal.timeout(2_000) });
+      const { parts } = (await response.json()) as { parts: [] };
+      return { ready: response.status === 200, parts };
+    } catch {
+      return undefined;
+    }
+  }
+
+  async allReady(boundMs = 30_000, only: readonly ProgramName[] = programs): Promise<void> {
+    for (const program of only) {
+      let last: unknown;
+      await until(
+        async () => {
+          const found = await this.readiness(program);
+          last = found;
+          return found?.ready === true;
+        },
+        () => `${program} is not ready: ${JSON.stringify(last)}\n${this.output}`,
+        boundMs,
+      );
+    }
+  }
+
+  /** One call of the REST API at one of the two; rejects when there is no answer. */
+  async call(
+    api: 1 | 2,
+    [method, path]: readonly [string, string],
+    body?: unknown,
+  ): Promise<{ status: number; envelope: Envelope }> {
+    const response = await fetch(`http://127.0.0.1:${this.ports[`api-${api}`]}${path}`, {
+      method,
+      headers: {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(this.#token ? { 'x-tapis-token': this.#token } : {}),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(10_000),
+    });
+    return { status: response.status, envelope: (await response.json()) as Envelope };
+  }
+
+  get token(): string {
+    return this.#token;
+  }
+
+  async state(podId: string, wanted: string, boundMs = 30_000): Promise<void> {
+    let last: unknown;
+    await until(
+      async () => {
+        last = (await this.call(1, ['GET', `/v3/pods/${podId}`])).envelope.result;
+        return (last as { status?: string } | null)?.status === wanted;
+      },
+      () => `${podId} is not ${wanted}: ${JSON.stringify(last)}\n${this.output}`,
+      boundMs,
+    );
+  }
+
+  /** Creates a pod and waits until it is AVAILABLE. */
+  async pod(definition: { pod_id: string } & Record<string, unknown>): Promise<void> {
+    const { status, envelope } = await this.call(1, ['POST', '/v3/pods'], definition);
+    if (status >= 300) throw new Error(`create: ${JSON.stringify(envelope)}`);
+    await this.state(definition.pod_id, 'AVAILABLE');
+  }
+
+  /** One https request to a pod through one of the gateways; on a connection of its own unless with an agent. */
+  request(
+    gateway: 1 | 2,
+    pod: string,
+    options: {
+      path?: string;
+      headers?: Record<string, string>;
+      agent?: https.Agent;
+      timeoutMs?: number;
+    } = {},
+  ): Promise<Reply> {
+    const host = `${pod}.pods.localhost`;
+    return new Promise((resolve, reject) => {
+      const request = https.request(
+        {
+          host: '127.0.0.1',
+          port: this.ports[`https-${gateway}`],
+          servername: host,
+          ca: this.#ca,
+          path: options.path ?? '/',
+          headers: { host, ...options.headers },
+          agent: options.agent ?? false,
+          timeout: options.timeoutMs ?? 10_000,
+        },
+        (response) => {
+          const chunks: Buffer[] = [];
+          response.on('data', (chunk: Buffer) => chunks.push(chunk));
+          response.on('error', reject);
+          response.on('end', () =>
+            resolve({
+              status: response.statusCode ?? 0,
+              headers: response.headers,
+              body: Buffer.concat(chunks),
+            }),
+          );
+        },
+      );
+      request.on('timeout', () => request.destroy(new Error('no answer in time')));
+      request.on('error', reject);
+      request.end();
+    });
+  }
+
+  /** Cuts, or heals, what is between a program or a server and everybody else. */
+  cut(name: ProgramName | Server): void {
+    for (const cable of this.#cablesOf(name)) cable.cut();
+  }
+
+  heal(name: ProgramName | Server): void {
+    for (const cable of this.#cablesOf(name)) cable.heal();
+  }
+
+  /** The controller that leads: whose pods' supervisors are not asked, but whose word counts. */
+  async leader(): Promise<'controller-1' | 'controller-2'> {
+    let found: 'controller-1' | 'controller-2' | undefined;
+    await until(
+      async () => {
+        for (const name of ['controller-1', 'controller-2'] as const)
+          if (await this.#leads(name)) found = name;
+        return found !== undefined;
+      },
+      () => `nobody leads\n${this.output}`,
+      30_000,
+    );
+    return found ?? 'controller-1';
+  }
+
+  async #leads(name: 'controller-1' | 'controller-2'): Promise<boolean> {
+    try {
+      const url = `http://127.0.0.1:${this.ports[`admin-${name}`]}/metrics`;
+      const text = await (await fetch(url, { signal: AbortSignal.timeout(1_000) })).text();
+      return /^podgate_controller_leads 1$/m.test(text);
+    } catch {
+      return false;
+    }
+  }
+
+  /** What a gateway has on disk of its tables. */
+  tablesOf(gateway: 'gateway-1' | 'gateway-2'): string {
+    try {
+      return readFileSync(join(this.#folder, gateway, 'gateway', 'tables.json'), 'utf8');
+    } catch {
+      return '';
+    }
+  }
+
+  /** How the newest run of a pod is on record. */
+  run(podId: string): { run: number; program: { pid: number } | null; end: unknown } {
+    const file = join(this.podFolder(podId), 'run.json');
+    return JSON.parse(readFileSync(file, 'utf8')) as ReturnType<TestCluster['run']>;
+  }
+
+  podFolder(podId: string): string {
+    return join(this.#folder, 'controllers', 'pods', 'default', podId);
+  }
+
+  /** The supervisors of a pod's runs that live: more than one would mean that it was started twice. */
+  supervisorsOf(podId: string): number[] {
+    const folder = this.podFolder(podId);
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .filter((pid) => {
+        try {
+          const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+          return words.includes(folder) && words.some((word) => word.endsWith('shim/main.ts'));
+        } catch {
+          return false;
+        }
+      })
+      .map(Number);
+  }
+
+  async stop(): Promise<void> {
+    for (const cable of this.#cables.values()) cable.heal();
+    await this.supervisor.stop();
+    for (const cable of this.#cables.values()) cable.close();
+    for (const pid of this.#shims()) process.kill(pid, 'SIGUSR2');
+    await until(() => this.#shims().length === 0);
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #shims(): number[] {
+    try {
+      return readdirSync(join(this.#folder, 'controllers', 'pods', 'default')).flatMap((pod) =>
+        this.supervisorsOf(pod),
+      );
+    } catch {
+      return [];
+    }
+  }
+
+  #cablesOf(name: string): Cable[] {
+    return [...this.#cables]
+      .filter(([ends]) => ends.split(' ').includes(name))
+      .map(([, cable]) => cable);
+  }
+}
