@@ -25,11 +25,16 @@ const zChallenge = z.discriminatedUnion('kind', [
 ]);
 export type Challenge = z.infer<typeof zChallenge>;
 
-/** `http-01/<host>/<token>`, `tls-alpn-01/<host>`. */
+/** Of the challenge that is asked for with a token. */
+export const httpChallengeId = (host: string, token: string): string => `http-01/${host}/${token}`;
+
+/** Of the challenge that a handshake for this host is about. */
+export const alpnChallengeId = (host: string): string => `tls-alpn-01/${host}`;
+
 export const challengeId = (challenge: Challenge): string =>
   challenge.kind === 'http-01'
-    ? `http-01/${challenge.host}/${challenge.token}`
-    : `tls-alpn-01/${challenge.host}`;
+    ? httpChallengeId(challenge.host, challenge.token)
+    : alpnChallengeId(challenge.host);
 
 /** Written by certs alone. */
 export const challenges = (store: Store): Collection<Challenge> =>

@@ -10,7 +10,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Policy } from '#contracts/policy.ts';
 import type { Address, Route } from '#contracts/route.ts';
 import { ManualClock } from '#adapters/memory/clock.ts';
+import { systemRandom } from '#adapters/system/random.ts';
 import { Accepting } from './accept.ts';
+import { Proving } from './challenges/proving.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Peer } from './http1/context.ts';
 import { limits } from './limits.ts';
@@ -42,6 +44,7 @@ let port: number;
 let cancels: Cancels;
 let sent: FromWorker[];
 let served: { sni: string; address: string; alpn: string | false | null }[];
+let pending: Map<string, string>;
 const open = new Set<net.Socket>();
 const servers: net.Server[] = [];
 
@@ -67,11 +70,21 @@ beforeEach(async () => {
   table.complete();
   wildcard = new Presented({ chain: ours.cert, key: ours.key }, '*', Buffer.alloc(32));
   address = '127.0.0.1';
+  pending = new Map();
   served = [];
   sent = [];
   cancels = new Cancels({ deadlines, limits }, (message) => sent.push(message));
   const context = {
-    routing: { table, domain: 'example.test', publicHttpsPort: 443 },
+    proving: new Proving(
+      { clock, limits, random: systemRandom },
+      { get: (id, done) => done(pending.get(id)) },
+    ),
+    routing: {
+      challenges: { find: () => undefined },
+      table,
+      domain: 'example.test',
+      publicHttpsPort: 443,
+    },
     cancels,
     meters: silentMeters(clock),
     deadlines,

@@ -4,6 +4,7 @@ import type { Admission, Service } from './admission.ts';
 import { admit } from './admission.ts';
 import { alerts } from './alerts.ts';
 import { ClientHelloReader } from './client-hello.ts';
+import type { Proving } from './challenges/proving.ts';
 import { ClientSocket } from './client-socket.ts';
 import type { Mortal } from './deadlines.ts';
 import type { Peer } from './http1/context.ts';
@@ -32,11 +33,13 @@ export interface AcceptContext extends TcpContext {
   readonly routing: Routing;
   readonly cancels: Cancels;
   readonly meters: Meters;
+  readonly proving: Proving;
   /** Calls back with the certificate of a host, the wildcard, or undefined when there is none. */
   certificate(host: string, own: boolean, done: (shown: Presented | undefined) => void): void;
   serveHttp(socket: net.Socket, peer: Pick<Peer, 'sni' | 'address' | 'shown'>): void;
 }
 
+type Proved = Extract<Admission, { kind: 'challenge' }>;
 type Passed = Extract<Admission, { kind: 'pass' }>;
 type Terminated = Extract<Admission, { kind: 'terminate' }>;
 
@@ -162,8 +165,24 @@ export class Accepting implements Mortal {
     this.#reader = undefined;
     this.#bytes = Buffer.alloc(0);
     this.deadlineMs = deadlines.nowMs + limits.handshakeMs;
-    if (admission.kind === 'pass') this.#pass(admission, reader.received);
+    if (admission.kind === 'challenge') this.#prove(admission, reader.received);
+    else if (admission.kind === 'pass') this.#pass(admission, reader.received);
     else this.#terminate(admission, reader.received);
+  }
+
+  /** A certificate authority wants to see the certificate of its challenge, and nothing else. */
+  #prove({ host, id, otherwise }: Proved, hello: Buffer): void {
+    const { deadlines, limits, proving } = this.#context;
+    this.deadlineMs = deadlines.nowMs + limits.alpnChallengeMs;
+    proving.context(host, id, (context) => {
+      if (this.#raw.destroyed) return;
+      if (context) {
+        this.#raw.unshift(hello);
+        this.#tell('passed');
+        proving.handshake(this.#raw, context);
+      } else if (otherwise.kind === 'pass') this.#pass(otherwise, hello);
+      else this.#refuse(otherwise.alert);
+    });
   }
 
   /** The pod ends TLS itself. It is asked as we were asked: by SSLRequest, or by the hello alone. */

@@ -1,6 +1,8 @@
 import type { Address, Route } from '#contracts/route.ts';
 import { alerts } from './alerts.ts';
+import { alpnChallengeId } from '#contracts/challenge.ts';
 import { allowed } from './allowed.ts';
+import { challengeProtocol } from './challenges/alpn-certificate.ts';
 import type { ClientHello } from './client-hello.ts';
 import type { Routing } from './routing.ts';
 import type { PostgresRefusal } from './tcp/postgres.ts';
@@ -22,6 +24,13 @@ export type Service =
 
 export type Admission =
   | { readonly kind: 'alert'; readonly alert: Buffer }
+  /** A certificate authority validates; `otherwise` when no challenge of this id is pending. */
+  | {
+      readonly kind: 'challenge';
+      readonly host: string;
+      readonly id: string;
+      readonly otherwise: Extract<Admission, { kind: 'alert' | 'pass' }>;
+    }
   | { readonly kind: 'pass'; readonly route: Route; readonly upstream: Address }
   | {
       readonly kind: 'terminate';
@@ -47,6 +56,9 @@ export function admit(arrival: Arrival, { table }: Routing): Admission {
       : { kind: 'alert', alert: alerts.missingExtension };
   }
   const route = table.find(serverName);
+  if (alpn.length === 1 && alpn[0] === challengeProtocol && !arrival.sslRequest) {
+    return challenge(serverName, route, arrival.address);
+  }
   if (!route) {
     if (!table.isForPods(serverName)) {
       return { kind: 'alert', alert: alerts.unrecognizedName };
@@ -65,7 +77,15 @@ export function admit(arrival: Arrival, { table }: Routing): Admission {
 const isBrowserAtDatabase = ({ protocol }: Route, offered: readonly string[]): boolean =>
   protocol === 'postgres' && httpNames.some((name) => offered.includes(name));
 
-function pass(route: Route, address: string): Admission {
+/** A pod that ends TLS itself may prove its host by itself. */
+function challenge(host: string, route: Route | undefined, address: string): Admission {
+  const otherwise = route?.policy?.passthrough
+    ? pass(route, address)
+    : ({ kind: 'alert', alert: alerts.noApplicationProtocol } as const);
+  return { kind: 'challenge', host, id: alpnChallengeId(host), otherwise };
+}
+
+function pass(route: Route, address: string): Extract<Admission, { kind: 'alert' | 'pass' }> {
   if (!allowed(route.policy, address)) return { kind: 'alert', alert: alerts.accessDenied };
   if (!route.upstream) return { kind: 'alert', alert: alerts.internalError };
   return { kind: 'pass', route, upstream: route.upstream };

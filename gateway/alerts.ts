@@ -15,6 +15,8 @@ export const alerts = {
    * be perfect, which rules out the alerts that blame them: this one says "unrelated to the peer".
    */
   internalError: fatal(80),
+  /** Nothing that the client offered to speak is spoken for this name (RFC 7301, 3.2). */
+  noApplicationProtocol: fatal(120),
   /** The pod does not do TLS at all. */
   handshakeFailure: fatal(40),
 } as const;

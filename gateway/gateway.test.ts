@@ -10,7 +10,9 @@ import tls from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Certificate } from '#contracts/certificate.ts';
 import { certificates } from '#contracts/certificate.ts';
+import { challenges } from '#contracts/challenge.ts';
 import { sealContext } from '#contracts/pod.ts';
+import { sessionTickets } from './ticket-key.ts';
 import type { Begun, Route } from '#contracts/route.ts';
 import { MemoryRouteBus } from '#adapters/memory/route-bus.ts';
 import { MemoryStore } from '#adapters/memory/store.ts';
@@ -39,7 +41,15 @@ const settings = {
   workers: 2,
   dataDir: folder,
 };
-const ports = { routes: bus, sealer, clock: systemClock, random: systemRandom, log: silent };
+const ports = {
+  routes: bus,
+  challenges: challenges(store),
+  tickets: sessionTickets(store),
+  sealer,
+  clock: systemClock,
+  random: systemRandom,
+  log: silent,
+};
 const start = (
   routes: MemoryRouteBus,
   other: Partial<typeof settings> = {},

@@ -1,49 +1,24 @@
 import { join } from 'node:path';
-import type { CancelExchange } from '#contracts/cancels.ts';
-import type { Certificate } from '#contracts/certificate.ts';
-import type { Clock } from '#contracts/clock.ts';
 import { domainOfWildcard } from '#contracts/hosts.ts';
-import type { Log } from '#contracts/log.ts';
-import type { Random } from '#contracts/random.ts';
-import type { Address, Route, RouteBus } from '#contracts/route.ts';
-import type { Sealer } from '#contracts/sealer.ts';
-import type { Collection } from '#contracts/store.ts';
+import type { Address, Route } from '#contracts/route.ts';
 import { OperatorView } from './admin/operator.ts';
 import { AppliedTable } from './applied-table.ts';
 import { askHealth, watchApis } from './api-watch.ts';
 import { CancelDesk } from './cancel-desk.ts';
+import { ChallengeDesk } from './challenges/desk.ts';
 import { CertificateFeed } from './certificate-feed.ts';
 import { keepFollowing } from './follow.ts';
 import { bindListeners } from './listeners.ts';
-import type { ServingTerms, ToWorker } from './messages.ts';
+import type { ToWorker } from './messages.ts';
 import { routeMessages } from './messages.ts';
 import type { TableChange } from './route-feed.ts';
 import { followRoutes } from './route-following.ts';
+import type { GatewayPorts, GatewaySettings } from './ports.ts';
 import { RouteRegister } from './route-register.ts';
 import { RouteTable } from './route-table.ts';
+import { SessionTickets } from './session-tickets.ts';
 import { TableFile } from './snapshot.ts';
 import { Workers } from './workers.ts';
-
-export interface GatewayPorts {
-  readonly routes: RouteBus;
-  /** Absent: there is no other gateway. */
-  readonly cancels?: CancelExchange;
-  readonly certificates: Collection<Certificate>;
-  readonly sealer: Sealer;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-}
-
-export interface GatewaySettings extends ServingTerms {
-  /** This gateway's name on the bus. */
-  readonly id: string;
-  readonly httpsPort: number;
-  readonly workers: number;
-  readonly dataDir: string;
-  /** Where the API is as well, for when it does not answer at `api`. */
-  readonly otherApis?: readonly Address[];
-}
 
 export interface Gateway {
   readonly httpsPort: number;
@@ -58,7 +33,6 @@ export interface Gateway {
 
 const snapshotWaitMs = 2_000; // then the tables of the last run are better than none
 const workersStartMs = 10_000; // a machine that is busy starting everything else
-const ticketMasterBytes = 32;
 
 /** Binds the ports (throws `PortTaken`); resolves when workers listen. Tables fill as they arrive. */
 export async function startGateway(
@@ -71,11 +45,11 @@ export async function startGateway(
   const parent = new Parent(ports, { ...settings, httpsPort, httpPort });
   const abort = new AbortController();
   const certificatesFollowed = await parent.followCertificates(abort.signal);
+  await parent.readTickets();
   const workers = parent.startWorkers(listeners.handles);
   await parent.listening(workersStartMs);
   const unserve = ports.cancels?.serve((key, from) => parent.cancels.owners(key, from));
-  const routesFollowed = parent.followRoutes(abort.signal);
-  const apisWatched = parent.watchApis(abort.signal);
+  const followed = parent.follow(abort.signal);
   return {
     httpsPort,
     httpPort,
@@ -86,7 +60,7 @@ export async function startGateway(
       abort.abort();
       unserve?.();
       await workers.stop();
-      await Promise.all([certificatesFollowed.end, routesFollowed, apisWatched]);
+      await Promise.all([certificatesFollowed.end, followed]);
       await parent.stop();
       for (const handle of listeners.handles.flat()) handle.close();
     },
@@ -97,10 +71,11 @@ export async function startGateway(
 class Parent {
   readonly operator: OperatorView;
   readonly cancels: CancelDesk;
+  readonly #challenges: ChallengeDesk;
   readonly #ports: GatewayPorts;
   readonly #settings: GatewaySettings;
   readonly #file: TableFile;
-  readonly #ticketMaster: Buffer;
+  readonly #tickets: SessionTickets;
   readonly #certificates: CertificateFeed;
   readonly #table: RouteTable;
   readonly #routes: RouteRegister;
@@ -113,7 +88,10 @@ class Parent {
   constructor(ports: GatewayPorts, settings: GatewaySettings) {
     this.#ports = ports;
     this.#settings = settings;
-    this.#ticketMaster = ports.random.bytes(ticketMasterBytes);
+    this.#tickets = new SessionTickets(join(settings.dataDir, 'gateway', 'tickets.json'), {
+      ...ports,
+      changed: (master) => this.#workers?.broadcast({ kind: 'ticket-master', master }),
+    });
     const { domain, api } = settings;
     this.#api = api;
     this.#table = new RouteTable(domain, api);
@@ -121,6 +99,10 @@ class Parent {
     this.#certificates = new CertificateFeed({
       ...ports,
       changed: (hosts) => this.#certificatesChanged(hosts),
+    });
+    this.#challenges = new ChallengeDesk({
+      ...ports,
+      tell: (message) => this.#workers?.broadcast(message),
     });
     this.cancels = new CancelDesk(
       ports.clock,
@@ -151,6 +133,7 @@ class Parent {
         const identity = this.#certificates.identity(host);
         answer({ kind: 'certificate', host, identity });
       },
+      challengeWanted: (id, answer) => void this.#challenges.wanted(id, answer),
       cancelWanted: ({ question, key, from }, answer) =>
         void this.cancels
           .find(key, from)
@@ -190,14 +173,30 @@ class Parent {
     return { end };
   }
 
-  async followRoutes(signal: AbortSignal): Promise<void> {
+  /** Waits for the store for a moment only. */
+  readTickets(): Promise<void> {
+    return this.#tickets.start();
+  }
+
+  /** Everything but certificates, until the signal aborts. */
+  async follow(signal: AbortSignal): Promise<void> {
+    const ports = { ...this.#ports, signal };
+    await Promise.all([
+      this.#followRoutes(signal),
+      this.#watchApis(signal),
+      keepFollowing('challenges', () => this.#challenges.follow(signal), ports),
+      keepFollowing('session tickets', () => this.#tickets.follow(signal), ports),
+    ]);
+  }
+
+  async #followRoutes(signal: AbortSignal): Promise<void> {
     this.#cancelWait = this.#ports.clock.after(snapshotWaitMs, () => void this.#loadTables());
     const { id: gateway } = this.#settings;
     const changed = (change: TableChange): void => this.#changed(change);
     await followRoutes({ ...this.#ports, register: this.#routes, gateway, changed }, signal);
   }
 
-  watchApis(signal: AbortSignal): Promise<void> {
+  #watchApis(signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#ports;
     const { api, otherApis = [] } = this.#settings;
     const use = (address: Address): void => {
@@ -254,9 +253,11 @@ class Parent {
       otherApis: _others,
       ...serving
     } = this.#settings;
-    const terms = { ...serving, api: this.#api, number, ticketMaster: this.#ticketMaster };
+    const { master: ticketMaster } = this.#tickets;
+    const terms = { ...serving, api: this.#api, number, ticketMaster };
     yield { kind: 'begin', terms };
     for (const name of this.#certificates.hosts()) yield* this.#domainMessages(name);
+    yield* this.#challenges.greeting();
     const { hasTables, routes } = this.#routes;
     if (hasTables) yield* routeMessages([...routes.values()], [], this.#applied.step);
     yield { kind: 'serve' };

@@ -1,5 +1,6 @@
 import type tls from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { sessionTickets, ticketKeyId } from './ticket-key.ts';
 import { eventually, GatewayProcesses } from '../test/processes.ts';
 
 /** TLS as clients meet it: over real sockets, at two worker processes. */
@@ -91,6 +92,40 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('%s', (version) => {
     expect([...other.values()]).toEqual([new Set([false]), new Set([false])]);
   });
 });
+
+test('a session goes on at another gateway, and under another master no more', async () => {
+  const beside = await GatewayProcesses.start(['a', 'b'], edge);
+  try {
+    const begun = await sessionOf(edge, 'a');
+    await eventually(() => resumes(beside, 'a', begun));
+    expect(await resumes(beside, 'b', begun)).toBe(false);
+    const tickets = sessionTickets(edge.store);
+    const now = await tickets.get(ticketKeyId);
+    if (!now) throw new Error('no master is stored');
+    await tickets.put(ticketKeyId, { ...now.value, sinceMs: 0 }, { version: now.version });
+    // The change makes one of them find it too old; both take over what that one writes.
+    await eventually(async () => !(await resumes(beside, 'a', begun)));
+    await eventually(async () => !(await resumes(edge, 'a', begun)));
+    await eventually(async () => resumes(beside, 'a', await sessionOf(edge, 'a')));
+  } finally {
+    await beside.stop();
+  }
+}, 30_000);
+
+async function sessionOf(gateway: GatewayProcesses, pod: string): Promise<Buffer> {
+  const client = await gateway.dial(pod, at('TLSv1.2'));
+  const session = client.getSession();
+  client.destroy();
+  if (!session) throw new Error('no session');
+  return session;
+}
+
+async function resumes(gateway: GatewayProcesses, pod: string, session: Buffer): Promise<boolean> {
+  const client = await gateway.dial(pod, { ...at('TLSv1.2'), session });
+  const resumed = client.isSessionReused();
+  client.destroy();
+  return resumed;
+}
 
 const shown = (client: tls.TLSSocket): string => client.getPeerCertificate().fingerprint256;
 

@@ -77,6 +77,14 @@ export const limits = {
   contextsMax: 5_000, // 45 KB each: 225 MB
   contextBuildsPerSecondMax: 200, // 340 µs each: 7 % of a core at most for a flood of names
 
+  /** Challenges of certificate authorities. Names of strangers reach the store, so little of it is theirs. */
+  challengesMax: 20_000, // remembered; about 400 bytes each, and a gateway sees those of minutes
+  challengeWaitMs: 500, // for one that is not known here yet: authorities wait ten times as long
+  challengesAskedMax: 64, // at once per worker
+  challengeReadsPerSecondMax: 20, // of the store, by all workers together
+  alpnChallengeMs: 2_000, // the whole handshake
+  alpnChallengesMax: 64, // handshakes at once per worker; each makes a key and signs
+
   /** Stopping. */
   drainLingerMs: 500, // an idle connection may have a request on its way to us
   faultLeaveMs: 3_000, // a worker that met a fault serves on so long: starting another costs 0.3 s of CPU

@@ -1,5 +1,6 @@
 import type { CancelOwner } from '#contracts/cancels.ts';
 import type { Address, Route } from '#contracts/route.ts';
+import type { Answer } from './challenges/table.ts';
 import type { Report } from './observe/report.ts';
 import type { AccessLogLevel } from './observe/access-log.ts';
 import type { Identity } from './tls.ts';
@@ -27,7 +28,7 @@ export interface ServingTerms {
 /** What a worker must know before it serves; the parent sends it first. */
 export interface WorkerTerms extends ServingTerms {
   readonly number: number;
-  /** Session ticket keys are derived from it; the same in all workers. */
+  /** Session ticket keys are derived from it; the same in all workers of all gateways. */
   readonly ticketMaster: Buffer;
 }
 
@@ -66,6 +67,10 @@ export type ToWorker =
     }
   /** The API is there from now on. */
   | { readonly kind: 'api'; readonly address: Address }
+  /** Sessions are begun and resumed with it from now on. */
+  | { readonly kind: 'ticket-master'; readonly master: Buffer }
+  /** A challenge that is to be answered; undefined: not there, or not any more. */
+  | { readonly kind: 'challenge'; readonly id: string; readonly answer: Answer | undefined }
   /** Everything known was sent: accept connections. Queued ones must not meet an empty table. */
   | { readonly kind: 'serve' }
   | { readonly kind: 'drain' }
@@ -82,6 +87,8 @@ export type FromWorker =
   | { readonly kind: 'applied'; readonly step: number }
   | { readonly kind: 'report'; readonly report: Report }
   | { readonly kind: 'certificate-wanted'; readonly host: string }
+  /** Somebody asks for this challenge, of which nothing is known. */
+  | { readonly kind: 'challenge-wanted'; readonly id: string }
   /** A client cancels a query of a session that may be at any worker. */
   | ({ readonly kind: 'cancel-wanted' } & CancelQuestion)
   /** The answer to 'cancel-asked'. */

@@ -31,7 +31,9 @@ table.apply({
     { ...base, host: domain, pod: 'thief' },
   ],
 });
-const routing = { table, domain, publicHttpsPort: 443 };
+const known = new Map([['http-01/a.pods.example.test/ours', 'ours.key']]);
+const challenges = { find: (id: string) => known.get(id) };
+const routing = { challenges, table, domain, publicHttpsPort: 443 };
 
 const request = { target: '/', forwarded: undefined, origin: '', preflight: undefined };
 const peer = { address: '203.0.113.7', port: 443, trustedProxies: [] };
@@ -170,7 +172,13 @@ describe('on the plain port', () => {
     [domain, '/ca.pem', 'forward api'],
     [domain, '/ca.pem?x', `https://${domain}/ca.pem?x`],
     ['a.pods.example.test', '/ca.pem', 'https://a.pods.example.test/ca.pem'],
-    ['a.pods.example.test', '/.well-known/acme-challenge/x', 'EDGE_NO_CHALLENGE'],
+    ['a.pods.example.test', '/.well-known/acme-challenge/x', 'forward a'],
+    ['a.pods.example.test', '/.well-known/acme-challenge/ours', 'EDGE_CHALLENGE'],
+    ['b.pods.example.test', '/.well-known/acme-challenge/ours', 'forward b'],
+    ['off.pods.example.test', '/.well-known/acme-challenge/x', 'EDGE_NO_CHALLENGE'],
+    ['sealed.pods.example.test', '/.well-known/acme-challenge/x', 'EDGE_NO_CHALLENGE'],
+    ['none.pods.example.test', '/.well-known/acme-challenge/x', 'EDGE_NO_CHALLENGE'],
+    ['example.test', '/.well-known/acme-challenge/x', 'EDGE_NO_CHALLENGE'],
     ['elsewhere.test', '/', 'EDGE_NO_ROUTE'],
     ['evilexample.test', '/', 'EDGE_NO_ROUTE'],
   ])('%s%s: %s', (host, target, expected) => {

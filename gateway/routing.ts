@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Address, Route } from '#contracts/route.ts';
+import { httpChallengeId } from '#contracts/challenge.ts';
 import { allowed } from './allowed.ts';
+import type { ChallengeLookup } from './challenges/table.ts';
 import { preflightFields } from './cors.ts';
 import type { Peer } from './http1/context.ts';
 import { clientOf } from './http1/forwarding.ts';
@@ -16,6 +18,7 @@ export type Decision =
   | { readonly kind: 'page'; readonly page: Page; readonly route: Route | undefined };
 
 export interface Routing {
+  readonly challenges: ChallengeLookup;
   readonly table: Pick<RouteTable, 'find' | 'isApi' | 'isForPods'>;
   readonly domain: string;
   readonly publicHttpsPort: number;
@@ -24,8 +27,50 @@ export interface Routing {
 /** Of a request, what its decision depends on. */
 export type Asked = Pick<RequestHead, 'host' | 'target' | 'forwarded' | 'origin' | 'preflight'>;
 
-/** Decides by host, with the SNI as a witness (RFC 9110, 15.5.20 and RFC 6066, 11). */
+/** Certificate authorities ask below it, on either port (RFC 8555, 8.3). */
+const challengePath = '/.well-known/acme-challenge/';
+const challengeToken = /^[\w-]{1,256}$/;
+
+/** What is done with a request. */
 export function decide(asked: Asked, peer: Peer, routing: Routing): Decision {
+  return asked.target.startsWith(challengePath)
+    ? decideChallenge(asked, peer, routing)
+    : decideRequest(asked, peer, routing);
+}
+
+/** The challenge to ask for before deciding, as it is not known here yet; for most undefined. */
+export function challengeToAsk({ host, target }: Asked, routing: Routing): string | undefined {
+  if (!target.startsWith(challengePath)) return undefined;
+  const { table, challenges } = routing;
+  const id = challengeOf(host, target);
+  const ours = table.isForPods(host) || table.find(host) !== undefined;
+  return id !== undefined && ours && challenges.find(id) === undefined ? id : undefined;
+}
+
+function challengeOf(host: string, target: string): string | undefined {
+  const token = target.slice(challengePath.length);
+  return challengeToken.test(token) ? httpChallengeId(host, token) : undefined;
+}
+
+/** Ours are answered to everybody and never sent elsewhere; a pod may have an ACME client of its own. */
+function decideChallenge(asked: Asked, peer: Peer, routing: Routing): Decision {
+  const id = challengeOf(asked.host, asked.target);
+  const text = id === undefined ? undefined : routing.challenges.find(id);
+  if (text !== undefined) return { kind: 'page', page: pages.challenge(text), route: undefined };
+  return peer.sni === undefined
+    ? decidePlainChallenge(asked, peer, routing.table)
+    : decideRequest(asked, peer, routing);
+}
+
+function decidePlainChallenge(asked: Asked, peer: Peer, table: Routing['table']): Decision {
+  const route = table.isApi(asked.host) ? undefined : table.find(asked.host);
+  const decision = route && decideFor(route, asked, peer);
+  if (decision?.kind === 'forward') return decision;
+  return { kind: 'page', page: pages.unknownChallenge, route: undefined };
+}
+
+/** Decides by host, with the SNI as a witness (RFC 9110, 15.5.20 and RFC 6066, 11). */
+function decideRequest(asked: Asked, peer: Peer, routing: Routing): Decision {
   const { sni } = peer;
   if (sni === undefined) return decidePlain(asked, routing);
   const own = sni === asked.host;
@@ -41,10 +86,6 @@ export function decide(asked: Asked, peer: Peer, routing: Routing): Decision {
 /** On the plain port only the CA to trust is served; all else moves to https. */
 function decidePlain({ host, target }: Asked, routing: Routing): Decision {
   const { table, domain, publicHttpsPort } = routing;
-  // A CA that validates must not be sent elsewhere (RFC 8555, 8.3).
-  if (target.startsWith('/.well-known/acme-challenge/')) {
-    return { kind: 'page', page: pages.unknownChallenge, route: undefined };
-  }
   const route = table.find(host);
   if (route?.upstream && table.isApi(host) && target === '/ca.pem') {
     return { kind: 'forward', route, upstream: route.upstream };

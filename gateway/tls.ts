@@ -35,21 +35,37 @@ const terms = {
  * The TLS terms of one host. Ticket keys are derived per host: every worker can resume a session
  * of the host, and no host one of another.
  */
-function secureContext({ chain, key }: Identity, host: string, master: Buffer): SecureContext {
-  const ticketKeys = Buffer.from(hkdfSync('sha256', master, '', host, ticketKeyBytes));
+function secureContext({ chain, key }: Identity, ticketKeys: Buffer): SecureContext {
   return tls.createSecureContext({ ...terms, cert: chain, key, ticketKeys });
 }
+
+const ticketKeysOf = (host: string, master: Buffer): Buffer =>
+  Buffer.from(hkdfSync('sha256', master, '', host, ticketKeyBytes));
 
 /** A certificate ready to be shown, and the names it is good for. */
 export class Presented {
   readonly context: SecureContext;
   readonly #chain: string;
+  readonly #host: string;
+  #master: Buffer;
   #leaf: X509Certificate | undefined;
 
   /** Throws what OpenSSL has against it. */
   constructor(identity: Identity, host: string, master: Buffer) {
-    this.context = secureContext(identity, host, master);
+    this.context = secureContext(identity, ticketKeysOf(host, master));
+    this.#host = host;
+    this.#master = master;
     this.#chain = identity.chain;
+  }
+
+  /**
+   * From the next handshake on sessions are those of this master. Node has one key in a context: what
+   * was begun under the master before is not resumed, and costs its client one full handshake.
+   */
+  keepTickets(master: Buffer): void {
+    if (this.#master === master) return;
+    this.#master = master;
+    this.context.context.setTicketKeys(ticketKeysOf(this.#host, master));
   }
 
   covers(host: string): boolean {

@@ -53,6 +53,7 @@ const start = (): Workers =>
       yield { kind: 'serve' };
     },
     wanted: () => undefined,
+    challengeWanted: () => undefined,
     unusable: () => undefined,
     cancelWanted: () => undefined,
     cancelOwners: () => undefined,

@@ -37,6 +37,8 @@ export interface WorkersPorts {
   greeting(number: number): Iterable<ToWorker>;
   /** A worker wants the certificate of a host; the answer goes to it alone. */
   wanted(host: string, answer: (message: ToWorker) => void): void;
+  /** A worker is asked for a challenge it does not know. */
+  challengeWanted(id: string, answer: (message: ToWorker) => void): void;
   /** A certificate that a worker cannot use. */
   unusable(host: string, reason: string): void;
   /** A client cancels a query: finds the pod whose session it is, and answers that worker alone. */
@@ -189,6 +191,9 @@ export class Workers {
     switch (message.kind) {
       case 'certificate-wanted':
         this.#ports.wanted(message.host, (answer) => send(child, answer));
+        return;
+      case 'challenge-wanted':
+        this.#ports.challengeWanted(message.id, (answer) => send(child, answer));
         return;
       case 'certificate-unusable':
         this.#ports.unusable(message.host, message.reason);

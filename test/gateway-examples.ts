@@ -63,7 +63,9 @@ export const httpContext = (
   find: (host: string) => Route | undefined,
   draining = (): boolean => false,
 ): Http1Context => ({
+  challenges: { get: (_id, done) => done(undefined) },
   routing: {
+    challenges: { find: () => undefined },
     table: { find, isApi: () => false, isForPods: () => true },
     domain: 'test',
     publicHttpsPort: 443,

@@ -6,9 +6,14 @@ import type net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import tls from 'node:tls';
+import type { Certificate } from '#contracts/certificate.ts';
 import { certificates } from '#contracts/certificate.ts';
+import { challenges } from '#contracts/challenge.ts';
 import { sealContext } from '#contracts/pod.ts';
 import type { Route } from '#contracts/route.ts';
+import type { Sealer } from '#contracts/sealer.ts';
+import { sessionTickets } from '../gateway/ticket-key.ts';
+import type { Collection } from '#contracts/store.ts';
 import { MemoryRouteBus } from '#adapters/memory/route-bus.ts';
 import { MemoryStore } from '#adapters/memory/store.ts';
 import { systemClock } from '#adapters/system/clock.ts';
@@ -29,16 +34,27 @@ const silent = { debug() {}, info() {}, warn() {}, error() {} };
 export class GatewayProcesses {
   readonly bus = new MemoryRouteBus();
   readonly #folder = mkdtempSync(join(tmpdir(), 'podgate-processes-'));
-  readonly #sealer = openSealer(join(this.#folder, 'key'));
-  readonly #certificates = certificates(new MemoryStore());
+  readonly #sealer: Sealer;
+  readonly store: MemoryStore;
+  readonly #certificates: Collection<Certificate>;
   readonly #pod = http.createServer((request, response) => response.end(workerOf(request)));
   readonly #sockets = new Set<net.Socket>();
   #gateway: Gateway | undefined;
 
-  static async start(pods: readonly string[]): Promise<GatewayProcesses> {
-    const started = new GatewayProcesses();
+  /** `beside`: another gateway of the same site, with which it shares the store. */
+  static async start(
+    pods: readonly string[],
+    beside?: GatewayProcesses,
+  ): Promise<GatewayProcesses> {
+    const started = new GatewayProcesses(beside);
     await started.#start(pods);
     return started;
+  }
+
+  private constructor(beside: GatewayProcesses | undefined) {
+    this.store = beside?.store ?? new MemoryStore();
+    this.#sealer = beside ? beside.#sealer : openSealer(join(this.#folder, 'key'));
+    this.#certificates = certificates(this.store);
   }
 
   get gateway(): Gateway {
@@ -117,6 +133,8 @@ export class GatewayProcesses {
       {
         routes: this.bus,
         certificates: this.#certificates,
+        challenges: challenges(this.store),
+        tickets: sessionTickets(this.store),
         sealer: this.#sealer,
         clock: systemClock,
         random: systemRandom,

@@ -6,6 +6,8 @@ import { sealContext } from '#contracts/pod.ts';
 import type { Route } from '#contracts/route.ts';
 import { MemoryRouteBus } from '#adapters/memory/route-bus.ts';
 import { MemoryStore } from '#adapters/memory/store.ts';
+import { challenges } from '#contracts/challenge.ts';
+import { sessionTickets } from '../../gateway/ticket-key.ts';
 import { systemClock } from '#adapters/system/clock.ts';
 import { systemRandom } from '#adapters/system/random.ts';
 import { openSealer } from '#adapters/system/sealer.ts';
@@ -81,6 +83,8 @@ const gateway = await startGateway(
   {
     routes: bus,
     certificates: store,
+    challenges: challenges(new MemoryStore()),
+    tickets: sessionTickets(new MemoryStore()),
     sealer,
     clock: systemClock,
     random: systemRandom,

@@ -2,6 +2,7 @@ import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
 import type { webcrypto as WebCrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
+import { tlv } from '#contracts/der.ts';
 import type { Random } from '#contracts/random.ts';
 
 /** X.509 by RFC 5280 with P-256 keys: what our own authority signs. Times are wall-clock ms. */
@@ -160,9 +161,3 @@ function nameConstraints(domain: string): x509.Extension {
   const constraints = tlv(0x30, Buffer.concat([permitted, excluded]));
   return new x509.Extension('2.5.29.30', true, new Uint8Array(constraints));
 }
-
-const tlv = (tag: number, content: Buffer): Buffer =>
-  Buffer.concat([Buffer.from([tag, ...derLength(content.length)]), content]);
-
-const derLength = (length: number): number[] =>
-  length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff];

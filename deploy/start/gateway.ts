@@ -1,7 +1,10 @@
 import { certificates } from '#contracts/certificate.ts';
+import { challenges } from '#contracts/challenge.ts';
 import type { Address } from '#contracts/route.ts';
+import { sessionTickets } from '../../gateway/ticket-key.ts';
 import type { Store } from '#contracts/store.ts';
-import type { Gateway, GatewayPorts } from '../../gateway/gateway.ts';
+import type { Gateway } from '../../gateway/gateway.ts';
+import type { GatewayPorts } from '../../gateway/ports.ts';
 import { startGateway } from '../../gateway/gateway.ts';
 import type { data } from '../settings/data.ts';
 import type { gateway } from '../settings/gateway.ts';
@@ -11,7 +14,9 @@ import { refuseUnwritable } from './access-log-file.ts';
 
 type Settings = Choices<{ site: typeof site; data: typeof data; gateway: typeof gateway }>;
 type Apis = readonly [Address, ...Address[]];
-type Ports = Omit<GatewayPorts, 'certificates'> & { readonly store: Store };
+type Ports = Omit<GatewayPorts, 'certificates' | 'challenges' | 'tickets'> & {
+  readonly store: Store;
+};
 
 /**
  * Starts the gateway's parent, whose name on the bus is `id`; the REST API is at one of `apis`. Throws
@@ -24,7 +29,12 @@ export const serveGateway = async (
 ): Promise<Gateway> => {
   refuseUnwritable(own.accessLogFile);
   return startGateway(
-    { ...ports, certificates: certificates(ports.store) },
+    {
+      ...ports,
+      certificates: certificates(ports.store),
+      challenges: challenges(ports.store),
+      tickets: sessionTickets(ports.store),
+    },
     {
       ...own,
       id,

@@ -54,7 +54,12 @@ function explanation(host: string, client: string | undefined, sources: ExplainS
   const route = routes.find(host);
   const story = routes.story(host);
   const wildcard = routes.isApi(host) ? wildcardOf(host) : `*.${parentOf(host)}`;
-  const clients = replay(host, client, { table: routes, domain, publicHttpsPort });
+  const clients = replay(host, client, {
+    challenges: { find: () => undefined },
+    table: routes,
+    domain,
+    publicHttpsPort,
+  });
   const tls = tlsView(host, { route, clients, wildcard }, certificates);
   const answered = withoutHandshake(clients, tls.certificate);
   return {

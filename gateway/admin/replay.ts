@@ -104,8 +104,9 @@ function replayClient(host: string, client: Client, { address, routing }: Asking
   };
 }
 
-function outcomeOf(host: string, admission: Admission, { address, routing }: Asking): Outcome {
+function outcomeOf(host: string, admission: Admission, asking: Asking): Outcome {
   if (admission.kind === 'alert') return { kind: 'alert', alert: nameOf(admission.alert) };
+  if (admission.kind === 'challenge') return outcomeOf(host, admission.otherwise, asking);
   if (admission.kind === 'pass') return { kind: 'pass', upstream: admission.upstream };
   const { service } = admission;
   switch (service.kind) {
@@ -118,11 +119,11 @@ function outcomeOf(host: string, admission: Admission, { address, routing }: Ask
       return upstream ? { kind: 'splice', upstream } : awayOutcome(service.route);
     }
     case 'http':
-      return httpOutcome(host, address, routing);
+      return httpOutcome(host, asking);
   }
 }
 
-function httpOutcome(host: string, address: string, routing: Routing): Outcome {
+function httpOutcome(host: string, { address, routing }: Asking): Outcome {
   const decision = decide(
     { host, target: '/', forwarded: undefined, origin: '', preflight: undefined },
     { sni: host, address, trustedProxies: [], shown: undefined, port: routing.publicHttpsPort },

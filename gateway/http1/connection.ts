@@ -4,7 +4,7 @@ import { readFrom, readNoMore } from '../client-socket.ts';
 import { RequestMeter } from '../observe/request-meter.ts';
 import type { Page } from '../pages/pages.ts';
 import { pages } from '../pages/pages.ts';
-import { decide } from '../routing.ts';
+import { challengeToAsk, decide } from '../routing.ts';
 import type { ContentSink, Exchange, ExchangeClient } from '../upstream/exchange.ts';
 import { H2cExchange } from '../upstream/h2c-exchange.ts';
 import { WebSocketTunnel } from '../websocket-tunnel.ts';
@@ -130,7 +130,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     const request = this.#request;
     if (!request) return undefined;
     this.#answering = true;
-    const mayGoOn = this.requestDone && request.keepAlive && !this.#context.draining();
+    const mayGoOn = this.#mayGoOn(request);
     return this.#answer.begin(head, { request, body, mayGoOn, policy: this.#policy });
   }
 
@@ -188,12 +188,8 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     this.#clientEnded = true;
     if (this.#phase === 'head') this.#advance();
     else if (this.#phase === 'closing') this.#socket.destroySoon();
-    else this.#cutUnfinished();
-  }
-
-  /** A body that was cut off must not look like a whole one to the pod. */
-  #cutUnfinished(): void {
-    if (this.#phase === 'exchange' && !this.requestDone) this.#socket.destroy();
+    // A body that was cut off must not look like a whole one to the pod.
+    else if (this.#phase === 'exchange' && !this.requestDone) this.#socket.destroy();
   }
 
   /**
@@ -221,17 +217,24 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
   }
 
   #awaitHead(): void {
-    const { limits, deadlines } = this.#context;
-    const waiting = this.#received.length === 0;
-    const untilMs = deadlines.nowMs + (waiting ? limits.keepAliveMs : limits.headMs);
-    // More bytes of an unfinished head buy no more time.
-    this.deadlineMs = waiting ? untilMs : Math.min(this.deadlineMs, untilMs);
+    this.deadlineMs = this.#received.deadlineMs(this.#context.deadlines.nowMs, this.deadlineMs);
     if (this.#clientEnded) this.#next(false);
   }
 
   #begin(request: RequestHead): void {
     this.#request = request;
     this.#requestBody.begin(request.framing, request.length);
+    const unknown = challengeToAsk(request, this.#context.routing);
+    if (unknown === undefined || !this.requestDone) this.#decide(request);
+    else {
+      this.#phase = 'exchange';
+      this.#context.challenges.get(unknown, () => {
+        if (this.#request === request && !this.#socket.destroyed) this.#decide(request);
+      });
+    }
+  }
+
+  #decide(request: RequestHead): void {
     const decision = decide(request, this.#peer, this.#context.routing);
     this.#policy = decision.route?.policy;
     const id = request.requestId ?? this.#context.nextRequestId();
@@ -249,7 +252,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     } else this.#exchange = this.#http1;
     this.#exchange.begin({ request, introduction, id, route, upstream, meter: this.#meter });
     if (!this.requestDone && this.#received.length > 0) this.#passBody(this.#received.rest());
-    if (this.#clientEnded) this.#cutUnfinished();
+    if (this.#clientEnded) this.#end();
   }
 
   #passBody(bytes: Buffer): void {
@@ -266,15 +269,15 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     if (end !== needsMore && end < bytes.length) this.#received.push(bytes.subarray(end));
   }
 
+  #mayGoOn({ keepAlive }: RequestHead): boolean {
+    return this.requestDone && keepAlive && !this.#context.draining();
+  }
+
   /** Answers in place of a pod. A body that is still coming is not waited for. */
   failed(page: Page): void {
     const request = this.#request;
-    const keepAlive =
-      page.code !== pages.badRequestCode &&
-      request?.keepAlive === true &&
-      !request.websocket &&
-      this.requestDone &&
-      !this.#context.draining();
+    const readable = page.code !== pages.badRequestCode && request?.websocket === false;
+    const keepAlive = readable && this.#mayGoOn(request);
     this.#answer.page(page, { request, policy: this.#policy, keepAlive });
     this.#next(keepAlive);
   }
@@ -285,16 +288,11 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     this.#policy = undefined;
     this.#answering = false;
     this.#await(this.#context.limits.bodyIdleMs);
-    if (keepAlive) {
-      this.#phase = 'head';
-      this.#socket.resume();
-      this.#advance();
-      return;
-    }
-    this.#phase = 'closing';
-    this.#received.rest();
-    this.#socket.end();
+    this.#phase = keepAlive ? 'head' : 'closing';
+    if (!keepAlive) this.#received.rest();
+    if (!keepAlive) this.#socket.end();
     this.#socket.resume();
-    if (this.#clientEnded) this.#socket.destroySoon();
+    if (keepAlive) this.#advance();
+    else if (this.#clientEnded) this.#socket.destroySoon();
   }
 }

@@ -1,3 +1,4 @@
+import type { Challenges } from '../challenges/challenges.ts';
 import type { Coders } from '../compression/coder.ts';
 import type { Meters } from '../observe/meters.ts';
 import type { Routing } from '../routing.ts';
@@ -9,6 +10,8 @@ import type { TunnelContext } from '../websocket-tunnel.ts';
 /** What all connections of a worker share. */
 export interface Http1Context extends TunnelContext {
   readonly routing: Routing;
+  /** Asked for the challenges that routing does not know. */
+  readonly challenges: Pick<Challenges, 'get'>;
   readonly upstreams: UpstreamPool;
   readonly h2cSessions: H2cSessions;
   readonly coders: Coders;

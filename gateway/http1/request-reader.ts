@@ -14,6 +14,13 @@ export class RequestReader extends HeadBuffer {
     this.#limits = limits;
   }
 
+  /** Until when the next head must be whole; the deadline so far is `deadlineMs`. */
+  deadlineMs(nowMs: number, deadlineMs: number): number {
+    if (this.length === 0) return nowMs + this.#limits.keepAliveMs;
+    // More bytes of an unfinished head buy no more time.
+    return Math.min(deadlineMs, nowMs + this.#limits.headMs);
+  }
+
   /** The next request's head, which is then gone; undefined while it is not whole. */
   request(): RequestHead | Refusal | undefined {
     if (this.length === 0) return undefined;

@@ -9,7 +9,7 @@ import type { ResponseHead } from '../http1/response-head.ts';
 import { RequestMeter } from '../observe/request-meter.ts';
 import type { Page } from '../pages/pages.ts';
 import { pages } from '../pages/pages.ts';
-import { decide } from '../routing.ts';
+import { challengeToAsk, decide } from '../routing.ts';
 import type { ContentSink, Exchange, ExchangeClient } from '../upstream/exchange.ts';
 import { H2cExchange } from '../upstream/h2c-exchange.ts';
 import { acceptFor } from '../websocket.ts';
@@ -95,9 +95,21 @@ export class Http2Stream implements ExchangeClient {
       this.failed(pages.refused(request.status, request.reason));
       return;
     }
-    const { context, peer, introductions } = this.#terms;
+    const { context } = this.#terms;
     this.#request = request;
     if (request.framing === 'length') this.#body.expect(request.length);
+    const unknown = challengeToAsk(request, context.routing);
+    if (unknown === undefined || !this.requestDone) {
+      this.#decide(request);
+      return;
+    }
+    context.challenges.get(unknown, () => {
+      if (this.#open && this.#request === request) this.#decide(request);
+    });
+  }
+
+  #decide(request: RequestHead): void {
+    const { context, peer, introductions } = this.#terms;
     const decision = decide(request, peer, context.routing);
     this.#policy = decision.route?.policy;
     const id = request.requestId ?? context.nextRequestId();

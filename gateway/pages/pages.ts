@@ -24,6 +24,8 @@ export interface Page {
   readonly location?: string;
   /** Further field lines, each with CRLF. */
   readonly fields?: string;
+  /** All that the answer holds, as plain text, whoever asks. */
+  readonly text?: string;
 }
 
 /** Long enough not to hammer, short enough that a person waits. */
@@ -122,6 +124,14 @@ export const pages = {
     title: '',
     message: '',
     fields,
+  }),
+  /** No page, but what a certificate authority was promised (RFC 8555, 8.3). */
+  challenge: (text: string): Page => ({
+    status: 200,
+    code: 'EDGE_CHALLENGE',
+    title: '',
+    message: '',
+    text,
   }),
   unknownChallenge: {
     status: 404,

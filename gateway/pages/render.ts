@@ -10,6 +10,7 @@ export interface Asker {
 }
 
 const reasons: Readonly<Record<number, string>> = {
+  200: 'OK',
   204: 'No Content',
   308: 'Permanent Redirect',
   400: 'Bad Request',
@@ -35,9 +36,7 @@ export function renderPage(page: Page, asker: Asker | undefined, keepAlive: bool
   const connection = `Connection: ${keepAlive ? 'keep-alive' : 'close'}\r\n\r\n`;
   const start = `HTTP/1.1 ${page.status} ${reasons[page.status] ?? ''}\r\n${page.fields ?? ''}`;
   if (page.status === 204) return Buffer.from(`${start}${connection}`, 'latin1');
-  const html = asker !== undefined && wantsHtml(asker.accept);
-  const body = Buffer.from(html ? htmlOf(page, asker.host, asker.method === 'GET') : jsonOf(page));
-  const type = html ? 'text/html; charset=utf-8' : 'application/json';
+  const { type, body } = content(page, asker);
   const extra =
     (page.retryAfter === undefined ? '' : `Retry-After: ${page.retryAfter}\r\n`) +
     (page.location === undefined ? '' : `Location: ${page.location}\r\n`) +
@@ -50,6 +49,15 @@ export function renderPage(page: Page, asker: Asker | undefined, keepAlive: bool
     'latin1',
   );
   return asker?.method === 'HEAD' ? head : Buffer.concat([head, body]);
+}
+
+function content(page: Page, asker: Asker | undefined): { type: string; body: Buffer } {
+  if (page.text !== undefined) return { type: 'text/plain', body: Buffer.from(page.text) };
+  if (!asker || !wantsHtml(asker.accept)) {
+    return { type: 'application/json', body: Buffer.from(jsonOf(page)) };
+  }
+  const html = htmlOf(page, asker.host, asker.method === 'GET');
+  return { type: 'text/html; charset=utf-8', body: Buffer.from(html) };
 }
 
 const jsonOf = ({ message, code }: Page): string =>

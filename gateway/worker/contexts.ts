@@ -29,7 +29,7 @@ interface Waiting {
 export class Contexts {
   readonly #clock: Clock;
   readonly #limits: Limits;
-  readonly #master: Buffer;
+  #master: Buffer;
   readonly #owner: ContextsOwner;
   readonly #built = new Map<string, Presented>();
   readonly #waiting = new Map<string, Waiting>();
@@ -60,6 +60,11 @@ export class Contexts {
     const built = identity && this.#build(identity, wildcardOf(domain));
     if (built) this.#wildcards.set(parent, built);
     else if (!identity) this.#wildcards.delete(parent);
+  }
+
+  /** Contexts take it over one by one, as they are used. */
+  setMaster(master: Buffer): void {
+    this.#master = master;
   }
 
   /** `own`: the host has a route and so may have its own certificate; others get the wildcard. */
@@ -101,7 +106,9 @@ export class Contexts {
   /** Who names no host, and the API of a domain, are shown any: better than no word at all. */
   #wildcardFor(host: string): Presented | undefined {
     const [any] = this.#wildcards.values();
-    return this.#wildcards.get(parentOf(host)) ?? any;
+    const found = this.#wildcards.get(parentOf(host)) ?? any;
+    found?.keepTickets(this.#master);
+    return found;
   }
 
   /** One record that is damaged must not end the process that serves everybody else. */
@@ -123,6 +130,7 @@ export class Contexts {
   }
 
   #used(host: string, context: Presented): void {
+    context.keepTickets(this.#master);
     this.#built.delete(host);
     this.#built.set(host, context);
     const [oldest] = this.#built.keys();

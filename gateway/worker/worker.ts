@@ -6,6 +6,7 @@ import type { AcceptContext } from '../accept.ts';
 import { Accepting } from '../accept.ts';
 import { AddressLimits } from '../address-limits.ts';
 import { Deadlines } from '../deadlines.ts';
+import { Challenges } from '../challenges/challenges.ts';
 import { Http1Connection } from '../http1/connection.ts';
 import { Http2Connection } from '../http2/connection.ts';
 import type { Http1Context, Peer } from '../http1/context.ts';
@@ -18,6 +19,7 @@ import type { Listener, Report } from '../observe/report.ts';
 import type { Standing } from '../observe/reporter.ts';
 import { Reporter } from '../observe/reporter.ts';
 import { identify } from '../proxied.ts';
+import { Proving } from '../challenges/proving.ts';
 import { RouteTable } from '../route-table.ts';
 import { Cancels } from '../tcp/cancels.ts';
 import { H2cSessions } from '../upstream/h2c-sessions.ts';
@@ -41,6 +43,12 @@ export interface WorkerPorts {
 const hstsField = (seconds: number): string =>
   seconds > 0 ? `Strict-Transport-Security: max-age=${seconds}\r\n` : '';
 
+function requestIds(random: Random): () => string {
+  const prefix = random.bytes(6).toString('hex');
+  let requests = 0;
+  return () => `${prefix}-${(requests += 1).toString(36)}`;
+}
+
 const backlog = 1024; // connections that wait while a worker is replaced
 
 /** Accepts and serves. Routes and certificates come by message; nothing here waits for a store. */
@@ -49,6 +57,7 @@ export class Worker {
   readonly #terms: WorkerTerms;
   readonly #table: RouteTable;
   readonly #contexts: Contexts;
+  readonly #challenges: Challenges;
   readonly #deadlines: Deadlines;
   readonly #http1: Http1Context;
   readonly #accept: AcceptContext;
@@ -78,10 +87,13 @@ export class Worker {
       unusable: (host, reason) => ports.send({ kind: 'certificate-unusable', host, reason }),
       limited: (host, bound) => this.#meters.limitHit(bound, 'shown the wildcard instead', host),
     });
-    const prefix = ports.random.bytes(6).toString('hex');
-    let requests = 0;
+    this.#challenges = new Challenges({ clock, limits }, (id) =>
+      ports.send({ kind: 'challenge-wanted', id }),
+    );
     this.#http1 = {
+      challenges: this.#challenges,
       routing: {
+        challenges: this.#challenges,
         table: this.#table,
         domain: terms.domain,
         publicHttpsPort: terms.publicHttpsPort,
@@ -96,7 +108,7 @@ export class Worker {
       meters: this.#meters,
       deadlines: this.#deadlines,
       limits,
-      nextRequestId: () => `${prefix}-${(requests += 1).toString(36)}`,
+      nextRequestId: requestIds(ports.random),
       draining: () => this.#draining,
     };
     this.#cancels = new Cancels({ deadlines: this.#deadlines, limits }, (message) =>
@@ -106,21 +118,14 @@ export class Worker {
       cancels: this.#cancels,
       meters: this.#meters,
       routing: this.#http1.routing,
+      proving: new Proving({ clock, limits, random: ports.random }, this.#challenges),
       deadlines: this.#deadlines,
       limits,
       certificate: (host, own, done) => this.#contexts.get(host, own, done),
-      serveHttp: (socket, peer) =>
-        this.#http(socket, {
-          ...peer,
-          port: terms.publicHttpsPort,
-          trustedProxies: terms.trustedProxies,
-        }),
+      serveHttp: (socket, peer) => this.#https(socket, peer),
     };
-    this.#reporter = new Reporter(this.#meters, {
-      clock,
-      standing: () => this.#standing(),
-      send: (report) => ports.send({ kind: 'report', report }),
-    });
+    const send = (report: Report): void => ports.send({ kind: 'report', report });
+    this.#reporter = new Reporter(this.#meters, { clock, standing: () => this.#standing(), send });
   }
 
   #standing(): Standing {
@@ -146,6 +151,12 @@ export class Worker {
         return;
       case 'certificate':
         this.#contexts.answer(message.host, message.identity);
+        return;
+      case 'ticket-master':
+        this.#contexts.setMaster(message.master);
+        return;
+      case 'challenge':
+        this.#challenges.told(message.id, message.answer);
         return;
       case 'certificates-changed':
         this.#contexts.forget(message.hosts);
@@ -207,6 +218,11 @@ export class Worker {
     server.on('drop', () => this.#meters.limitHit('connectionsPerWorkerMax'));
     server.listen({ fd: this.#ports.descriptors[listener], backlog });
     this.#servers.push(server);
+  }
+
+  #https(socket: net.Socket, peer: Pick<Peer, 'sni' | 'address' | 'shown'>): void {
+    const { publicHttpsPort: port, trustedProxies } = this.#terms;
+    this.#http(socket, { ...peer, port, trustedProxies });
   }
 
   #http(socket: net.Socket, peer: Peer): void {

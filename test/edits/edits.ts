@@ -9,6 +9,8 @@ import { sealContext } from '#contracts/pod.ts';
 import type { Route } from '#contracts/route.ts';
 import { MemoryRouteBus } from '#adapters/memory/route-bus.ts';
 import { MemoryStore } from '#adapters/memory/store.ts';
+import { challenges } from '#contracts/challenge.ts';
+import { sessionTickets } from '../../gateway/ticket-key.ts';
 import { systemClock } from '#adapters/system/clock.ts';
 import { systemRandom } from '#adapters/system/random.ts';
 import { openSealer } from '#adapters/system/sealer.ts';
@@ -108,6 +110,8 @@ async function startWith(
     {
       routes: bus,
       certificates: certificates(store),
+      challenges: challenges(store),
+      tickets: sessionTickets(store),
       sealer,
       clock: systemClock,
       random: systemRandom,

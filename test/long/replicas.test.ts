@@ -8,6 +8,8 @@ import tls from 'node:tls';
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { certificates } from '#contracts/certificate.ts';
+import { challenges } from '#contracts/challenge.ts';
+import { sessionTickets } from '../../gateway/ticket-key.ts';
 import { sealContext } from '#contracts/pod.ts';
 import type { Route } from '#contracts/route.ts';
 import { MemoryStore } from '#adapters/memory/store.ts';
@@ -36,7 +38,8 @@ const folder = mkdtempSync(join(tmpdir(), 'podgate-replicas-'));
 const log = { debug() {}, info() {}, warn() {}, error() {} };
 const system = { clock: systemClock, random: systemRandom, log };
 const sealer = openSealer(join(folder, 'key'));
-const store = certificates(new MemoryStore());
+const documents = new MemoryStore();
+const store = certificates(documents);
 const pod = http.createServer((_request, response) => response.end('pod'));
 const links: NatsLink[] = [];
 
@@ -87,7 +90,15 @@ async function replica(id: string): Promise<Replica> {
   const routes = new NatsRouteBus(link, system);
   const cancels = new NatsCancelExchange(link, systemClock);
   const gateway = await startGateway(
-    { ...system, routes, cancels, certificates: store, sealer },
+    {
+      ...system,
+      routes,
+      cancels,
+      certificates: store,
+      challenges: challenges(documents),
+      tickets: sessionTickets(documents),
+      sealer,
+    },
     { ...servingTerms, id, httpsPort: 0, httpPort: 0, workers: 1, dataDir: join(folder, id) },
   );
   const end = new NatsTrafficExchange(link, systemClock).serve(gateway.operator.traffic);
