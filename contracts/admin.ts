@@ -16,6 +16,8 @@ export interface AdminEndpoint {
 /** A part of a program that can tell whether it does its work. */
 export interface Part {
   readonly name: string;
+  /** The program serves without it: it is told of, and makes the program none the less ready. */
+  readonly dispensable?: boolean;
   /** Why it does not do its work, in a sentence for operators; undefined: it does. */
   problem(): string | undefined;
 }

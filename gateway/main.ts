@@ -33,7 +33,8 @@ await runProgram(process.env, groups, async (settings, life) => {
   const { operator } = running;
   const gatewayPart = { name: 'gateway', problem: () => operator.problem() };
   const shown = {
-    parts: [storePart, bus.part, gatewayPart],
+    // Without them it serves what it knows, so nobody shall take it out of service for that.
+    parts: [{ ...storePart, dispensable: true }, { ...bus.part, dispensable: true }, gatewayPart],
     endpoints: operator.endpoints,
     observe: operator.observe.bind(operator),
   };

@@ -93,6 +93,27 @@ test('a part that does not do its work makes it unready, with the reason', async
   expect((await get('/healthz')).status).toBe(200);
 });
 
+test('without a part that it can do without it is ready, and says which is missing', async () => {
+  const parts = [
+    { name: 'gateway', problem: () => reason },
+    { name: 'store', dispensable: true, problem: () => 'it is away' },
+  ];
+  const pages = { registry: new Registry(), parts, endpoints: [] };
+  server = await startAdminServer({ host: '127.0.0.1', port: 0, token: undefined }, pages);
+  reason = undefined;
+  const answer = await get('/readyz');
+  expect(answer.status).toBe(200);
+  expect(await answer.json()).toEqual({
+    status: 'ready, but not all is there',
+    parts: [
+      { name: 'gateway', ready: true },
+      { name: 'store', ready: false, reason: 'it is away' },
+    ],
+  });
+  reason = 'it hangs';
+  expect((await get('/readyz')).status).toBe(503);
+});
+
 test('other paths are told which there are, other methods that GET is meant', async () => {
   await start('127.0.0.1', undefined);
   const absent = await get('/metric');

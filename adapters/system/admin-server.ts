@@ -39,7 +39,7 @@ interface Answer {
 
 /**
  * Serves the operator's port: `/healthz` (the process lives and its event loop turns), `/readyz`
- * (every part does its work, else 503 and why not), `/metrics` in Prometheus' text format, and the
+ * (every part that is needed does its work, else 503; each that does not says why), `/metrics` in Prometheus' text format, and the
  * endpoints given. Rejects with the listen error (`code`, `port`).
  */
 export async function startAdminServer(
@@ -168,11 +168,10 @@ function readiness(parts: readonly Part[]): AdminAnswer {
       ? { name: part.name, ready: true }
       : { name: part.name, ready: false, reason };
   });
-  const ready = shown.every((part) => part.ready);
-  return {
-    status: ready ? 200 : 503,
-    body: { status: ready ? 'ready' : 'not ready', parts: shown },
-  };
+  const all = shown.every((part) => part.ready);
+  const ready = parts.every((part, at) => part.dispensable || shown[at]?.ready);
+  const status = all ? 'ready' : ready ? 'ready, but not all is there' : 'not ready';
+  return { status: ready ? 200 : 503, body: { status, parts: shown } };
 }
 
 /** Why this request may not see what is confidential, or undefined. */

@@ -6,6 +6,7 @@ import { systemClock } from '#adapters/system/clock.ts';
 import { systemRandom } from '#adapters/system/random.ts';
 import type { ClusterTerms, PortName } from './plan.ts';
 import { membersOf, portNames } from './plan.ts';
+import { stopPods } from './stop-pods.ts';
 import { Supervisor } from './supervisor.ts';
 
 /**
@@ -79,12 +80,18 @@ const supervisor = new Supervisor(members, systemClock, (name, line) => {
   process.stderr.write(`${name.padEnd(width)}  ${line}\n`);
 });
 
+async function end(): Promise<void> {
+  await supervisor.stop();
+  await stopPods(folder);
+  process.exit(0);
+}
+
 let stopping = false;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
     if (stopping) return;
     stopping = true;
-    void supervisor.stop().then(() => process.exit(0));
+    void end();
   });
 }
 for (const name of supervisor.names) supervisor.start(name);

@@ -39,6 +39,9 @@ export interface Member {
   readonly environment: NodeJS.ProcessEnv;
 }
 
+/** Where the controllers keep what runs. */
+export const podsPlace = (folder: string): string => join(folder, 'controllers');
+
 const root = join(import.meta.dirname, '..', '..');
 
 /** The processes of a cluster on one machine, in no order that matters. */
@@ -58,13 +61,17 @@ function redisMember({ folder, ports: { redis }, servers, environment }: Cluster
   const place = ['--port', String(redis), '--bind', '127.0.0.1', '--dir', join(folder, 'redis')];
   const kept = ['--save', '', '--appendonly', 'yes', '--appendfsync', 'always'];
   const limits = ['--maxmemory-policy', 'noeviction'];
-  return { name: 'redis', argv: [servers.redis, ...place, ...kept, ...limits], environment };
+  const argv = [servers.redis, ...place, ...kept, ...limits];
+  return { name: 'redis', argv, environment: bare(environment) };
 }
 
 function natsMember({ folder, ports: { nats }, servers, environment }: ClusterTerms): Member {
   const place = ['-a', '127.0.0.1', '-p', String(nats), '-js', '-sd', join(folder, 'nats')];
-  return { name: 'nats', argv: [servers.nats, ...place], environment };
+  return { name: 'nats', argv: [servers.nats, ...place], environment: bare(environment) };
 }
+
+/** What is not ours gets none of our settings and secrets. */
+const bare = ({ PATH, HOME }: NodeJS.ProcessEnv): NodeJS.ProcessEnv => ({ PATH, HOME });
 
 function programMember(terms: ClusterTerms, program: Program, number: 1 | 2): Member {
   const { folder, ports: at } = terms;
@@ -80,7 +87,7 @@ function programMember(terms: ClusterTerms, program: Program, number: 1 | 2): Me
       PODGATE_NATS_URL: `nats://127.0.0.1:${portFor(name, 'nats')}`,
       PODGATE_SECRET_KEY_FILE: join(folder, 'secret.key'),
       // Pods run as processes of this machine: the controllers share them. A gateway's tables are its own.
-      PODGATE_DATA_DIR: join(folder, program === 'controller' ? 'controllers' : name),
+      PODGATE_DATA_DIR: program === 'controller' ? podsPlace(folder) : join(folder, name),
       PODGATE_ADMIN_PORT: String(at[`admin-${name}`]),
       PODGATE_HTTPS_PORT: String(at[`https-${number}`]),
       PODGATE_HTTP_PORT: String(at[`http-${number}`]),

@@ -72,5 +72,6 @@ function portSetting(
   for (const [name, fallback] of Object.entries(portDefaults)) {
     if (Number(environment[name] ?? fallback) === port) return name;
   }
-  return 'a port';
+  // Of programs that run alone, each has a default of its own.
+  return environment['PODGATE_ADMIN_PORT'] === undefined ? 'PODGATE_ADMIN_PORT' : 'a port';
 }

@@ -5,7 +5,8 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { systemClock } from '#adapters/system/clock.ts';
 import type { ClusterTerms, PortName, ProgramName } from '../../deploy/compose/plan.ts';
-import { membersOf, portNames } from '../../deploy/compose/plan.ts';
+import { membersOf, podsPlace, portNames } from '../../deploy/compose/plan.ts';
+import { stopPods } from '../../deploy/compose/stop-pods.ts';
 import { Supervisor } from '../../deploy/compose/supervisor.ts';
 import type { Envelope, Reply } from '../integration/standalone.ts';
 import { makeFolder, until } from '../integration/standalone.ts';
@@ -132,14 +133,14 @@ export class TestCluster {
   async readiness(
     program: ProgramName,
   ): Promise<
-    | { ready: boolean; parts: readonly { name: string; ready: boolean; reason?: string }[] }
+    | { status: number; parts: readonly { name: string; ready: boolean; reason?: string }[] }
     | undefined
   > {
     try {
       const url = `http://127.0.0.1:${this.ports[`admin-${program}`]}/readyz`;
       const response = await fetch(url, { signal: AbortSignal.timeout(2_000) });
       const { parts } = (await response.json()) as { parts: [] };
-      return { ready: response.status === 200, parts };
+      return { status: response.status, parts };
     } catch {
       return undefined;
     }
@@ -152,7 +153,7 @@ export class TestCluster {
         async () => {
           const found = await this.readiness(program);
           last = found;
-          return found?.ready === true;
+          return found?.parts.every(({ ready }) => ready) === true;
         },
         () => `${program} is not ready: ${JSON.stringify(last)}\n${this.output}`,
         boundMs,
@@ -294,7 +295,7 @@ export class TestCluster {
   }
 
   podFolder(podId: string): string {
-    return join(this.#folder, 'controllers', 'pods', 'default', podId);
+    return join(podsPlace(this.#folder), 'pods', 'default', podId);
   }
 
   /** The supervisors of a pod's runs that live: more than one would mean that it was started twice. */
@@ -317,19 +318,8 @@ export class TestCluster {
     for (const cable of this.#cables.values()) cable.heal();
     await this.supervisor.stop();
     for (const cable of this.#cables.values()) cable.close();
-    for (const pid of this.#shims()) process.kill(pid, 'SIGUSR2');
-    await until(() => this.#shims().length === 0);
+    await stopPods(this.#folder);
     rmSync(this.#folder, { recursive: true, force: true });
-  }
-
-  #shims(): number[] {
-    try {
-      return readdirSync(join(this.#folder, 'controllers', 'pods', 'default')).flatMap((pod) =>
-        this.supervisorsOf(pod),
-      );
-    } catch {
-      return [];
-    }
   }
 
   #cablesOf(name: string): Cable[] {

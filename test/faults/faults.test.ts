@@ -144,7 +144,10 @@ describe.skipIf(!found)(
         tunnels = tunnels.filter((tunnel) => tunnel.gateway !== gateway);
         await openTunnels([gateway]);
       } else if (servers.some((server) => server === name)) {
-        await until(async () => (await cluster.readiness('gateway-1'))?.ready === true);
+        await until(
+          async () =>
+            (await cluster.readiness('gateway-1'))?.parts.every(({ ready }) => ready) === true,
+        );
       }
       const convergedMs = await expectConverged(name);
       await cluster.allReady();
