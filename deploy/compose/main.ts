@@ -103,7 +103,7 @@ console.log(`
     Gateways    https://${domain}:${ports['https-1']}/v3 and :${ports['https-2']}
     REST API    http://127.0.0.1:${ports['api-1']}/v3 and :${ports['api-2']}
     CA to trust http://127.0.0.1:${ports['api-1']}/ca.pem
-    Password    user admin, in ${join(folder, 'admin-password')}
+    Password    user admin, ${process.env['PODGATE_ADMIN_PASSWORD'] === undefined ? `in ${join(folder, 'admin-password')}` : 'the one in PODGATE_ADMIN_PASSWORD'}
     Readiness   ${supervisor.names
       .filter((name) => name.includes('-'))
       .map((name) => `${name} http://127.0.0.1:${readinessPort(name)}/readyz`)
