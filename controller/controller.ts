@@ -50,6 +50,8 @@ export interface ControllerSettings {
   readonly holder: string;
   /** Credentials of registries, by their server. */
   readonly registries: ReadonlyMap<string, RegistryAccess>;
+  /** Ids of templates whose pods run as their image wants; none by default. */
+  readonly rootTemplates?: ReadonlySet<string>;
 }
 
 export interface Controller {
@@ -107,7 +109,7 @@ export function startController(ports: ControllerPorts, settings: ControllerSett
 /** One reign, from the lease to its loss. */
 async function lead(
   ports: ControllerPorts,
-  { site, registries }: ControllerSettings,
+  { rootTemplates = new Set(), ...settings }: ControllerSettings,
   leadership: Leadership,
   begun: () => void,
 ): Promise<void> {
@@ -118,8 +120,8 @@ async function lead(
     desired: desiredPods(store),
     statuses: podStatuses(store),
     publisher: new Publisher(routes, lease.token, clock),
-    site,
-    registries,
+    ...settings,
+    rootTemplates,
     fence: { lease: lease.name, token: lease.token },
     checkLeading: check,
     awaitingGateways: new Set(),

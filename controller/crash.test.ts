@@ -113,6 +113,7 @@ async function world() {
       log,
       site: { domain: 'example.org', tenant: 'default' },
       registries: new Map(),
+      rootTemplates: new Set(),
       fence: { lease: 'controller', token },
       checkLeading: () => undefined,
       awaitingGateways: new Set(),

@@ -34,6 +34,7 @@ export interface ReconcileContext {
   readonly log: Log;
   readonly site: Site;
   readonly registries: ReadonlyMap<string, RegistryAccess>;
+  readonly rootTemplates: ReadonlySet<string>;
   readonly fence: Fence;
   /** Throws when the lease may be lost: runtimes cannot check a fence, so it is asked before acting. */
   checkLeading(this: void): void;

@@ -9,6 +9,11 @@ import { registryOf } from './registries.ts';
 import type { RegistryAccess, RunPrivileges, RunResources, RunSpec } from './runtime/runtime.ts';
 
 const none: RunPrivileges = { root: false, capabilities: [] };
+/** What servers that begin as root need to own their files and to become somebody else. */
+const asRoot: RunPrivileges = {
+  root: true,
+  capabilities: ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'SETGID', 'SETUID'],
+};
 const zEnvironment = z.record(z.string(), z.string());
 
 export interface RunSpecContext {
@@ -16,13 +21,15 @@ export interface RunSpecContext {
   readonly site: Site;
   /** By their server. */
   readonly registries: ReadonlyMap<string, RegistryAccess>;
+  /** Ids of templates whose pods run as their image wants. */
+  readonly rootTemplates: ReadonlySet<string>;
 }
 
 /** The run a pod asks for, with its secrets opened and filled in. Throws `SealBroken`. */
 export function runSpecOf(
   desired: DesiredPod,
   run: number,
-  { sealer, site, registries }: RunSpecContext,
+  { sealer, site, registries, rootTemplates }: RunSpecContext,
 ): RunSpec {
   const key = podKey(desired.tenant, desired.podId);
   const { userUsername, userPassword } = desired.credentials;
@@ -50,7 +57,7 @@ export function runSpecOf(
     })),
     resources: resourcesOf(desired),
     computeQueue: desired.computeQueue,
-    privileges: none,
+    privileges: privilegesOf(desired, rootTemplates),
   };
 }
 
@@ -62,6 +69,14 @@ function resourcesOf({ resources }: DesiredPod): RunResources {
     memoryLimitMi: resources.mem_limit,
     gpus: resources.gpus,
   };
+}
+
+/** For the image of the template alone: a user who names one of his own gets nothing with it. */
+function privilegesOf({ template }: DesiredPod, allowed: ReadonlySet<string>): RunPrivileges {
+  if (!template || template.own.image !== undefined) return none;
+  const layer = template.layers.find(({ definition }) => definition.image !== undefined);
+  const [id = ''] = layer?.ref.split(':') ?? [];
+  return allowed.has(id) ? asRoot : none;
 }
 
 /** Own errors instead of the parser's, which quote what they could not read. */

@@ -177,6 +177,39 @@ describe('the state of a pod', () => {
   });
 });
 
+describe('a launch that failed without a trace', () => {
+  const failure = { exitCode: null, signal: null, message: 'no room', endedAtMs: nowMs } as const;
+  const of = (by: 'itself' | 'refused', before: Partial<PodStatus>): PodStatus => {
+    const launchFailure = { ...failure, by };
+    const facts = {
+      desired: desiredPod(),
+      status: podStatus(before),
+      observed: undefined,
+      nowMs,
+      launchFailure,
+    };
+    return statusOf(facts, plan(facts), 'unserved');
+  };
+
+  test('is told, and told still when it is looked at again', () => {
+    const first = of('itself', {});
+    expect(first).toMatchObject({ state: 'CREATING', message: expect.stringMatching(/no room$/) });
+    const again = status({ status: first });
+    expect([again.state, again.message]).toEqual([first.state, first.message]);
+    expect(again.actions).toEqual(first.actions);
+  });
+
+  test('is an error after five times, or at once when it cannot work', () => {
+    const four = [nowMs - 4, nowMs - 3, nowMs - 2, nowMs - 1];
+    const told = expect.stringMatching(/no room$/);
+    expect(of('itself', { failuresAtMs: four })).toMatchObject({ state: 'ERROR', message: told });
+    expect(of('refused', {})).toMatchObject({ state: 'ERROR', message: told });
+  });
+});
+
+const warnings = ({ actions }: PodStatus): string[] =>
+  actions.map(({ text }) => text).filter((text) => /time_to_stop/.test(text));
+
 describe('the action log', () => {
   test('gets a line when the state changes, and none while it does not', () => {
     const first = status({ observed: silent, status: null });
@@ -219,6 +252,19 @@ describe('the action log', () => {
     const full = Array.from({ length: actionsMax }, (_, i) => ({ atMs: nowMs + i, text: 'new' }));
     const observed = { ...silent, notes: [{ atMs: nowMs - 1, text: 'old' }] };
     expect(status({ observed, status: { actions: full } }).actions).toEqual(full);
+  });
+
+  test('warns once before time_to_stop, and again when that has moved', () => {
+    const observed = running({ startedAtMs: nowMs - 250_000 });
+    const of = (timeToStopDefault: number, before: Partial<PodStatus>): PodStatus =>
+      status({ desired: { timeToStopDefault }, observed, status: before, standing: 'served' });
+    expect(warnings(of(400, {}))).toEqual([]);
+    const warned = of(300, {});
+    expect(warnings(warned)).toEqual([
+      'time_to_stop will set the pod to OFF at 2026-11-23T12:00:50.000Z',
+    ]);
+    expect(warnings(of(300, warned))).toHaveLength(1);
+    expect(warnings(of(305, warned))).toHaveLength(2);
   });
 
   test('keeps its newest lines', () => {

@@ -32,6 +32,10 @@ export const runtime = group({
       .default('auto'),
     PODGATE_PROCESS_USER: text.optional(),
     PODGATE_REGISTRY_AUTH_FILE: text.optional(),
+    PODGATE_ROOT_TEMPLATES: z
+      .string()
+      .regex(/^[a-z0-9]*(?:[\s,]+[a-z0-9]+)*$/, 'must be ids of templates with commas between')
+      .default(''),
     DOCKER_HOST: engineAddress.optional(),
     XDG_RUNTIME_DIR: z.string().optional(),
   },
@@ -46,6 +50,7 @@ export const runtime = group({
       // Databases refuse to run as root, and a pod has no business being it.
       processUser: values.PODGATE_PROCESS_USER ?? (isRoot ? 'nobody' : undefined),
       registryFile: values.PODGATE_REGISTRY_AUTH_FILE,
+      rootTemplates: new Set(values.PODGATE_ROOT_TEMPLATES.split(/[\s,]+/).filter(Boolean)),
     };
   },
 });

@@ -42,6 +42,7 @@ export async function startStandalone(
   // The api has to know what pods can run on as well.
   const settings = { ...given, runtime: await settleRuntime(given.runtime) };
   const registries = readRegistries(settings.runtime);
+  const { rootTemplates } = settings.runtime;
   const ports = await openPorts(settings, stack);
   const { site, data } = settings;
   const { holder } = ports;
@@ -74,7 +75,10 @@ export async function startStandalone(
   // Last, when every port is ours: from here on pods are started.
   const runtime = await openRuntime(ports, settings);
   stack.defer(() => runtime.stopAll(podsDeadlineMs));
-  const controller = startController({ ...ports, runtime }, { site, holder, registries });
+  const controller = startController(
+    { ...ports, runtime },
+    { site, holder, registries, rootTemplates },
+  );
   stack.defer(() => controller.stop());
   await controller.settled;
   parts.push({ name: 'controller', problem: () => controller.problem() });
