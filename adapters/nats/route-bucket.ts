@@ -158,21 +158,15 @@ interface ReadTerms {
   readonly signal?: AbortSignal;
 }
 
-/** A removal of a key, at this revision. */
-export interface Marker {
-  readonly key: string;
-  readonly revision: number;
-}
-
-/** Forgets that these keys were removed; what cannot be forgotten now is next time. */
+/** Forgets removals of keys, by their revisions; what cannot be forgotten now is next time. */
 export async function forgetMarkers(
   { manager }: RouteBucket,
-  markers: readonly Marker[],
+  revisions: readonly number[],
 ): Promise<void> {
-  for (const { key, revision } of markers) {
-    // Not what was written there since.
-    const purge = { filter: subjectOf(key), seq: revision + 1 };
-    await manager.streams.purge(streamName, purge).catch(() => undefined);
+  for (const revision of revisions) {
+    // By its number, which what was written there since does not have. A purge by subject would make
+    // servers tell nothing to whoever reads the bucket at that moment (seen with 2.9.10).
+    await manager.streams.deleteMessage(streamName, revision, false).catch(() => undefined);
   }
 }
 

@@ -4,7 +4,7 @@ import type { Random } from '#contracts/random.ts';
 import type { Begun, Route } from '#contracts/route.ts';
 import { FencedOff } from '#contracts/store.ts';
 import type { NatsLink } from './link.ts';
-import type { Marker, Meta, RouteBucket, Write } from './route-bucket.ts';
+import type { Meta, RouteBucket, Write } from './route-bucket.ts';
 import {
   forgetMarkers,
   hostOf,
@@ -255,20 +255,20 @@ async function streamIsGone({ manager }: RouteBucket): Promise<boolean | undefin
 interface Table {
   readonly meta: Meta | undefined;
   readonly entries: Map<string, Entry>;
-  /** Keys that were removed. */
-  readonly markers: readonly Marker[];
+  /** Revisions at which keys were removed. */
+  readonly markers: readonly number[];
   /** Sequence of the newest message. */
   readonly last: number;
 }
 
 async function readTable(bucket: RouteBucket, clock: Clock): Promise<Table> {
   const entries = new Map<string, Entry>();
-  const markers: Marker[] = [];
+  const markers: number[] = [];
   let meta: Meta | undefined;
   const last = await readBucket(bucket, { from: 1, clock }, ({ key, revision, value }) => {
     if (key === metaKey) meta = value && metaOf(value);
     else if (value) entries.set(hostOf(key), { route: jsonOf(value), revision });
-    else markers.push({ key, revision });
+    else markers.push(revision);
   });
   return { meta, entries, markers, last };
 }
