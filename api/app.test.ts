@@ -8,6 +8,7 @@ import {
 } from 'jose';
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { rootId, signers } from '#contracts/authority.ts';
 import { collection } from '#contracts/store.ts';
 import { z } from 'zod';
 import { zSealed } from '#contracts/sealer.ts';
@@ -469,6 +470,10 @@ describe('the description of the API', () => {
   });
 
   test('lies beside the certificate to trust', async () => {
+    expect((await bench.call('GET', '/ca.pem')).status).toBe(404);
+    const certificate = '-----BEGIN CERTIFICATE-----';
+    const key = bench.sealer.seal('a key', 'authority');
+    await signers(bench.store).put(rootId('localhost'), { certificate, key }, 'anything');
     const answer = await bench.call('GET', '/ca.pem');
     expect(answer.headers['content-type']).toBe('application/x-pem-file');
     expect(answer.text).toBe('-----BEGIN CERTIFICATE-----\n');

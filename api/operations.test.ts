@@ -98,7 +98,7 @@ describe('traefik_config', () => {
       message: '',
       upstream: { host: '127.0.0.1', port: 5000 },
     } as const;
-    const revision = await bench.routes.begin(1, [route]);
+    const { revision } = await bench.routes.begin(1, [route]);
     const { body } = await bench.as('admin')('GET', url);
     expect(body.result).toEqual({ revision, routes: [route] });
   });

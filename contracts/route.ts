@@ -84,6 +84,8 @@ export interface Begun {
   readonly revision: number;
   /** When each route became what it is: one that was there before keeps its revision. */
   readonly revisions: ReadonlyMap<string, number>;
+  /** Of the pods in `kept`, as they were. */
+  readonly kept: readonly Route[];
 }
 
 /**
@@ -99,8 +101,11 @@ export interface Begun {
  *   write that threw may have happened; the next one of its host says what is.
  */
 export interface RouteBus {
-  /** Controller: starts a reign with this table. Later writes with an older `token` throw `FencedOff`. */
-  begin(token: number, routes: readonly Route[]): Promise<Begun>;
+  /**
+   * Controller: starts a reign with this table. Later writes with an older `token` throw `FencedOff`.
+   * Pods in `kept` (`podKey`) have the routes they had: nobody knows better at the moment.
+   */
+  begin(token: number, routes: readonly Route[], kept?: ReadonlySet<string>): Promise<Begun>;
   /** Controller: returns the revision of this write; an unchanged route returns the one it has. */
   put(token: number, route: Route): Promise<number>;
   drop(token: number, host: string): Promise<number>;

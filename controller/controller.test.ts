@@ -17,6 +17,7 @@ import { isRunning } from '../test/conformance/runtime.ts';
 import { desiredPod } from '../test/pod-examples.ts';
 import { startController } from './controller.ts';
 import type { Runtime } from './runtime/runtime.ts';
+import { RuntimeUnavailable } from './runtime/runtime.ts';
 import { createProcessRuntime } from './runtime/process/runtime.ts';
 
 const key = 'default/mypod';
@@ -295,6 +296,24 @@ describe('the controller', { timeout: 40_000 }, () => {
     await start(await runtime());
     await vi.waitFor(() => expect(gateway.table.get(host)).toEqual(before), patience);
     expect(await reaches('AVAILABLE')).toMatchObject({ run: 1 });
+    expect(gateway.dropped).toEqual([]);
+  });
+
+  test('a new leader that cannot look at the pods leaves their routes as they are', async () => {
+    const { gateway, runtime, start, desire, reaches } = await world();
+    const first = await runtime();
+    const controller = await start(first);
+    await desire();
+    await reaches('AVAILABLE');
+    const before = gateway.table.get(host);
+    await controller.stop();
+    first.close();
+    const next = await runtime();
+    const away = new RuntimeUnavailable('it is restarted');
+    vi.spyOn(next, 'observe').mockRejectedValueOnce(away);
+    await start(next);
+    await reaches('AVAILABLE');
+    expect(gateway.table.get(host)).toEqual(before);
     expect(gateway.dropped).toEqual([]);
   });
 

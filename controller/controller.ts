@@ -184,11 +184,15 @@ async function beating(
   }
 }
 
-/** Publishes the table that follows from the first look at every pod, all at once. */
+/**
+ * Publishes the table that follows from the first look at every pod, all at once; what cannot be looked
+ * at keeps the routes it has.
+ */
 async function beginReign(context: ReconcileContext, log: Log, signal: AbortSignal): Promise<void> {
   for (;;) {
     try {
-      await context.publisher.begin(await firstLook(context, log));
+      const { pods, unknown } = await firstLook(context, log);
+      await context.publisher.begin(pods, unknown);
       return;
     } catch (error) {
       // Without the bus there is nobody to tell: it may be back before the reign is over.
@@ -199,25 +203,26 @@ async function beginReign(context: ReconcileContext, log: Log, signal: AbortSign
   }
 }
 
-/** The routes of every pod as it is now. */
+/** The routes of every pod as it is now, and those that cannot be looked at. */
 async function firstLook(
   context: ReconcileContext,
   log: Log,
-): Promise<ReadonlyMap<string, readonly Route[]>> {
+): Promise<{ pods: ReadonlyMap<string, readonly Route[]>; unknown: ReadonlySet<string> }> {
   const pods = new Map<string, Route[]>();
+  const unknown = new Set<string>();
   for (const key of await allKeys(context, log)) {
     try {
       const { facts } = await look(context, key);
       pods.set(key, routesOf(facts.desired, plan(facts), facts.observed, context.site));
     } catch (error) {
-      // One document that cannot be read costs its own pod a route, not everybody theirs.
+      unknown.add(key);
       if (error instanceof RuntimeUnavailable)
         log.warn({ key, error: error.message }, 'where pods run nobody answers; trying again');
       else log.error({ key, error }, 'a pod could not be looked at');
     }
   }
   context.checkLeading();
-  return pods;
+  return { pods, unknown };
 }
 
 /** Everything that is wanted, on record or running. */

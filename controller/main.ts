@@ -2,6 +2,7 @@ import type { Registry } from 'prom-client';
 import { openSealer } from '#adapters/system/sealer.ts';
 import { admin } from '../deploy/settings/admin.ts';
 import { data } from '../deploy/settings/data.ts';
+import { kubernetes } from '../deploy/settings/kubernetes.ts';
 import { log } from '../deploy/settings/log.ts';
 import { nats } from '../deploy/settings/nats.ts';
 import { redis } from '../deploy/settings/redis.ts';
@@ -20,7 +21,7 @@ import { startController } from './controller.ts';
 import { observeLeading } from './metrics.ts';
 
 /** The controller of a cluster. Of several one leads, and another takes over when it is gone. */
-const groups = { site, data, sharedKey, admin: admin(9102), runtime, redis, nats, log };
+const groups = { site, data, sharedKey, admin: admin(9102), runtime, kubernetes, redis, nats, log };
 
 await runProgram(process.env, groups, async (settings, life) => {
   const system = openSystem(settings.log);

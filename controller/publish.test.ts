@@ -1,12 +1,13 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { ManualClock } from '#adapters/memory/clock.ts';
 import { MemoryRouteBus } from '#adapters/memory/route-bus.ts';
 import type { Route, RouteEvent } from '#contracts/route.ts';
+import { BusUnavailable, zRoute } from '#contracts/route.ts';
 import { Publisher } from './publish.ts';
 
 const route = (host: string, change: Partial<Route> = {}): Route => ({
   host,
-  tenant: 'default',
+  tenant: 't',
   pod: 'a',
   network: 'default',
   protocol: 'http',
@@ -102,4 +103,54 @@ describe('publishing routes', () => {
     await new Publisher(bus, 2, new ManualClock()).begin(new Map());
     await expect(publisher.publish('t/a', [])).rejects.toMatchObject({ name: 'FencedOff' });
   });
+
+  test.each(['put', 'drop'] as const)(
+    'a %s that failed and yet happened is made good, also when what was before is wanted again',
+    async (kind) => {
+      const { bus, publisher } = await bench();
+      const before = [route('a.pods.x'), route('a-b.pods.x')];
+      vi.spyOn(bus, kind).mockImplementationOnce(async () => {
+        if (kind === 'put') await bus.put(1, route('a.pods.x', ready));
+        else await bus.drop(1, 'a.pods.x');
+        throw new BusUnavailable('the answer was lost');
+      });
+      const changed = kind === 'put' ? [route('a.pods.x', ready)] : [];
+      const others = before.slice(1);
+      await expect(publisher.publish('t/a', [...changed, ...others])).rejects.toThrow('answer');
+      await publisher.publish('t/a', before);
+      expect(await tableOf(bus)).toEqual(before);
+    },
+  );
+
+  test('a route that failed to come and yet is there goes with its pod', async () => {
+    const { bus, publisher } = await bench();
+    vi.spyOn(bus, 'put').mockImplementationOnce(async (token, late) => {
+      await bus.put(token, late);
+      throw new BusUnavailable('the answer was lost');
+    });
+    await expect(publisher.publish('t/b', [route('b.pods.x')])).rejects.toThrow('answer');
+    await publisher.publish('t/b', []);
+    expect((await tableOf(bus)).map(({ host }) => host)).not.toContain('b.pods.x');
+  });
+
+  test('what nobody could look at when the reign began keeps its routes, and beats count them', async () => {
+    const { bus, next } = await bench();
+    const later = new Publisher(bus, 2, new ManualClock());
+    await later.begin(new Map(), new Set(['t/a']));
+    expect((await tableOf(bus)).map(({ host }) => host)).toEqual(['a.pods.x', 'a-b.pods.x']);
+    await later.beat();
+    const { revision } = await next();
+    expect(await next()).toMatchObject({ kind: 'beat', revision, count: 2 });
+    await later.publish('t/a', [route('a.pods.x')]);
+    expect(await next()).toMatchObject({ kind: 'drop', host: 'a-b.pods.x' });
+  });
 });
+
+async function tableOf(bus: MemoryRouteBus): Promise<Route[]> {
+  const [first] = [
+    await bus.follow('reader', new AbortController().signal)[Symbol.asyncIterator]().next(),
+  ];
+  if (first.done || first.value.kind !== 'snapshot') throw new Error('no snapshot came');
+  const routes = Array.from(first.value.routes.values(), (told) => zRoute.parse(told.route));
+  return routes.toSorted((a, b) => (a.host < b.host ? 1 : -1));
+}

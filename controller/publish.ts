@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '#contracts/clock.ts';
+import { podKey } from '#contracts/pod.ts';
 import type { Route, RouteBus } from '#contracts/route.ts';
 import { entryDigest } from '#contracts/route.ts';
 import type { RouteStanding } from './status.ts';
@@ -17,6 +18,8 @@ export class Publisher {
   readonly #pods = new Map<string, Map<string, Published>>();
   /** The newest change of each pod's routes, dropped ones included. */
   readonly #newest = new Map<string, number>();
+  /** Hosts of each pod of which the bus may have another route than the one published last. */
+  readonly #doubtful = new Map<string, Set<string>>();
   #revision = 0;
   #count = 0;
   #hash = 0;
@@ -27,16 +30,25 @@ export class Publisher {
     this.#clock = clock;
   }
 
-  /** Starts the reign with the whole table, so that gateways forget what is not in it. */
-  async begin(pods: ReadonlyMap<string, readonly Route[]>): Promise<void> {
-    const { revision, revisions } = await this.#bus.begin(this.#token, [...pods.values()].flat());
+  /**
+   * Starts the reign with the whole table, so that gateways forget what is not in it. Pods in `unknown`
+   * keep the routes they have: what cannot be looked at now must not cost its visitors anything.
+   */
+  async begin(
+    pods: ReadonlyMap<string, readonly Route[]>,
+    unknown: ReadonlySet<string> = new Set(),
+  ): Promise<void> {
+    const routes = [...pods.values()].flat();
+    const { revision, revisions, kept } = await this.#bus.begin(this.#token, routes, unknown);
     this.#revision = revision;
-    for (const [key, routes] of pods) {
-      const published = new Map<string, Published>();
-      for (const route of routes)
-        this.#enter(published, { route, revision: revisions.get(route.host) ?? revision });
-      this.#pods.set(key, published);
+    for (const key of [...pods.keys(), ...unknown]) {
+      this.#pods.set(key, new Map());
       this.#newest.set(key, revision);
+    }
+    for (const route of [...routes, ...kept]) {
+      const published = this.#pods.get(podKey(route.tenant, route.pod));
+      const since = revisions.get(route.host) ?? revision;
+      if (published) this.#enter(published, { route, revision: since });
     }
   }
 
@@ -44,19 +56,33 @@ export class Publisher {
   async publish(key: string, routes: readonly Route[]): Promise<void> {
     const published = this.#pods.get(key) ?? new Map<string, Published>();
     this.#pods.set(key, published);
+    const doubtful = this.#doubtful.get(key);
     for (const route of routes) {
-      if (isDeepStrictEqual(published.get(route.host)?.route, route)) continue;
-      const revision = await this.#bus.put(this.#token, route);
+      const { host } = route;
+      const known = !doubtful?.has(host);
+      if (known && isDeepStrictEqual(published.get(host)?.route, route)) continue;
+      const revision = await this.#write(key, host, () => this.#bus.put(this.#token, route));
       this.#enter(published, { route, revision });
       this.#newest.set(key, revision);
     }
     const wanted = new Set(routes.map(({ host }) => host));
-    for (const host of [...published.keys()].filter((name) => !wanted.has(name))) {
-      const revision = await this.#bus.drop(this.#token, host);
+    const unwanted = [...published.keys(), ...(doubtful ?? [])].filter((host) => !wanted.has(host));
+    for (const host of new Set(unwanted)) {
+      const revision = await this.#write(key, host, () => this.#bus.drop(this.#token, host));
       this.#leave(published, host);
       this.#revision = Math.max(this.#revision, revision);
       this.#newest.set(key, revision);
     }
+  }
+
+  /** A write that fails may have happened: until the next one of its host it is in doubt. */
+  async #write(key: string, host: string, write: () => Promise<number>): Promise<number> {
+    const doubtful = this.#doubtful.get(key) ?? new Set();
+    this.#doubtful.set(key, doubtful.add(host));
+    const revision = await write();
+    doubtful.delete(host);
+    if (doubtful.size === 0) this.#doubtful.delete(key);
+    return revision;
   }
 
   /** Tells gateways what the table is, so that one that missed something notices. Throws `FencedOff`. */

@@ -1,8 +1,7 @@
 import { join } from 'node:path';
 import { domainOfWildcard } from '#contracts/hosts.ts';
-import type { Address, Route } from '#contracts/route.ts';
+import type { Address } from '#contracts/route.ts';
 import { OperatorView } from './admin/operator.ts';
-import { AppliedTable } from './applied-table.ts';
 import { askHealth, watchApis } from './api-watch.ts';
 import { CancelDesk } from './cancel-desk.ts';
 import { ChallengeDesk } from './challenges/desk.ts';
@@ -10,12 +9,9 @@ import { CertificateFeed } from './certificate-feed.ts';
 import { keepFollowing } from './follow.ts';
 import { bindListeners } from './listeners.ts';
 import type { ToWorker } from './messages.ts';
-import { routeMessages } from './messages.ts';
-import type { TableChange } from './route-feed.ts';
-import { followRoutes } from './route-following.ts';
 import type { GatewayPorts, GatewaySettings } from './ports.ts';
-import { RouteRegister } from './route-register.ts';
-import { RouteTable } from './route-table.ts';
+import type { TableChange } from './route-feed.ts';
+import { ServedRoutes } from './served-routes.ts';
 import { SessionTickets } from './session-tickets.ts';
 import { TableFile } from './snapshot.ts';
 import { Workers } from './workers.ts';
@@ -77,9 +73,7 @@ class Parent {
   readonly #file: TableFile;
   readonly #tickets: SessionTickets;
   readonly #certificates: CertificateFeed;
-  readonly #table: RouteTable;
-  readonly #routes: RouteRegister;
-  readonly #applied = new AppliedTable();
+  readonly #routes: ServedRoutes;
   #workers: Workers | undefined;
   readonly #allListen = Promise.withResolvers<void>();
   #cancelWait: (() => void) | undefined;
@@ -92,10 +86,16 @@ class Parent {
       ...ports,
       changed: (master) => this.#workers?.broadcast({ kind: 'ticket-master', master }),
     });
-    const { domain, api } = settings;
-    this.#api = api;
-    this.#table = new RouteTable(domain, api);
-    this.#routes = new RouteRegister(ports.clock, this.#table);
+    this.#api = settings.api;
+    const routePorts = {
+      ...ports,
+      workers: () => this.#workers,
+      changed: ({ puts, drops }: Pick<TableChange, 'puts' | 'drops'>): void => {
+        this.operator.dropped(drops);
+        if (puts.length + drops.length > 0) this.#file.changed();
+      },
+    };
+    this.#routes = new ServedRoutes(routePorts, { ...settings, gateway: settings.id });
     this.#certificates = new CertificateFeed({
       ...ports,
       changed: (hosts) => this.#certificatesChanged(hosts),
@@ -110,16 +110,16 @@ class Parent {
       ports.cancels,
     );
     this.#file = new TableFile(join(settings.dataDir, 'gateway', 'tables.json'), ports, () => ({
-      routes: [...this.#routes.routes.values()],
+      routes: [...this.#routes.register.routes.values()],
       certificates: [...this.#certificates.entries()],
     }));
     this.operator = new OperatorView({
       ...settings,
       clock: ports.clock,
-      routes: this.#routes,
+      routes: this.#routes.register,
       certificates: this.#certificates,
       workers: () => this.#workers,
-      appliedRevision: () => this.#applied.revision,
+      appliedRevision: () => this.#routes.appliedRevision,
     });
   }
 
@@ -146,7 +146,7 @@ class Parent {
       reported: (worker, report) => this.operator.reported(worker, report),
       left: (worker) => this.operator.left(worker),
       changed: () => {
-        this.#acknowledge();
+        this.#routes.workersChanged();
         if (this.#workers?.ready) this.#allListen.resolve();
       },
     });
@@ -189,11 +189,9 @@ class Parent {
     ]);
   }
 
-  async #followRoutes(signal: AbortSignal): Promise<void> {
+  #followRoutes(signal: AbortSignal): Promise<void> {
     this.#cancelWait = this.#ports.clock.after(snapshotWaitMs, () => void this.#loadTables());
-    const { id: gateway } = this.#settings;
-    const changed = (change: TableChange): void => this.#changed(change);
-    await followRoutes({ ...this.#ports, register: this.#routes, gateway, changed }, signal);
+    return this.#routes.follow(signal);
   }
 
   #watchApis(signal: AbortSignal): Promise<void> {
@@ -202,7 +200,7 @@ class Parent {
     const use = (address: Address): void => {
       log.warn({ api: address }, 'the API is asked elsewhere from now on');
       this.#api = address;
-      this.#table.moveApi(address);
+      this.#routes.table.moveApi(address);
       this.#workers?.broadcast({ kind: 'api', address });
     };
     return watchApis([api, ...otherApis], { clock, ask: askHealth(clock) }, use, signal);
@@ -213,16 +211,11 @@ class Parent {
     await this.#file.flush();
   }
 
-  #changed({ puts, drops, quarantined }: TableChange): void {
-    for (const bad of quarantined) this.#ports.log.error(bad, 'a route is quarantined');
-    this.operator.dropped(drops);
-    this.#tell(puts, drops);
-  }
-
   /** With no controller heard of, what was served last is served again. */
   async #loadTables(): Promise<void> {
-    const tables = this.#routes.hasTables ? undefined : await this.#file.load();
-    if (!tables || this.#routes.hasTables) return;
+    const { register } = this.#routes;
+    const tables = register.hasTables ? undefined : await this.#file.load();
+    if (!tables || register.hasTables) return;
     const ageMs = this.#ports.clock.nowMs() - tables.savedAtMs;
     this.#ports.log.warn(
       { ageMs },
@@ -230,18 +223,6 @@ class Parent {
     );
     this.#certificates.restore(new Map(Object.entries(tables.certificates)));
     this.#routes.restore(tables.routes, tables.savedAtMs);
-    this.#tell(tables.routes, []);
-  }
-
-  #tell(puts: readonly Route[], drops: readonly string[]): void {
-    const step = this.#applied.told(this.#routes.epoch, this.#routes.revision);
-    for (const message of routeMessages(puts, drops, step)) this.#workers?.broadcast(message);
-    if (puts.length + drops.length > 0) this.#file.changed();
-  }
-
-  #acknowledge(): void {
-    const state = this.#applied.taken(this.#workers?.step ?? -1);
-    if (state) this.#ports.routes.acknowledge({ gateway: this.#settings.id, ...state });
   }
 
   *#greeting(number: number): Generator<ToWorker> {
@@ -258,8 +239,7 @@ class Parent {
     yield { kind: 'begin', terms };
     for (const name of this.#certificates.hosts()) yield* this.#domainMessages(name);
     yield* this.#challenges.greeting();
-    const { hasTables, routes } = this.#routes;
-    if (hasTables) yield* routeMessages([...routes.values()], [], this.#applied.step);
+    yield* this.#routes.greeting();
     yield { kind: 'serve' };
   }
 
@@ -276,10 +256,10 @@ class Parent {
     if (hosts.length === 0) return;
     this.#workers?.broadcast({ kind: 'certificates-changed', hosts });
     for (const message of hosts.flatMap((host) => [...this.#domainMessages(host)])) {
-      this.#table.heed(message);
+      this.#routes.table.heed(message);
       this.#workers?.broadcast(message);
     }
     // Before there are routes, saving would replace those of the last run with none.
-    if (this.#routes.hasTables) this.#file.changed();
+    if (this.#routes.register.hasTables) this.#file.changed();
   }
 }

@@ -20,7 +20,7 @@ function following(bus: RouteBus, deliver: (event: RouteEvent) => boolean = () =
   const changed = vi.fn<(change: TableChange) => void>();
   const log = { debug: vi.fn(), info: vi.fn(), warn: vi.fn(), error: vi.fn() };
   const routes: RouteBus = {
-    begin: (token, all) => bus.begin(token, all),
+    begin: (token, all, kept) => bus.begin(token, all, kept),
     put: (token, route) => bus.put(token, route),
     drop: (token, host) => bus.drop(token, host),
     beat: (token, digest) => bus.beat(token, digest),

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { podKey } from '#contracts/pod.ts';
 import type {
   Begun,
   GatewayAck,
@@ -33,19 +34,25 @@ export class MemoryRouteBus implements RouteBus {
   readonly #acks = new Map<string, GatewayAck>();
   readonly #listeners = new Set<() => void>();
 
-  async begin(token: number, routes: readonly Route[]): Promise<Begun> {
+  async begin(
+    token: number,
+    routes: readonly Route[],
+    kept: ReadonlySet<string> = new Set(),
+  ): Promise<Begun> {
     if (token < this.#token) throw new FencedOff('a newer controller publishes routes');
     this.#token = token;
     const entries = (this.#entries ??= new Map<string, Entry>());
     const wanted = new Set(routes.map(({ host }) => host));
+    const others = [...entries.values()].filter(({ route }) => !wanted.has(route.host));
+    const isKept = ({ route }: Entry): boolean => kept.has(podKey(route.tenant, route.pod));
     // Without a pause: nobody must take half of it for the table.
-    for (const host of [...entries.keys()].filter((name) => !wanted.has(name)))
-      this.#drop(entries, host);
+    for (const other of others) if (!isKept(other)) this.#drop(entries, other.route.host);
     for (const route of routes) this.#put(entries, route);
     const revision = ++this.#revision;
     this.#tell({ kind: 'mark', revision });
     const revisions = Array.from(entries, ([host, entry]) => [host, entry.revision] as const);
-    return { revision, revisions: new Map(revisions) };
+    const keptRoutes = others.filter(isKept).map(({ route }) => route);
+    return { revision, revisions: new Map(revisions), kept: keptRoutes };
   }
 
   async put(token: number, route: Route): Promise<number> {

@@ -34,9 +34,13 @@ export class NatsRouteBus implements RouteBus {
     this.#book = new AckBook(link, clock, () => this.#writer.epoch);
   }
 
-  async begin(token: number, routes: readonly Route[]): Promise<Begun> {
+  async begin(
+    token: number,
+    routes: readonly Route[],
+    kept: ReadonlySet<string> = new Set(),
+  ): Promise<Begun> {
     await this.#book.listen();
-    return this.#writer.begin(token, routes);
+    return this.#writer.begin(token, routes, kept);
   }
 
   async put(token: number, route: Route): Promise<number> {

@@ -1,7 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '#contracts/clock.ts';
+import { podKey } from '#contracts/pod.ts';
 import type { Random } from '#contracts/random.ts';
 import type { Begun, Route } from '#contracts/route.ts';
+import { zRoute } from '#contracts/route.ts';
 import { FencedOff } from '#contracts/store.ts';
 import type { NatsLink } from './link.ts';
 import type { Meta, RouteBucket, Write } from './route-bucket.ts';
@@ -72,18 +74,19 @@ export class RouteWriter {
     return this.#reign?.epoch;
   }
 
-  begin(token: number, routes: readonly Route[]): Promise<Begun> {
+  begin(token: number, routes: readonly Route[], keptPods: ReadonlySet<string>): Promise<Begun> {
     this.#refuseOlder(token);
     this.#token = token;
     return this.#inTurn(async () => {
       const reign = await this.#takeOver(token);
       this.#reign = reign;
-      await writeAll(reign, changesFor(reign.entries, routes));
+      const kept = keptOf(reign.entries, routes, keptPods);
+      await writeAll(reign, changesFor(reign.entries, [...routes, ...kept]));
       const revision = await write(reign, metaWrite({ ...reign, complete: true }));
       const entries = reign.entries
         .entries()
         .map(([host, entry]) => [host, entry.revision] as const);
-      return { revision, revisions: new Map(entries) };
+      return { revision, revisions: new Map(entries), kept };
     });
   }
 
@@ -174,6 +177,23 @@ interface HostWrite {
   readonly host: string;
   /** Undefined: the host goes. */
   readonly route: Route | undefined;
+}
+
+/** What is there of these pods and not among `routes`. What does not parse is nobody's. */
+function keptOf(
+  entries: ReadonlyMap<string, Entry>,
+  routes: readonly Route[],
+  pods: ReadonlySet<string>,
+): Route[] {
+  if (pods.size === 0) return [];
+  const given = new Set(routes.map(({ host }) => host));
+  const kept: Route[] = [];
+  for (const [host, { route }] of entries) {
+    if (given.has(host)) continue;
+    const { data } = zRoute.safeParse(route);
+    if (data && pods.has(podKey(data.tenant, data.pod))) kept.push(data);
+  }
+  return kept;
 }
 
 function changesFor(entries: ReadonlyMap<string, Entry>, routes: readonly Route[]): HostWrite[] {

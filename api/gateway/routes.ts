@@ -79,7 +79,7 @@ async function snapshot({ routes, clock }: ApiPorts) {
 const readable = ({ revision, routes }: Extract<RouteEvent, { kind: 'snapshot' }>) => ({
   revision,
   // One that does not parse is what gateways put aside too.
-  routes: [...routes.values()].flatMap((route) => {
+  routes: [...routes.values()].flatMap(({ route }) => {
     const parsed = zRoute.safeParse(route);
     return parsed.success ? [parsed.data] : [];
   }),

@@ -5,6 +5,7 @@ import { nats } from './nats.ts';
 import { data } from './data.ts';
 import { gateway } from './gateway.ts';
 import type { Group } from './group.ts';
+import { kubernetes } from './kubernetes.ts';
 import { log } from './log.ts';
 import { redis } from './redis.ts';
 import { runtime } from './runtime.ts';
@@ -19,6 +20,7 @@ const groups: readonly Group[] = [
   nats,
   data,
   gateway,
+  kubernetes,
   log,
   redis,
   runtime,

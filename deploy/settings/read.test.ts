@@ -80,7 +80,7 @@ test.each([
   ['PODGATE_ADMIN_PORT', '-1'],
   ['PODGATE_DOMAIN', 'Example.org'],
   ['PODGATE_DOMAIN', '*.example.org'],
-  ['PODGATE_RUNTIME', 'kubernetes'],
+  ['PODGATE_RUNTIME', 'vax'],
   ['PODGATE_TENANT', 'a/b'],
   ['PODGATE_ADMIN_PASSWORD', 'short'],
   ['PODGATE_ADMIN_TOKEN', 'fifteen-letters'],

@@ -26,8 +26,8 @@ export const runtime = group({
   shape: {
     PODGATE_RUNTIME: z
       .enum(
-        ['auto', 'process', 'engine'],
-        'must be auto, process or engine (Kubernetes is not available yet)',
+        ['auto', 'process', 'engine', 'kubernetes'],
+        'must be auto, process, engine or kubernetes',
       )
       .default('auto'),
     PODGATE_PROCESS_USER: text.optional(),

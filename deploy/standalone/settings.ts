@@ -2,6 +2,7 @@ import { admin } from '../settings/admin.ts';
 import { api } from '../settings/api.ts';
 import { data } from '../settings/data.ts';
 import { gateway } from '../settings/gateway.ts';
+import { kubernetes } from '../settings/kubernetes.ts';
 import { log } from '../settings/log.ts';
 import type { Choices } from '../settings/read.ts';
 import { redis } from '../settings/redis.ts';
@@ -18,6 +19,7 @@ export const standaloneGroups = {
   api,
   admin: admin(9100),
   runtime,
+  kubernetes,
   redis,
   log,
 };

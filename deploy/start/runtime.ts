@@ -10,9 +10,19 @@ import { createProcessRuntime } from '../../controller/runtime/process/runtime.t
 import type { RegistryAccess, Runtime } from '../../controller/runtime/runtime.ts';
 import { RuntimeUnavailable } from '../../controller/runtime/runtime.ts';
 import type { data } from '../settings/data.ts';
+import type { kubernetes } from '../settings/kubernetes.ts';
 import { BadSetting } from '../settings/group.ts';
 import type { Choices } from '../settings/read.ts';
 import type { runtime } from '../settings/runtime.ts';
+import type { site } from '../settings/site.ts';
+import { openKubernetes } from './kubernetes.ts';
+
+type Groups = {
+  readonly data: typeof data;
+  readonly kubernetes: typeof kubernetes;
+  readonly runtime: typeof runtime;
+  readonly site: typeof site;
+};
 
 type RuntimeChoice = Choices<{ runtime: typeof runtime }>['runtime'];
 
@@ -21,7 +31,7 @@ type RuntimeChoice = Choices<{ runtime: typeof runtime }>['runtime'];
  * only built-in images can run. Throws `BadSetting` when an engine is asked for and none answers.
  */
 export async function settleRuntime(choice: RuntimeChoice): Promise<RuntimeChoice> {
-  if (choice.kind === 'process') return choice;
+  if (choice.kind === 'process' || choice.kind === 'kubernetes') return choice;
   const { address, runtimeDir } = choice.engine;
   const places = address ? [address] : usualSockets(runtimeDir);
   const found = await firstAnswering(places);
@@ -51,11 +61,14 @@ async function firstAnswering(
 /** Opens what pods run on. */
 export async function openRuntime(
   ports: ProcessRuntimePorts,
-  { data: kept, runtime: chosen }: Choices<{ data: typeof data; runtime: typeof runtime }>,
+  settings: Choices<Groups>,
 ): Promise<Runtime> {
+  const { data: kept, runtime: chosen } = settings;
   const { kind, engine, processUser } = await settleRuntime(chosen);
   const dataDir = kept.dir;
   const processes = await createProcessRuntime({ ...ports, dataDir, user: processUser });
+  if (kind === 'kubernetes')
+    return runtimeByImage(processes, await openKubernetes(ports, settings));
   const containers =
     kind === 'engine' && engine.address
       ? await createEngineRuntime(ports, { address: engine.address, dataDir })

@@ -83,7 +83,7 @@ export async function openBench(changes: Partial<ApiSettings> = {}) {
     host: '127.0.0.1',
     port: 0,
     publicHttpsPort: 8443,
-    trustedProxies: ['127.0.0.1'],
+    trustedProxies: ['127.0.0.1', '::1'],
     runtime: 'auto',
     statusCodes: 'http',
     requestsPerMinute: 0,

@@ -120,6 +120,21 @@ function reigns(make: Make, follow: Follow): void {
     expect(begun.revisions.get('c.example')).toBeGreaterThan(first.revision);
   });
 
+  test('pods of which a new leader knows nothing keep the routes they have', async () => {
+    const bus = await make();
+    const before = await bus.begin(1, [route('a.example'), route('b.example')]);
+    const following = follow(bus);
+    await following.next();
+    const other = { ...route('c.example'), pod: 'other' };
+    const begun = await bus.begin(2, [other], new Set(['default/shop']));
+    expect(begun.kept.map(({ host }) => host).toSorted()).toEqual(['a.example', 'b.example']);
+    expect(begun.revisions.get('a.example')).toBe(before.revisions.get('a.example'));
+    expect(hostsIn(await following.next())).toEqual(['c.example']);
+    const last = await bus.begin(3, [], new Set(['default/other']));
+    expect(last.kept).toEqual([other]);
+    expect([...last.revisions.keys()]).toEqual(['c.example']);
+  });
+
   test('who follows later than begin hears that the table is all there is', async () => {
     const bus = await make();
     const { revision, revisions } = await bus.begin(1, [route('b.example')]);

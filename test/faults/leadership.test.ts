@@ -1,5 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { FencedOff } from '#contracts/store.ts';
+import { parseNatsUrl } from '#adapters/nats/address.ts';
+import { NatsLink } from '#adapters/nats/link.ts';
+import { NatsRouteBus } from '#adapters/nats/route-bus.ts';
+import { systemClock } from '#adapters/system/clock.ts';
+import { systemRandom } from '#adapters/system/random.ts';
 import { natsProgram } from '../programs/nats.ts';
+import { openTestRedis, silent } from '../programs/redis-store.ts';
 import { redisProgram } from '../programs/redis.ts';
 import { available } from '../programs/run.ts';
 import { until } from '../integration/standalone.ts';
@@ -68,6 +75,34 @@ describe.skipIf(!servers)('of two controllers one leads', () => {
     await cluster.state('early', 'AVAILABLE');
     await cluster.state('after', 'STOPPED');
     await cluster.allReady();
+  });
+
+  test('what is written with the token of a reign that is over is refused, in Redis and in NATS', async () => {
+    const redis = await openTestRedis(`redis://127.0.0.1:${cluster.ports.redis}`);
+    const settings = {
+      address: parseNatsUrl(`nats://127.0.0.1:${cluster.ports.nats}`),
+      creds: undefined,
+      ca: undefined,
+      replicas: 1,
+      name: 'test',
+    };
+    const link = new NatsLink(settings, { clock: systemClock, log: silent });
+    try {
+      await cluster.pod(hello('fenced'));
+      // Any token from before the newest take-over: they are microseconds of Redis's clock.
+      const token = 1;
+      const write = redis.store.put('pod-status', { id: 'default/fenced', value: {} }, 'anything', {
+        lease: 'controller',
+        token,
+      });
+      await expect(write).rejects.toThrow(FencedOff);
+      const routes = new NatsRouteBus(link, { clock: systemClock, random: systemRandom });
+      await expect(routes.begin(token, [])).rejects.toThrow(FencedOff);
+      expect((await cluster.request(1, 'fenced')).status).toBe(200);
+    } finally {
+      redis.close();
+      await link.close();
+    }
   });
 
   test('a leader that was stopped and wakes changes nothing, whatever it was about to do', async () => {

@@ -5,7 +5,12 @@ import { pythonPackages } from './python.ts';
 import { install } from './run.ts';
 
 /** Builds a Go package, by default that in `folder`, with the modules pinned there; gives its path. */
-export async function goProgram(name: string, folder: string, pkg = '.'): Promise<string> {
+export async function goProgram(
+  name: string,
+  folder: string,
+  pkg = '.',
+  timeoutMs = 600_000,
+): Promise<string> {
   const pins = readdirSync(folder)
     .filter((file) => /\.(go|mod|sum)$/.test(file))
     .map((file) => join(folder, file));
@@ -13,7 +18,7 @@ export async function goProgram(name: string, folder: string, pkg = '.'): Promis
     // The toolchain that is pinned, never one that it downloads for itself.
     const env = { GOTOOLCHAIN: 'local', GOFLAGS: '-mod=readonly -buildvcs=false' };
     const argv = [await go(), 'build', '-o', join(making, name), pkg];
-    await install(argv, { cwd: folder, env, timeoutMs: 600_000 });
+    await install(argv, { cwd: folder, env, timeoutMs });
   });
   return join(built, name);
 }
