@@ -199,7 +199,8 @@ async function beginReign(context: ReconcileContext, log: Log, signal: AbortSign
       if (!(error instanceof BusUnavailable) || signal.aborted) throw error;
       log.warn({ reason: error.message }, 'the routes could not be published; trying again');
     }
-    await context.clock.sleep(publishAgainMs, signal);
+    await context.clock.sleep(publishAgainMs, signal).catch(() => undefined);
+    context.checkLeading();
   }
 }
 

@@ -45,9 +45,10 @@ export function beginController(life: Life, world: ControllerWorld): Controller 
       leases: new FaultyLeases(world.leases, life, network),
       logs: new MemoryLogExchange(),
       sealer: openSealer,
-      runtime: new FaultyRuntime(world.place, life, network, (key, run) =>
-        world.rules.stopping(remote.acks(), key, run),
-      ),
+      runtime: new FaultyRuntime(world.place, life, network, {
+        acting: (what) => world.rules.acting(life.name, what),
+        stopping: (key, run) => world.rules.stopping(remote.acks(), key, run),
+      }),
       clock: plant.controllerClock?.(life.clock) ?? life.clock,
       random,
       log,

@@ -12,6 +12,13 @@ const usualMs = 3_000;
 
 const unavailable = (): Error => new RuntimeUnavailable('where pods run nobody answers');
 
+/** It is told at the moment the controller decides so. */
+export interface RuntimeWatcher {
+  acting(this: void, what: string): void;
+  /** A run that was seen is asked to end. */
+  stopping(this: void, key: string, run: number): void;
+}
+
 /**
  * The place where pods run as one controller has it over the network. What it stops and removes is the
  * run that it saw, as clusters know it by its uid.
@@ -21,21 +28,16 @@ export class FaultyRuntime implements Runtime {
   readonly #link: Link;
   readonly #seen = new Map<string, Observed>();
 
-  readonly #stopping: (key: string, run: number) => void;
+  readonly #watcher: RuntimeWatcher;
 
-  /** `stopping` is told before a run that was seen is asked to end. */
-  constructor(
-    place: PodPlace,
-    life: Life,
-    network: Network,
-    stopping: (key: string, run: number) => void,
-  ) {
+  constructor(place: PodPlace, life: Life, network: Network, watcher: RuntimeWatcher) {
     this.#place = place;
-    this.#stopping = stopping;
+    this.#watcher = watcher;
     this.#link = { life, network, service: 'runtime' };
   }
 
   start(spec: RunSpec): Promise<void> {
+    this.#watcher.acting(`start ${spec.key}`);
     return this.#ask(async () => this.#place.start(spec));
   }
 
@@ -52,13 +54,15 @@ export class FaultyRuntime implements Runtime {
 
   stop(key: string, graceMs: number): Promise<void> {
     const seen = this.#seen.get(key);
-    if (seen) this.#stopping(key, seen.run);
+    this.#watcher.acting(`stop ${key}`);
+    if (seen) this.#watcher.stopping(key, seen.run);
     return this.#ask(() => this.#place.stop(key, seen, graceMs), graceMs + usualMs);
   }
 
   remove(key: string): Promise<void> {
     const seen = this.#seen.get(key);
-    if (seen) this.#stopping(key, seen.run);
+    this.#watcher.acting(`remove ${key}`);
+    if (seen) this.#watcher.stopping(key, seen.run);
     return this.#ask(() => this.#place.remove(key, seen));
   }
 

@@ -121,6 +121,10 @@ export const plants = {
     breaks: ['it does not settle'],
     controllerClock: (clock: Clock) => neverAgain(clock, resyncMs),
   },
+  'a leader that does not look at the time': {
+    breaks: ['somebody acted without the lease'],
+    controllerClock: (clock: Clock) => ({ ...neverAgain(clock, Infinity), monotonicMs: () => 0 }),
+  },
   'last write wins on desired state': {
     breaks: ['an accepted write was lost'],
     expectation: (expect: Expectation) => (expect === 'absent' ? expect : 'anything'),

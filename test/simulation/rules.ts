@@ -12,6 +12,8 @@ const withdrawMs = 1_000;
 
 interface Surroundings {
   place(this: void): PodPlace;
+  /** Who holds the lease of controllers. */
+  holder(this: void): string | undefined;
   /** The gateway whose life has this name, if it lives. */
   gateway(this: void, name: string): SimulatedGateway | undefined;
 }
@@ -34,6 +36,16 @@ export class Rules {
     const name = `${key} of ${podCreatedAtMs} run ${run}`;
     if (this.#starts.has(name)) this.#witness.accuse('a run was started twice', name);
     this.#starts.add(name);
+  }
+
+  /** A controller asks where pods run for something, which knows no fence: it leads. */
+  acting(controller: string, what: string): void {
+    const holder = this.#surroundings.holder();
+    if (holder !== controller)
+      this.#witness.accuse(
+        'somebody acted without the lease',
+        `${controller}, while ${holder ?? 'nobody'} held it: ${what}`,
+      );
   }
 
   /** A pod is called AVAILABLE: every gateway that the controller takes for live has served it. */

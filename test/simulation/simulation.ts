@@ -13,6 +13,7 @@ import { FaultyBus } from './faulty-bus.ts';
 import { FaultyStore } from './faulty-store.ts';
 import type { Disk } from './gateway.ts';
 import { SimulatedGateway } from './gateway.ts';
+import { LeaseServer } from './lease-server.ts';
 import { Life } from './life.ts';
 import { Network } from './network.ts';
 import type { Plant } from './plants.ts';
@@ -76,6 +77,7 @@ class World {
   readonly #witness: Witness;
   /** Of what never fails. */
   readonly #clock: Clock;
+  readonly #leases: LeaseServer;
   readonly #network: Network;
   readonly #store: Store;
   readonly #server: BusServer;
@@ -95,6 +97,7 @@ class World {
     const random = this.#random;
     this.#witness = new Witness(timeline);
     this.#clock = new Life('ideal', timeline, 0, (error) => this.failed(error)).clock;
+    this.#leases = new LeaseServer(new MemoryLeases(this.#clock, 0), timeline);
     this.#network = new Network(timeline, random.fork());
     const store = new MemoryStore();
     this.#store = plant.store?.(store) ?? store;
@@ -102,6 +105,7 @@ class World {
     this.#server = new BusServer(plant.bus?.(bus) ?? bus, timeline, this.#witness);
     this.#rules = new Rules(this.#witness, this.#server, {
       place: () => this.#place,
+      holder: () => this.#leases.holder,
       gateway: (name) => this.#gatewayOf(name),
     });
     this.#place = new PodPlace(timeline, random.fork(), {
@@ -157,11 +161,10 @@ class World {
   }
 
   #makeControllers(): Program<Controller>[] {
-    const leases = new MemoryLeases(this.#clock, 0);
     const random = this.#random.fork();
     const world = {
       store: this.#store,
-      leases,
+      leases: this.#leases,
       server: this.#server,
       place: this.#place,
       network: this.#network,

@@ -5,6 +5,7 @@ import type { Timeline } from './timeline.ts';
 export type Rule =
   | 'a route went back'
   | 'an older leader wrote'
+  | 'somebody acted without the lease'
   | 'available without a gateway that serves it'
   | 'a pod was stopped before its route was out'
   | 'a run was started twice'
