@@ -397,7 +397,13 @@ describe('update_pod', () => {
     await create('edited', { description: 'old', environment_variables: { A: 'a' } });
     const before = await shown('edited');
     const answer = await update('edited', { environment_variables: { B: 'b' } });
-    expect(answer.body.metadata['note']).toHaveLength(2);
+    expect(answer.body.metadata).toEqual({
+      note: [expect.any(String), expect.stringMatching(/it changes environment_variables\.$/)],
+      restart_changes: ['environment_variables'],
+    });
+    const said = await update('edited', { description: 'new' });
+    expect(said.body.metadata['restart_changes']).toEqual([]);
+    await update('edited', { description: 'old' });
     const expected = { environment_variables: { B: 'b' }, update_ts: expect.any(String) };
     expect(await shown('edited')).toEqual({ ...before, ...expected });
     expect((await stored('edited'))?.generation).toBe(1);

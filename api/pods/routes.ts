@@ -16,10 +16,17 @@ const tags = ['pods'];
 const podAnswers = answers(zPod);
 
 const nothingNew = 'Incoming data made no changes to pod. Is incoming data equal to current data?';
-const restartNote = [
-  'Pod update applied. The running pod is unchanged.',
-  'Restart the pod for the update to take effect.',
-];
+/** The note has two sentences, as the wire has them. */
+const noteOf = (atRestart: readonly string[]) => ({
+  note:
+    atRestart.length === 0
+      ? ['Pod update applied.', 'It holds already: no restart is needed.']
+      : [
+          'Pod update applied. The running pod is unchanged.',
+          `Restart the pod for the update to take effect: it changes ${atRestart.join(', ')}.`,
+        ],
+  restart_changes: atRestart,
+});
 
 export function podRoutes(app: App, pods: PodService): void {
   collectionRoutes(app, pods);
@@ -103,10 +110,9 @@ function podRoute(app: App, pods: PodService): void {
     },
     async (request) => {
       const { pod_id: podId } = request.params;
-      const { pod, changed } = await pods.update(podId, request.body, actingOf(request));
-      return changed
-        ? success(pod, 'Pod updated successfully.', { note: restartNote })
-        : unchanged(pod, nothingNew);
+      const { pod, changed, atRestart } = await pods.update(podId, request.body, actingOf(request));
+      if (!changed) return unchanged(pod, nothingNew);
+      return success(pod, 'Pod updated successfully.', noteOf(atRestart));
     },
   );
   app.delete(

@@ -1,3 +1,4 @@
+import { restartChanges } from './restart-changes.ts';
 import type { z } from 'zod';
 import type { Action, Definition, DesiredPod, PermissionLevel } from '#contracts/pod.ts';
 import { desiredPods, podKey, podStatuses } from '#contracts/pod.ts';
@@ -104,8 +105,9 @@ export class PodService {
     podId: string,
     body: UpdatePod,
     caller: Acting,
-  ): Promise<{ pod: WirePod; changed: boolean }> {
+  ): Promise<{ pod: WirePod; changed: boolean; atRestart: readonly string[] }> {
     let changed = false;
+    let atRestart: readonly string[] = [];
     // Switching a pod on or off is for those who may start and stop it.
     const switches = body.status_requested !== undefined;
     const acting = switches ? { ...caller, needed: 'ADMIN' as const } : caller;
@@ -117,9 +119,10 @@ export class PodService {
       // An image that was taken off the list since goes on.
       if (updated) this.#refuseChange(current, updated, { said, allowed: true, caller });
       changed = updated !== undefined;
+      if (updated) atRestart = restartChanges(current, updated, this.#ports.sealer);
       return updated;
     });
-    return { pod, changed };
+    return { pod, changed, atRestart };
   }
 
   derived(podId: string, caller: Acting): ReturnType<PodRecords['derived']> {
