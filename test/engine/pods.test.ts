@@ -235,7 +235,7 @@ describe.skipIf(!podman)('pods as containers', () => {
 
   test('pods outlive kill -9 of the controller, and the next one finds them', async () => {
     await create({ pod_id: 'keeper', image: helloImage });
-    await shell('ended', 'echo up; sleep 6; exit 9');
+    await shell('ended', 'echo up; sleep 6; echo bye; exit 9');
     await podgate.state('keeper', 'AVAILABLE', minute);
     await until(async () => (await logs('ended')).logs === 'up\n', undefined, minute);
     const before = await containers('keeper');
@@ -252,6 +252,7 @@ describe.skipIf(!podman)('pods as containers', () => {
       undefined,
       minute,
     );
+    expect((await logs('ended')).logs).toMatch(/^up\nbye\n/);
     await forget('ended');
   });
 

@@ -75,10 +75,10 @@ export class ContainerRun {
   /** Takes over a container that an earlier controller began; knows afterwards how it is. */
   async adopt(): Promise<void> {
     if (!this.alive) return;
-    await this.refresh();
-    if (!this.alive) return;
+    // First, so that the last words of one that has ended meanwhile are there.
     this.#watch();
-    await this.#listeners.look();
+    await this.refresh();
+    if (this.alive) await this.#listeners.look();
   }
 
   observe(): Observed {
