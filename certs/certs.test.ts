@@ -42,6 +42,7 @@ beforeEach(async () => {
   certs = await startCerts(ports(), {
     site: { domain: 'example.org', tenant: 'default' },
     holder: 'test',
+    others: undefined,
   });
 });
 afterEach(async () => {
@@ -168,6 +169,7 @@ test('the root outlives a restart; so do its certificates', async () => {
   const again = await startCerts(ports(), {
     site: { domain: 'example.org', tenant: 'default' },
     holder: 'other',
+    others: undefined,
   });
   expect(again.rootPem).toBe(certs.rootPem);
   expect(await stored('wildcard')).toEqual(before);

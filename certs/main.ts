@@ -1,10 +1,12 @@
 import { openSealer } from '#adapters/system/sealer.ts';
 import { admin } from '../deploy/settings/admin.ts';
+import { certs } from '../deploy/settings/certs.ts';
 import { log } from '../deploy/settings/log.ts';
 import { redis } from '../deploy/settings/redis.ts';
 import { sharedKey } from '../deploy/settings/shared-key.ts';
 import { site } from '../deploy/settings/site.ts';
 import { serveAdmin } from '../deploy/start/admin.ts';
+import { publicTerms } from '../deploy/start/certs.ts';
 import { instanceName, openSharedStore } from '../deploy/start/store.ts';
 import { startPatiently } from '../deploy/start/patience.ts';
 import { runProgram } from '../deploy/start/program.ts';
@@ -12,17 +14,21 @@ import { openSystem } from '../deploy/start/system.ts';
 import { startCerts } from './certs.ts';
 
 /** Certificates of a cluster. Any number may run; they share the work by leases. */
-const groups = { site, sharedKey, admin: admin(9104), redis, log };
+const groups = { site, certs, sharedKey, admin: admin(9104), redis, log };
 
 await runProgram(process.env, groups, async (settings, life) => {
   const system = openSystem(settings.log);
   const sealer = openSealer(settings.sharedKey.file);
   const { store, leases, part: storePart } = openSharedStore(settings.redis, system, life);
-  const terms = { site: settings.site, holder: instanceName(system) };
+  const terms = {
+    site: settings.site,
+    holder: instanceName(system),
+    others: publicTerms(settings.certs, undefined),
+  };
   const start = async () => {
-    const certs = await startCerts({ ...system, store, leases, sealer }, terms);
-    life.stack.defer(() => certs.stop());
-    return certs;
+    const running = await startCerts({ ...system, store, leases, sealer }, terms);
+    life.stack.defer(() => running.stop());
+    return running;
   };
   const certsPart = startPatiently('certs', start, system, life.signal);
   await serveAdmin(settings.admin, { parts: [storePart, certsPart] }, life.stack);

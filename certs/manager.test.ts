@@ -47,6 +47,7 @@ async function start(given: ManagerPorts = ports, holder = 'one'): Promise<Certs
   const certs = await startCerts(given, {
     site: { domain: 'example.org', tenant: 'default' },
     holder,
+    others: undefined,
   });
   running.push(certs);
   return certs;

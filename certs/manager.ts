@@ -1,18 +1,24 @@
 import type { Certificate } from '#contracts/certificate.ts';
 import { certificates } from '#contracts/certificate.ts';
-import type { Site } from '#contracts/hosts.ts';
-import { domainOf, podHost, podsDomain, wildcardOf } from '#contracts/hosts.ts';
+import { certificateStates } from '#contracts/certificate-state.ts';
 import type { Lease, Leases } from '#contracts/leases.ts';
 import type { Log } from '#contracts/log.ts';
-import type { DesiredPod } from '#contracts/pod.ts';
 import { desiredPods, sealContext } from '#contracts/pod.ts';
-import { SealBroken } from '#contracts/sealer.ts';
 import { tenants } from '#contracts/tenant.ts';
 import type { Change } from '#contracts/store.ts';
 import { BrokenDocument } from '#contracts/store.ts';
 import type { Authority, AuthorityPorts } from './authority/authority.ts';
+import {
+  askedRotation,
+  keyOpens,
+  newState,
+  storedCertificate,
+  storedState,
+} from './orders/records.ts';
 import { reasonToIssue } from './reasons.ts';
-import { renewAtMs } from './schedule.ts';
+import { renewalOf } from './schedule.ts';
+import type { Wanted, WantedTerms } from './wanted.ts';
+import { ownIds, podPrefix, tenantPrefix, tenantWildcardPrefix, wantedOf } from './wanted.ts';
 import { WorkQueue } from './work-queue.ts';
 
 export interface ManagerPorts extends AuthorityPorts {
@@ -20,26 +26,28 @@ export interface ManagerPorts extends AuthorityPorts {
   readonly log: Log;
 }
 
-export interface ManagerSettings {
-  readonly site: Site;
+export interface ManagerTerms extends WantedTerms {
   /** Who we are when we take the lease. */
   readonly holder: string;
+  /** Looks at one that a public authority is to make. */
+  readonly considerPublic: (id: string) => Promise<void>;
 }
 
 // A pod's certificate is made when it is desired; this only finds what fell due or was missed.
 const resyncMs = 60_000;
-// Longer than any order takes; a program that dies meanwhile holds up the others this long.
+// Longer than signing takes; a program that dies meanwhile holds up the others this long.
 const leaseMs = 30_000;
-// Another one is ordering, most likely what we want: look again soon.
+// Another one is signing, most likely what we want: look again soon.
 const heldMs = 500;
-
-const ownIds = ['domain', 'wildcard'] as const;
-export const podPrefix = 'pod/';
-export const tenantPrefix = 'tenant/';
 
 /** What is to be done about one certificate. */
 type Task =
-  | { readonly kind: 'issue'; readonly hosts: readonly string[]; readonly reason: string }
+  | {
+      readonly kind: 'issue';
+      readonly wanted: Wanted;
+      readonly rotation: number;
+      readonly reason: string;
+    }
   | { readonly kind: 'remove' };
 
 /**
@@ -48,20 +56,15 @@ type Task =
  */
 export class Manager {
   readonly #ports: ManagerPorts;
-  readonly #settings: ManagerSettings;
+  readonly #terms: ManagerTerms;
   readonly #authority: Authority;
   readonly #signal: AbortSignal;
   readonly #queue = new WorkQueue();
   readonly #ownValidUntilMs = new Map<string, number>();
 
-  constructor(
-    ports: ManagerPorts,
-    settings: ManagerSettings,
-    authority: Authority,
-    signal: AbortSignal,
-  ) {
+  constructor(ports: ManagerPorts, terms: ManagerTerms, authority: Authority, signal: AbortSignal) {
     this.#ports = ports;
-    this.#settings = settings;
+    this.#terms = terms;
     this.#authority = authority;
     this.#signal = signal;
   }
@@ -82,7 +85,7 @@ export class Manager {
   }
 
   /** Orders as soon as a pod is desired, so that the certificate is there before the pod is. */
-  async follow(changes: AsyncIterable<Change>, prefix: string): Promise<void> {
+  async follow(changes: AsyncIterable<Change>, prefix = ''): Promise<void> {
     try {
       for await (const { id } of changes) this.#queue.hurry(prefix + id);
     } catch (error) {
@@ -96,7 +99,8 @@ export class Manager {
       const id = await this.#queue.next(this.#signal);
       if (id === undefined) return;
       try {
-        if (!(await this.#ensure(id))) this.#later(id);
+        if (await this.#ensure(id)) await this.#terms.considerPublic(id);
+        else this.#later(id);
       } catch (error) {
         // The others go on, and the next resync looks at this one again.
         this.#ports.log.error({ certificate: id, error }, 'certificate failed');
@@ -127,6 +131,7 @@ export class Manager {
       ...ownIds,
       ...pods.documents.map(({ id }) => podPrefix + id),
       ...others.documents.map(({ id }) => tenantPrefix + id),
+      ...others.documents.map(({ id }) => tenantWildcardPrefix + id),
       ...stored.documents.map(({ id }) => id),
       ...stored.broken.map(({ id }) => id),
     ];
@@ -147,7 +152,7 @@ export class Manager {
   async #ensure(id: string): Promise<boolean> {
     if (!(await this.#task(id))) return true;
     const { leases } = this.#ports;
-    const lease = await leases.acquire('certs', this.#settings.holder, leaseMs);
+    const lease = await leases.acquire('certs', this.#terms.holder, leaseMs);
     if (!lease) return false;
     try {
       const task = await this.#task(id);
@@ -159,66 +164,55 @@ export class Manager {
   }
 
   async #task(id: string): Promise<Task | undefined> {
-    const certificate = await this.#stored(id);
-    const hosts = await this.#hosts(id);
+    const { store, sealer, clock } = this.#ports;
+    const certificate = await storedCertificate(store, id);
+    const wanted = await this.#wanted(id);
     // A pod whose record cannot be read keeps what it has.
-    if (!hosts) return undefined;
-    if (hosts.length === 0) return certificate === 'none' ? undefined : { kind: 'remove' };
+    if (!wanted) return undefined;
     const readable = typeof certificate === 'object' ? certificate : undefined;
+    if (wanted.hosts.length === 0) {
+      return certificate === 'none' || this.#worthKeeping(readable)
+        ? undefined
+        : { kind: 'remove' };
+    }
+    const rotation = await askedRotation(store, id);
+    const rotated = (await storedState(store, id))?.value.rotation ?? 0;
     const reason = reasonToIssue({
       certificate: readable,
-      keyOpens: readable !== undefined && this.#opens(id, readable),
-      hosts,
+      keyOpens: readable !== undefined && keyOpens(sealer, id, readable),
+      hosts: wanted.hosts,
       issuer: this.#authority.name,
-      nowMs: this.#ports.clock.nowMs(),
+      rotate: rotation > rotated,
+      nowMs: clock.nowMs(),
     });
-    if (reason !== undefined) return { kind: 'issue', hosts, reason };
+    if (reason !== undefined && this.#isOurs(wanted, readable))
+      return { kind: 'issue', wanted, rotation, reason };
     if (readable) this.#noteOwn(id, readable.notAfterMs);
     return undefined;
   }
 
-  async #stored(id: string): Promise<Certificate | 'none' | 'broken'> {
-    try {
-      return (await certificates(this.#ports.store).get(id))?.value ?? 'none';
-    } catch (error) {
-      if (error instanceof BrokenDocument) return 'broken';
-      throw error;
-    }
+  /** What a public authority is to make, ours only stands in for: until it is there, or has ended. */
+  #isOurs({ by, standIn }: Wanted, stored: Certificate | undefined): boolean {
+    if (by === 'own') return true;
+    if (!standIn) return false;
+    return (
+      stored === undefined ||
+      stored.issuer === this.#authority.name ||
+      stored.notAfterMs <= this.#ports.clock.nowMs()
+    );
   }
 
-  /** What it must cover: nothing when there should be none, undefined when nobody can tell. */
-  async #hosts(id: string): Promise<readonly string[] | undefined> {
-    const { site } = this.#settings;
-    if (id === 'domain') return [site.domain];
-    if (id === 'wildcard') return forAnyPod(site.domain);
+  /** One of a public authority costs what is scarce: whoever comes back under its name finds it. */
+  #worthKeeping(stored: Certificate | undefined): boolean {
+    if (!stored || stored.issuer === this.#authority.name) return false;
+    return stored.notAfterMs > this.#ports.clock.nowMs();
+  }
+
+  async #wanted(id: string): Promise<Wanted | undefined> {
     try {
-      if (id.startsWith(podPrefix)) {
-        const pod = await desiredPods(this.#ports.store).get(id.slice(podPrefix.length));
-        return pod ? hostsOf(pod.value, site) : [];
-      }
-      if (id.startsWith(tenantPrefix))
-        return await this.#tenantHosts(id.slice(tenantPrefix.length));
-      return undefined;
+      return await wantedOf(this.#ports.store, this.#terms, id);
     } catch (error) {
       if (error instanceof BrokenDocument) return undefined;
-      throw error;
-    }
-  }
-
-  /** The first tenant's are the site's own. */
-  async #tenantHosts(id: string): Promise<readonly string[]> {
-    const { site } = this.#settings;
-    if (id === site.tenant || !(await tenants(this.#ports.store).get(id))) return [];
-    const domain = domainOf(id, site);
-    return [domain, ...forAnyPod(domain)];
-  }
-
-  #opens(id: string, { key }: Certificate): boolean {
-    try {
-      this.#ports.sealer.open(key, sealContext.certificate(id));
-      return true;
-    } catch (error) {
-      if (error instanceof SealBroken) return false;
       throw error;
     }
   }
@@ -232,32 +226,36 @@ export class Manager {
     const fence = { lease: name, token };
     if (task.kind === 'remove') {
       await certificates(store).remove(id, 'anything', fence);
+      await certificateStates(store).remove(id, 'anything');
       log.info({ certificate: id }, 'certificate removed');
       return;
     }
-    const { chain, key, notBeforeMs, notAfterMs } = await this.#authority.issue(task.hosts);
+    const { hosts, mode, by } = task.wanted;
+    const { chain, key, notBeforeMs, notAfterMs } = await this.#authority.issue(hosts);
+    const renewal = renewalOf({ notBeforeMs, notAfterMs }, random.fraction());
     const certificate: Certificate = {
-      hosts: [...task.hosts],
+      hosts: [...hosts],
       chain,
       key: sealer.seal(key, sealContext.certificate(id)),
       notBeforeMs,
       notAfterMs,
-      renewAtMs: renewAtMs({ notBeforeMs, notAfterMs }, random.fraction()),
+      renewAtMs: renewal.atMs,
       issuer: this.#authority.name,
     };
     await certificates(store).put(id, certificate, 'anything', fence);
+    // Of one that only stands in the state is told by who orders the real one.
+    if (by === 'own') {
+      const state = {
+        ...newState(mode),
+        phase: 'active' as const,
+        ca: this.#authority.name,
+        renewal,
+        notAfterMs,
+        rotation: task.rotation,
+      };
+      await certificateStates(store).put(id, state, 'anything');
+    }
     this.#noteOwn(id, notAfterMs);
-    log.info({ certificate: id, hosts: task.hosts, reason: task.reason }, 'certificate issued');
+    log.info({ certificate: id, hosts, reason: task.reason }, 'certificate issued');
   }
-}
-
-const forAnyPod = (domain: string): readonly string[] => [wildcardOf(domain), podsDomain(domain)];
-
-/** The hosts of a pod that the gateway routes, sorted. */
-function hostsOf(desired: DesiredPod, site: Site): string[] {
-  const domain = domainOf(desired.tenant, site);
-  return Object.entries(desired.networking)
-    .filter(([, network]) => network.protocol !== 'local_only')
-    .map(([name]) => podHost(desired.podId, name, domain))
-    .toSorted();
 }

@@ -17,6 +17,7 @@ const good: Facts = {
   keyOpens: true,
   hosts: ['a.example', 'b.example'],
   issuer: 'us',
+  rotate: false,
   nowMs: 199,
 };
 
@@ -30,6 +31,7 @@ test.each([
   ['a host was removed', { hosts: ['a.example'] }, /hosts/],
   ['the issuer is another', { issuer: 'them' }, /not from them/],
   ['its key does not open', { keyOpens: false }, /key/],
+  ['a new key was asked for', { rotate: true }, /asked/],
   ['its renewal is due', { nowMs: 200 }, /due/],
   ['it is long over', { nowMs: 1000 }, /due/],
 ])('it is issued when %s', (_when, change, reason) => {

@@ -8,6 +8,8 @@ export interface Facts {
   /** The hosts it must cover, sorted. */
   readonly hosts: readonly string[];
   readonly issuer: string;
+  /** A new key was asked for. */
+  readonly rotate: boolean;
   readonly nowMs: number;
 }
 
@@ -27,9 +29,11 @@ const lostKey: Check = ({ keyOpens }) => (keyOpens ? undefined : 'its key does n
 const due: Check = ({ certificate, nowMs }) =>
   certificate && certificate.renewAtMs <= nowMs ? 'its renewal is due' : undefined;
 
+const rotation: Check = ({ rotate }) => (rotate ? 'a new key was asked for' : undefined);
+
 /** Why `facts` call for a new certificate, or undefined when they do not. First reason wins. */
 export function reasonToIssue(facts: Facts): string | undefined {
-  for (const check of [missing, otherHosts, otherIssuer, lostKey, due]) {
+  for (const check of [missing, otherHosts, otherIssuer, lostKey, rotation, due]) {
     const reason = check(facts);
     if (reason) return reason;
   }

@@ -58,9 +58,6 @@ const zOrder = z.strictObject({
   key: zSealed.nullable(),
   csr: z.string().nullable(),
   certificateUrl: z.string().nullable(),
-  /** When to look at it again. */
-  pollAtMs: z.number(),
-  polls: z.int(),
 });
 export type Order = z.infer<typeof zOrder>;
 
@@ -78,6 +75,8 @@ export const zCertificateState = z.strictObject({
   /** How many those were in all. */
   failures: z.int(),
   nextAttemptAtMs: z.number().nullable(),
+  /** The staging authority gave one since it last failed: the next try is for real. */
+  rehearsed: z.boolean(),
   renewal: zRenewal.nullable(),
   notAfterMs: z.number().nullable(),
   /** The id that an order which renews it names (RFC 9773, 4.1). */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { certificateModes } from './certificate-state.ts';
 import type { Collection, Store } from './store.ts';
 import { collection } from './store.ts';
 
@@ -29,6 +30,8 @@ const zTenant = z.strictObject({
   admins: z.array(z.string()),
   /** Users of those issuers who are let in; null: all. */
   allowedUsers: z.array(z.string()).nullable(),
+  /** How its pods come by certificates; absent: as the site's. */
+  certificateMode: z.enum(certificateModes).optional(),
   createdBy: z.string(),
   createdAtMs: z.number(),
   updatedAtMs: z.number(),

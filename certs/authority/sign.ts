@@ -7,7 +7,7 @@ import type { Random } from '#contracts/random.ts';
 
 /** X.509 by RFC 5280 with P-256 keys: what our own authority signs. Times are wall-clock ms. */
 
-const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+export const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const dayMs = 24 * 60 * 60 * 1000;
 
 // Clients whose clock is behind must not refuse a certificate made a moment ago.
@@ -131,10 +131,12 @@ export async function makeLeaf(
 /** When a certificate of ours ends, in wall-clock ms. */
 export const notAfterMs = (pem: string): number => new x509.X509Certificate(pem).notAfter.getTime();
 
-const makeKeys = (): Promise<WebCrypto.CryptoKeyPair> =>
+/** A new P-256 key pair. */
+export const makeKeys = (): Promise<WebCrypto.CryptoKeyPair> =>
   webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
 
-const exportKey = async (key: CryptoKey): Promise<string> =>
+/** As PKCS#8 PEM. */
+export const exportKey = async (key: CryptoKey): Promise<string> =>
   x509.PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY');
 
 const importKey = (pem: string): Promise<CryptoKey> =>

@@ -1,6 +1,7 @@
 import { admin } from './admin.ts';
 import { apiAddress } from './api-address.ts';
 import { api } from './api.ts';
+import { certs } from './certs.ts';
 import { nats } from './nats.ts';
 import { data } from './data.ts';
 import { gateway } from './gateway.ts';
@@ -18,6 +19,7 @@ const groups: readonly Group[] = [
   api,
   apiAddress,
   nats,
+  certs,
   data,
   gateway,
   kubernetes,

@@ -1,5 +1,6 @@
 import { admin } from '../settings/admin.ts';
 import { api } from '../settings/api.ts';
+import { certs } from '../settings/certs.ts';
 import { data } from '../settings/data.ts';
 import { gateway } from '../settings/gateway.ts';
 import { kubernetes } from '../settings/kubernetes.ts';
@@ -13,6 +14,7 @@ import { site } from '../settings/site.ts';
 /** What standalone reads: all programs are in it. */
 export const standaloneGroups = {
   site,
+  certs,
   data,
   secrets,
   gateway,

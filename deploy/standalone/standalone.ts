@@ -11,6 +11,7 @@ import { describeAddress } from '../../controller/runtime/engine/address.ts';
 import { startController } from '../../controller/controller.ts';
 import type { AdminPassword } from './first-start.ts';
 import { createDemoPod, ensureAdmin } from './first-start.ts';
+import { publicTerms } from '../start/certs.ts';
 import { serveAdmin } from '../start/admin.ts';
 import { serveApi } from '../start/api.ts';
 import { serveGateway } from '../start/gateway.ts';
@@ -47,7 +48,11 @@ export async function startStandalone(
   const { site, data } = settings;
   const { holder } = ports;
 
-  const certs = await startCerts(ports, { site, holder });
+  const certs = await startCerts(ports, {
+    site,
+    holder,
+    others: publicTerms(settings.certs, undefined),
+  });
   stack.defer(() => certs.stop());
   const caFile = join(data.dir, 'ca.pem');
   await writeFile(caFile, certs.rootPem, { mode: 0o644 });

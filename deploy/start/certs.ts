@@ -1,0 +1,78 @@
+import { readFileSync } from 'node:fs';
+import type { PublicAuthority } from '../../certs/acme/authority.ts';
+import { noPreflight, publicPreflight } from '../../certs/acme/preflight.ts';
+import type { PublicTerms } from '../../certs/certs.ts';
+import type { DnsProvider } from '../../certs/dns/provider.ts';
+import type { Limits } from '../../certs/limits/budget.ts';
+import { letsEncryptLimits } from '../../certs/limits/budget.ts';
+import type { AcmeChoice, CertsChoice } from '../settings/certs.ts';
+import { BadSetting } from '../settings/group.ts';
+
+const hourMs = 60 * 60 * 1000;
+
+/** The authorities that are chosen, as certs takes them. Throws `BadSetting`. */
+export function publicTerms(
+  choice: CertsChoice | undefined,
+  dns: DnsProvider | undefined,
+): PublicTerms | undefined {
+  if (!choice) return undefined;
+  const mode = choice.mode ?? (dns ? 'hybrid' : 'per-pod');
+  if (!dns && mode !== 'per-pod') {
+    throw new BadSetting(
+      `PODGATE_CERT_MODE is "${mode}", which needs a wildcard: set PODGATE_DNS_PROVIDER`,
+    );
+  }
+  const of = (each: AcmeChoice): PublicAuthority => authorityOf(each, choice);
+  const { preflight } = choice;
+  return {
+    mode,
+    authorities: { real: choice.real.map(of), staging: choice.staging && of(choice.staging) },
+    preflight:
+      preflight === 'off'
+        ? noPreflight
+        : publicPreflight(preflight === 'on' ? undefined : preflight),
+    dns,
+  };
+}
+
+function authorityOf(
+  { directoryUrl, caFile, binding }: AcmeChoice,
+  choice: CertsChoice,
+): PublicAuthority {
+  return {
+    name: new URL(directoryUrl).host,
+    directoryUrl,
+    roots: caFile === undefined ? undefined : readRoots(caFile),
+    contact: choice.email === undefined ? [] : [`mailto:${choice.email}`],
+    binding,
+    profile: choice.profile,
+    limits: limitsOf(directoryUrl, choice),
+  };
+}
+
+/** What is published for it, or what the operator was granted; 0 means without limit. */
+function limitsOf(directoryUrl: string, choice: CertsChoice): Limits {
+  const published = new URL(directoryUrl).host === 'acme-v02.api.letsencrypt.org';
+  const known: Limits = published
+    ? letsEncryptLimits
+    : { orders: undefined, certificates: undefined, sameHosts: undefined };
+  const granted = (size: number | undefined, spanMs: number, otherwise: Limits['orders']) =>
+    size === undefined
+      ? otherwise
+      : size === 0
+        ? undefined
+        : { size, refillMs: Math.ceil(spanMs / size) };
+  return {
+    orders: granted(choice.ordersPer3Hours, 3 * hourMs, known.orders),
+    certificates: granted(choice.certificatesPerWeek, 7 * 24 * hourMs, known.certificates),
+    sameHosts: known.sameHosts,
+  };
+}
+
+function readRoots(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new BadSetting(`the CA file ${file} cannot be read: ${String(error)}`);
+  }
+}
