@@ -80,12 +80,17 @@ export function problemOf(answer: CaAnswer, nowMs: number): CaProblem {
  * so that a clock that is wrong, here or there, does no harm.
  */
 export function retryAfterMs(answer: CaAnswer, nowMs: number): number | undefined {
-  const value = String(answer.headers['retry-after'] ?? '');
+  const value = header(answer, 'retry-after');
   if (/^\d{1,9}$/.test(value)) return Number(value) * 1000;
   const atMs = Date.parse(value);
   if (Number.isNaN(atMs)) return undefined;
-  const theirs = Date.parse(String(answer.headers['date'] ?? ''));
+  const theirs = Date.parse(header(answer, 'date'));
   return Math.max(0, atMs - (Number.isNaN(theirs) ? nowMs : theirs));
+}
+
+function header({ headers }: CaAnswer, name: string): string {
+  const value = headers[name];
+  return typeof value === 'string' ? value : '';
 }
 
 /** A host could not be shown to be ours: here, before or after the authority looked. */

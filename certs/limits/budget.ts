@@ -1,12 +1,12 @@
 /**
  * What an authority lets us have, as token buckets that are refilled at its own rate. Pure.
  */
-export interface Bucket {
+interface Bucket {
   readonly tokens: number;
   readonly atMs: number;
 }
 
-export interface Limit {
+interface Limit {
   readonly size: number;
   /** One more token each. */
   readonly refillMs: number;
@@ -32,17 +32,17 @@ export const letsEncryptLimits: Limits = {
 };
 
 /** Kept for what cannot wait: certificates that are about to end. */
-export const reserveShare = 0.1;
+const reserveShare = 0.1;
 
 /** Full at first. */
-export function refilled(bucket: Bucket | undefined, limit: Limit, nowMs: number): Bucket {
+function refilled(bucket: Bucket | undefined, limit: Limit, nowMs: number): Bucket {
   if (!bucket) return { tokens: limit.size, atMs: nowMs };
   const passedMs = Math.max(0, nowMs - bucket.atMs);
   return { tokens: Math.min(limit.size, bucket.tokens + passedMs / limit.refillMs), atMs: nowMs };
 }
 
 /** When `needed` tokens are there, were nobody else to take any. */
-export const enoughAtMs = (bucket: Bucket, limit: Limit, needed: number): number =>
+const enoughAtMs = (bucket: Bucket, limit: Limit, needed: number): number =>
   bucket.atMs + Math.ceil(Math.max(0, needed - bucket.tokens) * limit.refillMs);
 
 /** What an order counts against. */

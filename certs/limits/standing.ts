@@ -17,7 +17,7 @@ const zStanding = z.strictObject({
 });
 export type Standing = z.infer<typeof zStanding>;
 
-export const freshStanding: Standing = { pausedUntilMs: 0, troubles: 0, reason: '' };
+const freshStanding: Standing = { pausedUntilMs: 0, troubles: 0, reason: '' };
 
 /** Shared by all replicas, by the authority's name. */
 const standings = (store: Store) => collection(store, 'authority-standings', zStanding);

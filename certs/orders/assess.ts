@@ -60,8 +60,15 @@ function reasonToOrder(facts: Facts): string | undefined {
   return renewalAtMs(facts) <= nowMs ? 'its renewal is due' : undefined;
 }
 
-const renewalAtMs = ({ state, certificate }: Facts): number =>
-  state?.renewal?.atMs ?? certificate?.renewAtMs ?? Infinity;
+// An authority whose window is always in the past would have us order without end.
+const ageLeastMs = 6 * 60 * 60 * 1000;
+
+function renewalAtMs({ state, certificate }: Facts): number {
+  if (!certificate) return Infinity;
+  const lifeMs = certificate.notAfterMs - certificate.notBeforeMs;
+  const leastMs = certificate.notBeforeMs + Math.min(ageLeastMs, lifeMs / 20);
+  return Math.max(state?.renewal?.atMs ?? certificate.renewAtMs, leastMs);
+}
 
 function priorityOf({ certificate, fromPublic, wanted, state, inUse, nowMs }: Facts): Priority {
   if (state?.order) return priorities.urgent;

@@ -39,6 +39,8 @@ export class OrderDesk {
   readonly #waiting = new Waiting();
   readonly #alarms = new Map<string, () => void>();
   readonly #running = new Map<string, Promise<void>>();
+  /** To be looked at when what is under way has ended. */
+  readonly #missed = new Set<string>();
   /** What the states say of places. */
   readonly #told = new Map<string, number>();
 
@@ -53,7 +55,10 @@ export class OrderDesk {
 
   /** Looks at a certificate now, and again by itself when it needs something. */
   async consider(id: string): Promise<void> {
-    if (this.#running.has(id)) return;
+    if (this.#running.has(id)) {
+      this.#missed.add(id);
+      return;
+    }
     this.#forget(id);
     const facts = await this.#facts(id);
     if (!facts) return;
@@ -114,6 +119,7 @@ export class OrderDesk {
       this.#alarms.delete(id);
       const turn = this.#turn(id).finally(() => {
         this.#running.delete(id);
+        if (this.#missed.delete(id)) this.#alarm(id, this.#ports.clock.nowMs());
         this.#dispatch();
       });
       this.#running.set(id, turn);

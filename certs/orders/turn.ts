@@ -13,12 +13,16 @@ import type { OrderPorts } from '../acme/run-order.ts';
 import { runOrder } from '../acme/run-order.ts';
 import type { Issued } from '../issued.ts';
 import { charge } from '../limits/budget.ts';
+import type { Standing } from '../limits/standing.ts';
 import { changeStanding, limited, readStanding, troubled, well } from '../limits/standing.ts';
 import { renewalOf } from '../schedule.ts';
 import type { Wanted } from '../wanted.ts';
+import { begunState } from './begun.ts';
 import { candidates } from './choose.ts';
 import { afterFailure } from './failed.ts';
 import type { Hold } from './slots.ts';
+
+const askAgainMs = 60 * 60 * 1000;
 
 export interface TurnPorts extends OrderPorts {
   readonly random: Random;
@@ -50,12 +54,11 @@ export class Orders {
   constructor(ports: TurnPorts, authorities: PublicAuthorities) {
     this.#ports = ports;
     this.#authorities = authorities;
+    this.names = authorities.real.map(({ name }) => name);
   }
 
   /** Names under which certificates that we use are issued. */
-  get names(): readonly string[] {
-    return this.#authorities.real.map(({ name }) => name);
-  }
+  readonly names: readonly string[];
 
   /** Goes on with the order of a certificate, or begins one where the limits allow it. */
   async take(turn: Turn): Promise<TurnEnd> {
@@ -286,14 +289,9 @@ export class Orders {
     }
   }
 
-  #standing(
-    { name }: PublicAuthority,
-    change: (standing: Awaited<ReturnType<typeof readStanding>>) => typeof standing,
-  ): Promise<void> {
-    return changeStanding(this.#ports.store, name, (now) => ({
-      standing: change(now),
-      result: undefined,
-    }));
+  #standing({ name }: PublicAuthority, change: (now: Standing) => Standing): Promise<void> {
+    const write = (now: Standing) => ({ standing: change(now), result: undefined });
+    return changeStanding(this.#ports.store, name, write);
   }
 
   async #put({ id, hold }: Turn, state: CertificateState): Promise<void> {
@@ -301,16 +299,3 @@ export class Orders {
     await certificateStates(this.#ports.store).put(id, state, 'anything', hold.fence);
   }
 }
-
-const askAgainMs = 60 * 60 * 1000;
-
-const begunState = ({ state, wanted }: Turn, order: Order): CertificateState => ({
-  ...state,
-  mode: wanted.mode,
-  phase: 'ordering',
-  ca: order.ca,
-  profile: order.profile,
-  nextAttemptAtMs: null,
-  queuePlace: null,
-  order,
-});

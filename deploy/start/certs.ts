@@ -56,17 +56,20 @@ function limitsOf(directoryUrl: string, choice: CertsChoice): Limits {
   const known: Limits = published
     ? letsEncryptLimits
     : { orders: undefined, certificates: undefined, sameHosts: undefined };
-  const granted = (size: number | undefined, spanMs: number, otherwise: Limits['orders']) =>
-    size === undefined
-      ? otherwise
-      : size === 0
-        ? undefined
-        : { size, refillMs: Math.ceil(spanMs / size) };
   return {
     orders: granted(choice.ordersPer3Hours, 3 * hourMs, known.orders),
     certificates: granted(choice.certificatesPerWeek, 7 * 24 * hourMs, known.certificates),
     sameHosts: known.sameHosts,
   };
+}
+
+function granted(
+  size: number | undefined,
+  spanMs: number,
+  otherwise: Limits['orders'],
+): Limits['orders'] {
+  if (size === undefined) return otherwise;
+  return size === 0 ? undefined : { size, refillMs: Math.ceil(spanMs / size) };
 }
 
 function readRoots(file: string): string {
