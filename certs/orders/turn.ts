@@ -59,7 +59,6 @@ export class Orders {
 
   /** Names under which certificates that we use are issued. */
   readonly names: readonly string[];
-
   /** Goes on with the order of a certificate, or begins one where the limits allow it. */
   async take(turn: Turn): Promise<TurnEnd> {
     const begun = await this.#begin(turn);
