@@ -137,7 +137,7 @@ function startServer(
 }
 
 /** A configuration as a kubeconfig file gives it, for a server with a certificate of its own. */
-function configFor(server: string, as: string): KubeConfig {
+export function configFor(server: string, as: string): KubeConfig {
   const config = new KubeConfig();
   config.loadFromClusterAndUser(
     { name: 'test', server, skipTLSVerify: true },

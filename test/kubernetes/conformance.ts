@@ -13,7 +13,7 @@ import type { KubeletOptions } from './kubelet.ts';
 import { Kubelet } from './kubelet.ts';
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
-const ports = { clock: systemClock, random: systemRandom, log: silent };
+export const ports = { clock: systemClock, random: systemRandom, log: silent };
 
 /** Of clusters whose node is our own: images are programs of this machine. */
 export const kubeletKind: PlaceKind = {
@@ -27,7 +27,7 @@ const images = {
   [kubeletKind.images.shell]: [],
 };
 
-const apiOf = (config: KubeConfig): KubernetesApi => new KubernetesApi(config, ports);
+export const apiOf = (config: KubeConfig): KubernetesApi => new KubernetesApi(config, ports);
 
 export interface ClusterPlace extends RuntimePlace {
   readonly kubelet: Kubelet;

@@ -1,0 +1,167 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { createKubernetesRuntime } from '../../controller/runtime/kubernetes/runtime.ts';
+import { exited, networksOf, observed, runtimeConforms, spec } from '../conformance/runtime.ts';
+import { ApiDouble } from '../kubernetes/api-double.ts';
+import type { ClusterPlace } from '../kubernetes/conformance.ts';
+import { apiOf, clusterPlace, kubeletKind, ports } from '../kubernetes/conformance.ts';
+import type { Misbehaviour } from '../kubernetes/kubelet.ts';
+
+let double: ApiDouble;
+const places: ClusterPlace[] = [];
+
+beforeAll(async () => {
+  double = await ApiDouble.start();
+});
+afterAll(() => double.stop());
+afterEach(async () => {
+  for (const place of places.splice(0)) await place.clean();
+});
+
+runtimeConforms('runtime kubernetes', kubeletKind, () => clusterPlace(double.config()));
+
+const wait = { timeout: 20_000, interval: 5 };
+const hello = (change = {}) =>
+  spec({ image: kubeletKind.images.hello, networks: networksOf('default'), ...change });
+
+async function withStatuses(misbehave?: () => Misbehaviour | undefined) {
+  const options = { statusesOnly: true, ...(misbehave ? { misbehave } : {}) };
+  const place = await clusterPlace(double.config(), options);
+  places.push(place);
+  return place.open();
+}
+
+describe('what a cluster does to a pod is told in words', () => {
+  const stays: [string, Misbehaviour, string][] = [
+    [
+      'no node has room',
+      { kind: 'unschedulable', message: '0/3 nodes are available: 3 Insufficient memory.' },
+      'no node can take it: 0/3 nodes are available: 3 Insufficient memory.',
+    ],
+    [
+      'a registry that does not answer',
+      { kind: 'waiting', reason: 'ImagePullBackOff', message: 'dial tcp: i/o timeout' },
+      'image example/hello cannot be fetched yet: dial tcp: i/o timeout',
+    ],
+  ];
+  test.each(stays)('%s: it stays starting', async (_name, wrong, message) => {
+    const runtime = await withStatuses(() => wrong);
+    await runtime.start(hello());
+    await vi.waitFor(async () => {
+      expect(await observed(runtime)).toMatchObject({ phase: 'starting', end: null, message });
+    }, wait);
+    runtime.close();
+  });
+
+  const ends: [string, Misbehaviour, object][] = [
+    [
+      'an image that the registry does not have',
+      { kind: 'waiting', reason: 'ErrImagePull', message: 'manifest unknown' },
+      { by: 'refused', message: 'image example/hello cannot be fetched: manifest unknown' },
+    ],
+    [
+      'more memory than its limit',
+      { kind: 'terminated', reason: 'OOMKilled', exitCode: 137 },
+      { by: 'itself', exitCode: 137, message: expect.stringContaining('512 MiB') },
+    ],
+    [
+      'an eviction',
+      { kind: 'failed', reason: 'Evicted', message: 'The node was low on memory.' },
+      { by: 'lost', message: 'it was evicted from its node: The node was low on memory.' },
+    ],
+    [
+      'a node that is lost',
+      { kind: 'failed', reason: 'NodeLost', message: '' },
+      { by: 'lost', message: 'its node does not answer' },
+    ],
+  ];
+  test.each(ends)('%s ends it', async (_name, wrong, end) => {
+    const runtime = await withStatuses(() => wrong);
+    await runtime.start(hello());
+    expect((await exited(runtime, wait)).end).toMatchObject(end);
+    runtime.close();
+  });
+
+  test('its events are notes', async () => {
+    const runtime = await withStatuses();
+    await runtime.start(hello());
+    await vi.waitFor(async () => {
+      const { notes = [] } = await observed(runtime);
+      expect(notes.map(({ text }) => text)).toContain('Scheduled: assigned to node-1');
+    }, wait);
+    runtime.close();
+  });
+});
+
+const listens = (runtime: Awaited<ReturnType<typeof withStatuses>>): Promise<void> =>
+  vi.waitFor(async () => {
+    expect((await observed(runtime)).addresses['default']?.listening).toBe(true);
+  }, wait);
+
+describe('an API server on a bad day', () => {
+  test('429 is waited for as long as it says, and 5xx and cut connections are tried again', async () => {
+    const runtime = await withStatuses();
+    // One may be met by the node, or by the watch of events.
+    double.faults.tooMany = { count: 4, retryAfterSeconds: 1 };
+    double.faults.broken = { count: 2, code: 503 };
+    double.faults.cut = 1;
+    const began = performance.now();
+    await runtime.start(hello());
+    expect(performance.now() - began).toBeGreaterThan(990);
+    await listens(runtime);
+    runtime.close();
+  });
+
+  test('watches that are cut, and versions that have expired, lose nothing', async () => {
+    const runtime = await withStatuses();
+    double.store.expire();
+    double.faults.cutWatches();
+    await runtime.start(hello());
+    await listens(runtime);
+    runtime.close();
+  });
+
+  test('readiness is known within 100 ms of when the API server says so', async () => {
+    const runtime = await withStatuses();
+    const delays: number[] = [];
+    double.store.changes.on('change', ({ object }: { object: object }) => {
+      if (!JSON.stringify(object).includes('"type":"Ready","status":"True"')) return;
+      const saidMs = performance.now();
+      void listens(runtime).then(() => delays.push(performance.now() - saidMs));
+    });
+    await runtime.start(hello());
+    await vi.waitFor(() => expect(delays.length).toBeGreaterThan(0), wait);
+    double.store.changes.removeAllListeners('change');
+    expect(Math.min(...delays)).toBeLessThan(100);
+    runtime.close();
+  });
+});
+
+test('a right that is missing is named at the start', async () => {
+  double.users.set('weak', { forbidden: new Set(['delete pods', 'get pods/log']) });
+  const options = { ...ports, config: double.config('weak'), dataDir: '/nonexistent' };
+  await expect(
+    createKubernetesRuntime({ ...options, namespace: 'somewhere', installation: 'test' }),
+  ).rejects.toThrow('Kubernetes does not let us delete pods, get pods/log in namespace somewhere');
+});
+
+test('the environment is in no Pod, and what is not ours is not touched', async () => {
+  const place = await clusterPlace(double.config(), { statusesOnly: true });
+  places.push(place);
+  const runtime = await place.open();
+  await runtime.start(hello({ environment: { PASSWORD: 'hush-hush' } }));
+  const pods = JSON.stringify(double.store.list('pods'));
+  expect(pods).not.toContain('hush-hush');
+  expect(pods).toContain('"automountServiceAccountToken":false');
+  const secret = double.store.list('secrets').at(-1);
+  const { name = '', namespace = '' } = secret?.metadata ?? {};
+  await runtime.remove('default/pod');
+  expect(double.store.get('secrets', namespace, name)).toBeUndefined();
+  const foreign = { apiVersion: 'v1', kind: 'Secret', metadata: { name } };
+  const path = `/api/v1/namespaces/${namespace}/secrets`;
+  await apiOf(double.config()).call({ method: 'POST', path, body: foreign });
+  await runtime.start(hello());
+  const { end } = await exited(runtime, wait);
+  expect(end).toMatchObject({ by: 'refused', message: expect.stringContaining("not Podgate's") });
+  expect(double.store.get('secrets', namespace, name)).toMatchObject({ metadata: { name } });
+  runtime.close();
+});
