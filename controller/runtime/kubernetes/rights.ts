@@ -15,7 +15,7 @@ interface Right {
 }
 
 /** All that we ask of an API server, and what a role has to grant. */
-const rights: readonly Right[] = [
+export const rights: readonly Right[] = [
   { group: '', resource: 'pods', verbs: ['get', 'list', 'watch', 'create', 'delete'] },
   { group: '', resource: 'pods', subresource: 'log', verbs: ['get'] },
   { group: '', resource: 'events', verbs: ['list', 'watch'] },
