@@ -63,6 +63,28 @@ describe.skipIf(!folder)('two of each are one', () => {
     expect(await query).toBe('canceling statement due to user request');
   });
 
+  test('a TLS session of one gateway is resumed at the other', async () => {
+    const dial = async (gateway: 1 | 2, session?: Buffer): Promise<tls.TLSSocket> => {
+      const socket = tls.connect({
+        host: '127.0.0.1',
+        port: cluster.ports[`https-${gateway}`],
+        servername: 'hello.pods.localhost',
+        ca: cluster.ca,
+        ...(session ? { session } : {}),
+      });
+      socket.on('error', () => undefined);
+      await once(socket, 'secureConnect');
+      return socket;
+    };
+    const first = await dial(1);
+    // Tickets come after the handshake (RFC 8446, 4.6.1).
+    const [session]: Buffer[] = await once(first, 'session');
+    first.destroy();
+    const second = await dial(2, session);
+    expect(second.isSessionReused()).toBe(true);
+    second.destroy();
+  });
+
   test('what went through either gateway is summed, whichever api is asked', async () => {
     interface Traffic {
       readonly networks: Readonly<Record<string, { readonly requests: number }>>;
