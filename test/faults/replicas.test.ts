@@ -49,6 +49,19 @@ describe.skipIf(!folder)('two of each are one', () => {
     return client;
   }
 
+  async function dial(gateway: 1 | 2, session?: Buffer): Promise<tls.TLSSocket> {
+    const socket = tls.connect({
+      host: '127.0.0.1',
+      port: cluster.ports[`https-${gateway}`],
+      servername: 'hello.pods.localhost',
+      ca: cluster.ca,
+      ...(session ? { session } : {}),
+    });
+    socket.on('error', () => undefined);
+    await once(socket, 'secureConnect');
+    return socket;
+  }
+
   test('a query of Postgres at one gateway is cancelled by a request that arrives at the other', async () => {
     const watcher = await connected(1);
     const client = await connected(1);
@@ -64,18 +77,6 @@ describe.skipIf(!folder)('two of each are one', () => {
   });
 
   test('a TLS session of one gateway is resumed at the other', async () => {
-    const dial = async (gateway: 1 | 2, session?: Buffer): Promise<tls.TLSSocket> => {
-      const socket = tls.connect({
-        host: '127.0.0.1',
-        port: cluster.ports[`https-${gateway}`],
-        servername: 'hello.pods.localhost',
-        ca: cluster.ca,
-        ...(session ? { session } : {}),
-      });
-      socket.on('error', () => undefined);
-      await once(socket, 'secureConnect');
-      return socket;
-    };
     const first = await dial(1);
     // Tickets come after the handshake (RFC 8446, 4.6.1).
     const [session]: Buffer[] = await once(first, 'session');
