@@ -41,14 +41,13 @@ export class Publisher {
     const routes = [...pods.values()].flat();
     const { revision, revisions, kept } = await this.#bus.begin(this.#token, routes, unknown);
     this.#revision = revision;
+    const left = Map.groupBy(kept, ({ tenant, pod }) => podKey(tenant, pod));
     for (const key of [...pods.keys(), ...unknown]) {
-      this.#pods.set(key, new Map());
+      const published = new Map<string, Published>();
+      for (const route of pods.get(key) ?? left.get(key) ?? [])
+        this.#enter(published, { route, revision: revisions.get(route.host) ?? revision });
+      this.#pods.set(key, published);
       this.#newest.set(key, revision);
-    }
-    for (const route of [...routes, ...kept]) {
-      const published = this.#pods.get(podKey(route.tenant, route.pod));
-      const since = revisions.get(route.host) ?? revision;
-      if (published) this.#enter(published, { route, revision: since });
     }
   }
 

@@ -1,4 +1,4 @@
-import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
+import type { JetStreamClient, JetStreamManager, StreamExpectations } from '@nats-io/jetstream';
 import { JetStreamApiError, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import type { KV } from '@nats-io/kv';
 import { Kvm, KvWatchInclude } from '@nats-io/kv';
@@ -75,9 +75,14 @@ export async function lastSequenceOf({ manager }: RouteBucket): Promise<number> 
   return (await asked(() => manager.streams.info(streamName))).state.last_seq;
 }
 
-export async function readMeta({ kv }: RouteBucket): Promise<Meta | undefined> {
+/** Whose table it is, and since which revision; undefined: nobody's yet. */
+export async function readMeta({
+  kv,
+}: RouteBucket): Promise<{ readonly meta: Meta; readonly revision: number } | undefined> {
   const entry = await asked(() => kv.get(metaKey));
-  return entry?.operation === 'PUT' ? metaOf(entry.value) : undefined;
+  return entry?.operation === 'PUT'
+    ? { meta: metaOf(entry.value), revision: entry.revision }
+    : undefined;
 }
 
 export interface Write {
@@ -93,15 +98,25 @@ export class OtherSequence extends Error {
   override readonly name = 'OtherSequence';
 }
 
+/** Writes when the key is as it was at `revision`, 0: not there; returns the sequence. */
+export const writeOver = (bucket: RouteBucket, one: Write, revision: number): Promise<number> =>
+  publish(bucket, one, { lastSubjectSequence: revision });
+
 /** Writes when the stream's newest message is `after`; returns the sequence of this one. */
-export function writeAfter({ js }: RouteBucket, write: Write, after: number): Promise<number> {
-  const subject = subjectOf(write.key);
+export const writeAfter = (bucket: RouteBucket, one: Write, after: number): Promise<number> =>
+  publish(bucket, one, { lastSequence: after });
+
+function publish(
+  { js }: RouteBucket,
+  { key, text }: Write,
+  expect: Partial<StreamExpectations>,
+): Promise<number> {
   return asked(async () => {
-    const options = { expect: { lastSequence: after }, timeout: callMs };
-    if (write.text !== undefined) return (await js.publish(subject, write.text, options)).seq;
+    const options = { expect, timeout: callMs };
+    if (text !== undefined) return (await js.publish(subjectOf(key), text, options)).seq;
     const marker = headers();
     marker.set('KV-Operation', 'DEL');
-    return (await js.publish(subject, '', { ...options, headers: marker })).seq;
+    return (await js.publish(subjectOf(key), '', { ...options, headers: marker })).seq;
   });
 }
 

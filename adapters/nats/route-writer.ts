@@ -3,30 +3,25 @@ import type { Clock } from '#contracts/clock.ts';
 import { podKey } from '#contracts/pod.ts';
 import type { Random } from '#contracts/random.ts';
 import type { Begun, Route } from '#contracts/route.ts';
+import { BusUnavailable } from '#contracts/route.ts';
 import { zRoute } from '#contracts/route.ts';
 import { FencedOff } from '#contracts/store.ts';
 import type { NatsLink } from './link.ts';
 import type { Meta, RouteBucket, Write } from './route-bucket.ts';
+import type { Entry } from './route-entries.ts';
+import { readEntries } from './route-entries.ts';
 import {
   forgetMarkers,
-  hostOf,
-  jsonOf,
   keyOf,
   lastSequenceOf,
   metaKey,
-  metaOf,
   openBucket,
   OtherSequence,
-  readBucket,
   readMeta,
   streamName,
   writeAfter,
+  writeOver,
 } from './route-bucket.ts';
-
-interface Entry {
-  readonly route: unknown;
-  readonly revision: number;
-}
 
 interface Reign {
   readonly bucket: RouteBucket;
@@ -98,7 +93,7 @@ export class RouteWriter {
       if (reign.unsure) await lookAgain(reign, this.#clock);
       const existing = reign.entries.get(route.host);
       if (existing && isDeepStrictEqual(existing.route, kept)) return existing.revision;
-      const revision = await write(reign, putWrite(kept));
+      const revision = await this.#write(reign, putWrite(kept));
       reign.entries.set(route.host, { route: kept, revision });
       return revision;
     });
@@ -110,7 +105,7 @@ export class RouteWriter {
       const reign = this.#check(token);
       if (reign.unsure) await lookAgain(reign, this.#clock);
       if (!reign.entries.has(host)) return reign.last;
-      const revision = await write(reign, { key: keyOf(host), text: undefined });
+      const revision = await this.#write(reign, { key: keyOf(host), text: undefined });
       reign.entries.delete(host);
       return revision;
     });
@@ -142,23 +137,41 @@ export class RouteWriter {
     return done;
   }
 
-  /** Reads the table and writes that it is ours now, with nobody's write in between. */
+  /**
+   * Writes that the table is ours now, then reads it. That only the key of reigns is expected to be as it
+   * was lets a leader before write as fast as it can; its next write expects a sequence that is taken.
+   */
   async #takeOver(token: number): Promise<Reign> {
     const bucket = await openBucket(this.#link);
     for (let tries = 1; ; tries += 1) {
-      const { meta, entries, markers, last } = await readTable(bucket, this.#clock);
-      if (meta && meta.token > token) throw new FencedOff('a newer controller publishes routes');
-      const epoch = meta?.epoch ?? this.#random.bytes(epochBytes).toString('base64url');
-      const reign = { bucket, token, epoch, entries, last, unsure: false };
+      const found = await readMeta(bucket);
+      const before = found?.meta;
+      if (before && before.token > token)
+        throw new FencedOff('a newer controller publishes routes');
+      const epoch = before?.epoch ?? this.#random.bytes(epochBytes).toString('base64url');
+      // A table that was whole stays so for gateways while it changes.
+      const meta = metaWrite({ epoch, token, complete: before?.complete ?? false });
       try {
-        // A table that was whole stays so for gateways while it changes.
-        await write(reign, metaWrite({ ...reign, complete: meta?.complete ?? false }));
-        // Behind the newest message, so a watch still sees where the table ends.
+        const last = await writeOver(bucket, meta, found?.revision ?? 0);
+        const { entries, markers } = await readEntries(bucket, this.#clock);
+        // Behind the newest message, so a reader still sees where the table ends.
         void forgetMarkers(bucket, markers);
-        return reign;
+        return { bucket, token, epoch, entries, last, unsure: false };
       } catch (error) {
-        if (!(error instanceof OtherSequence) || tries === triesMax) throw error;
+        if (!(error instanceof OtherSequence)) throw error;
+        if (tries === triesMax) throw new BusUnavailable('others take over the routes as well');
       }
+    }
+  }
+
+  /** One write, and when somebody else wrote in between, one more look at whose table it is. */
+  async #write(reign: Reign, one: Write): Promise<number> {
+    try {
+      return await write(reign, one);
+    } catch (error) {
+      if (!(error instanceof OtherSequence)) throw error;
+      await lookAgain(reign, this.#clock);
+      return write(reign, one);
     }
   }
 }
@@ -248,11 +261,11 @@ async function lookAgain(reign: Reign, clock: Clock): Promise<void> {
     if ((await streamIsGone(bucket)) === true) throw new FencedOff('NATS lost the routes');
     throw error;
   });
-  const meta = await readMeta(bucket);
+  const meta = (await readMeta(bucket))?.meta;
   if (!meta || meta.epoch !== epoch) throw new FencedOff('NATS lost the routes');
   if (meta.token !== token) throw new FencedOff('a newer controller publishes routes');
   if (last !== reign.last) {
-    const { entries } = await readTable(bucket, clock);
+    const { entries } = await readEntries(bucket, clock);
     reign.entries.clear();
     for (const [host, entry] of entries) reign.entries.set(host, entry);
     reign.last = last;
@@ -270,25 +283,4 @@ async function streamIsGone({ manager }: RouteBucket): Promise<boolean | undefin
   } catch {
     return undefined;
   }
-}
-
-interface Table {
-  readonly meta: Meta | undefined;
-  readonly entries: Map<string, Entry>;
-  /** Revisions at which keys were removed. */
-  readonly markers: readonly number[];
-  /** Sequence of the newest message. */
-  readonly last: number;
-}
-
-async function readTable(bucket: RouteBucket, clock: Clock): Promise<Table> {
-  const entries = new Map<string, Entry>();
-  const markers: number[] = [];
-  let meta: Meta | undefined;
-  const last = await readBucket(bucket, { from: 1, clock }, ({ key, revision, value }) => {
-    if (key === metaKey) meta = value && metaOf(value);
-    else if (value) entries.set(hostOf(key), { route: jsonOf(value), revision });
-    else markers.push(revision);
-  });
-  return { meta, entries, markers, last };
 }

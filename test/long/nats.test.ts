@@ -218,4 +218,37 @@ describe.skipIf(!program)('routes over a real NATS', () => {
     expect(one.has(table)).toBe(true);
     expect(one.register.revision).toBe(revision);
   });
+
+  test('controllers that fight leave the table of the last one', async () => {
+    const one = await gateway('one');
+    const fighters = [
+      new NatsRouteBus(await connect(), system),
+      new NatsRouteBus(await connect(), system),
+    ];
+    const unexpected: unknown[] = [];
+    const over = new AbortController();
+    const writing: Promise<void>[] = [];
+    for (let token = 1; token <= 10; token += 1) {
+      const bus = fighters[token % 2];
+      const { publisher } = await reign(token, tableOf(50, token), bus);
+      const write = async (): Promise<void> => {
+        for (let n = 0; !over.signal.aborted; n += 1) {
+          const host = `h${n % 50}.pods.test`;
+          const upstream = { host: '127.0.0.1', port: 100 + (n % 60_000) };
+          await publisher.publish(host, [exampleRoute({ host, upstream })]);
+        }
+      };
+      writing.push(
+        write().catch((error: unknown) => {
+          if (!(error instanceof FencedOff)) unexpected.push(error);
+        }),
+      );
+    }
+    const last = await reign(11, tableOf(50, 11), fighters[1]);
+    over.abort();
+    await Promise.all(writing);
+    await eventually(() => one.has(tableOf(50, 11)));
+    expect(unexpected).toEqual([]);
+    expect(last.failures).toEqual([]);
+  });
 });
