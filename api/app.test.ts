@@ -428,6 +428,8 @@ describe('the description of the API', () => {
         'restart_pod',
         'get_pod_logs',
         'get_pod_traffic',
+        'get_pod_certificate',
+        'rotate_pod_certificate',
         'get_pod_credentials',
         'get_pod_permissions',
         'set_pod_permission',

@@ -1,14 +1,17 @@
 import type { Certificate } from '#contracts/certificate.ts';
+import type { Clock } from '#contracts/clock.ts';
 import type { Log } from '#contracts/log.ts';
 import { sealContext } from '#contracts/pod.ts';
 import type { Sealer } from '#contracts/sealer.ts';
 import type { Collection } from '#contracts/store.ts';
+import { problemOf } from './certificate-check.ts';
 import { CertificateTable } from './certificate-table.ts';
 import type { Identity } from './tls.ts';
 
 export interface CertificateFeedPorts {
   readonly certificates: Collection<Certificate>;
   readonly sealer: Sealer;
+  readonly clock: Clock;
   readonly log: Log;
   /** The certificate of these hosts is another now. */
   changed(hosts: readonly string[]): void;
@@ -105,11 +108,26 @@ export class CertificateFeed {
   async #look(id: string): Promise<void> {
     try {
       const stored = await this.#ports.certificates.get(id);
-      if (stored) this.#put(id, stored.value);
-      else this.#remove(id);
+      if (!stored) this.#remove(id);
+      else if (this.#isBetter(id, stored.value)) this.#put(id, stored.value);
     } catch (error) {
       this.#ports.log.error({ certificate: id, error: String(error) }, 'certificate not loaded');
     }
+  }
+
+  /** One that clients would refuse never takes the place of another; where there is none, it may try. */
+  #isBetter(id: string, { chain, key }: Certificate): boolean {
+    if (!this.#table.entries().has(id)) return true;
+    const { sealer, clock, log } = this.#ports;
+    const opened = sealer.open(key, sealContext.certificate(id));
+    const problem = problemOf({ chain, key: opened }, clock.nowMs());
+    if (problem !== undefined) {
+      log.error(
+        { certificate: id, problem },
+        'a new certificate is not used: the one before serves on',
+      );
+    }
+    return problem === undefined;
   }
 
   #put(id: string, certificate: Certificate): void {

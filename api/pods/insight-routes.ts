@@ -4,6 +4,7 @@ import type { App } from '../app.ts';
 import { answers, success } from '../envelope.ts';
 import { zCredentials, zPod } from './schemas.ts';
 import type { PodService } from './service.ts';
+import { certificateRoutes } from './certificate-routes.ts';
 import { outputRoutes } from './output-routes.ts';
 import { zTraffic } from './traffic.ts';
 
@@ -15,6 +16,7 @@ export function insightRoutes(app: App, pods: PodService): void {
   derivedRoute(app, pods);
   outputRoutes(app, pods.output);
   useRoutes(app, pods);
+  certificateRoutes(app, pods.certificates);
 }
 
 function derivedRoute(app: App, pods: PodService): void {

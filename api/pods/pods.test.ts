@@ -239,6 +239,8 @@ describe('permissions', () => {
     ['PUT', '', 2],
     ['GET', '/logs', 1],
     ['GET', '/traffic', 1],
+    ['GET', '/certificate', 1],
+    ['POST', '/certificate/rotate', 3],
     ['GET', '/credentials', 2],
     ['GET', '/permissions', 2],
     ['POST', '/permissions', 3],

@@ -20,6 +20,7 @@ import {
   updatedPod,
   withAction,
 } from './edit.ts';
+import { PodCertificates } from './certificate.ts';
 import type { Effective } from './fields.ts';
 import { changedNames, imageRefusal } from './images.ts';
 import { PodOutput } from './output.ts';
@@ -47,12 +48,14 @@ export class PodService {
   readonly #templates: TemplateService;
   readonly output: PodOutput;
   readonly lists: PodLists;
+  readonly certificates: PodCertificates;
 
   constructor(ports: ApiPorts, { settings, images, templates }: PodTerms) {
     this.#ports = ports;
     this.#settings = settings;
     this.#records = new PodRecords(ports, settings);
     this.output = new PodOutput(ports, this.#records);
+    this.certificates = new PodCertificates(ports, this.#records);
     this.#images = images;
     this.#templates = templates;
     this.lists = new PodLists(ports.store, this.#records);

@@ -32,6 +32,7 @@ beforeEach(() => {
   problem = undefined;
   const sealer = { seal: () => unused(), open: () => unused() };
   const feed = new CertificateFeed({
+    clock,
     certificates: certificates(new MemoryStore()),
     sealer,
     log: silent,
