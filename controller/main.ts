@@ -14,7 +14,7 @@ import { openSharedBus } from '../deploy/start/bus.ts';
 import { instanceName, openSharedStore } from '../deploy/start/store.ts';
 import { startPatiently } from '../deploy/start/patience.ts';
 import { runProgram } from '../deploy/start/program.ts';
-import { openRuntime } from '../deploy/start/runtime.ts';
+import { openRuntime, readRegistries } from '../deploy/start/runtime.ts';
 import { openSystem } from '../deploy/start/system.ts';
 import type { Controller } from './controller.ts';
 import { startController } from './controller.ts';
@@ -26,6 +26,7 @@ const groups = { site, data, sharedKey, admin: admin(9102), runtime, kubernetes,
 await runProgram(process.env, groups, async (settings, life) => {
   const system = openSystem(settings.log);
   const sealer = openSealer(settings.sharedKey.file);
+  const registries = readRegistries(settings.runtime);
   const { store, leases, part: storePart } = openSharedStore(settings.redis, system, life);
   const bus = openSharedBus(settings.nats, system, life);
   const holder = instanceName(system);
@@ -40,7 +41,8 @@ await runProgram(process.env, groups, async (settings, life) => {
     const started = startController(ports, {
       site: settings.site,
       holder,
-      registries: new Map(),
+      registries,
+      rootTemplates: settings.runtime.rootTemplates,
     });
     life.stack.defer(() => started.stop());
     controller = started;

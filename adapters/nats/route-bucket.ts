@@ -25,8 +25,16 @@ const readMsMax = 15_000;
 // A route with every policy is below 4 KB.
 const valueBytesMax = 64 * 1024;
 
-/** Who reigns over the bucket, under which name its revisions count, and whether the table is whole. */
-const zMeta = z.object({ epoch: z.string(), token: z.int(), complete: z.boolean() });
+const zMeta = z.object({
+  /** The name under which the bucket's revisions count. */
+  epoch: z.string(),
+  /** Of who reigns. */
+  token: z.int(),
+  /** Some reign has written its whole table: what is there may be served. */
+  complete: z.boolean(),
+  /** This reign has not: much may be missing that nobody meant to remove. */
+  beginning: z.boolean(),
+});
 export type Meta = z.infer<typeof zMeta>;
 
 export const metaOf = (bytes: Uint8Array): Meta => zMeta.parse(JSON.parse(decoder.decode(bytes)));

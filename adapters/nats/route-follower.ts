@@ -177,8 +177,9 @@ class Following {
     if (this.#reading || !this.#meta?.complete) return undefined;
     const routes = this.#table;
     this.#table = undefined;
-    const { epoch } = this.#meta;
-    return { kind: 'snapshot', epoch, revision: this.#revision, routes, shrinkIntended: true };
+    const { epoch, beginning } = this.#meta;
+    const revision = this.#revision;
+    return { kind: 'snapshot', epoch, revision, routes, shrinkIntended: !beginning };
   }
 }
 

@@ -77,7 +77,10 @@ export class RouteWriter {
       this.#reign = reign;
       const kept = keptOf(reign.entries, routes, keptPods);
       await writeAll(reign, changesFor(reign.entries, [...routes, ...kept]));
-      const revision = await write(reign, metaWrite({ ...reign, complete: true }));
+      const revision = await write(
+        reign,
+        metaWrite({ epoch: reign.epoch, token, complete: true, beginning: false }),
+      );
       const entries = reign.entries
         .entries()
         .map(([host, entry]) => [host, entry.revision] as const);
@@ -150,7 +153,8 @@ export class RouteWriter {
         throw new FencedOff('a newer controller publishes routes');
       const epoch = before?.epoch ?? this.#random.bytes(epochBytes).toString('base64url');
       // A table that was whole stays so for gateways while it changes.
-      const meta = metaWrite({ epoch, token, complete: before?.complete ?? false });
+      const complete = before?.complete ?? false;
+      const meta = metaWrite({ epoch, token, complete, beginning: true });
       try {
         const last = await writeOver(bucket, meta, found?.revision ?? 0);
         const { entries, markers } = await readEntries(bucket, this.#clock);
@@ -176,10 +180,7 @@ export class RouteWriter {
   }
 }
 
-const metaWrite = ({ epoch, token, complete }: Meta): Write => ({
-  key: metaKey,
-  text: JSON.stringify({ epoch, token, complete } satisfies Meta),
-});
+const metaWrite = (meta: Meta): Write => ({ key: metaKey, text: JSON.stringify(meta) });
 
 const putWrite = (route: Route): Write => ({
   key: keyOf(route.host),
