@@ -62,7 +62,7 @@ const zOrder = z.strictObject({
 export type Order = z.infer<typeof zOrder>;
 
 /** How a certificate comes about and what became of it. Its id is the certificate's. */
-export const zCertificateState = z.strictObject({
+const zCertificateState = z.strictObject({
   mode: z.enum(certificateModes),
   phase: z.enum(certificatePhases),
   /** The authority: of the order under way, else of the certificate in use. */

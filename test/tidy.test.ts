@@ -117,9 +117,6 @@ test('imports, places and leftovers are as the table allows', () => {
   expect(problems(sources)).toEqual([]);
 });
 
-/** Agreed between programs of which not all use it yet. */
-const ahead = new Set(['contracts/challenge.ts', 'contracts/certificate-state.ts']);
-
 test('a file in contracts serves at least two programs or adapters', () => {
   const users = new Map<string, Set<string>>();
   for (const { file, text } of sources) {
@@ -133,7 +130,7 @@ test('a file in contracts serves at least two programs or adapters', () => {
   }
   const lonely = sources
     .filter(({ file }) => file.startsWith('contracts/') && !isTest(file))
-    .filter(({ file }) => !ahead.has(file) && (users.get(file)?.size ?? 0) < 2)
+    .filter(({ file }) => (users.get(file)?.size ?? 0) < 2)
     .map(({ file }) => file);
   expect(lonely).toEqual([]);
 });

@@ -10,13 +10,13 @@ import { assess, priorities } from './assess.ts';
 import { askedRotation, keyOpens, newState, storedCertificate, storedState } from './records.ts';
 import type { Slots } from './slots.ts';
 import type { Orders, TurnPorts } from './turn.ts';
+import { Usage } from './usage.ts';
 import { Waiting } from './waiting.ts';
 
 const concurrentMax = 16; // orders under way: each waits for the authority nearly all its time
 const busyMs = 300; // another replica works on it
 const againMs = 30_000; // after a fault of ours
 const restMostMs = 24 * 60 * 60 * 1000;
-const inUseMs = 24 * 60 * 60 * 1000;
 const waitingLookMs = 60 * 60 * 1000;
 const placesMax = 200; // written a minute: 100,000 waiting must not cost 100,000 writes
 
@@ -36,6 +36,7 @@ interface DeskTerms {
 export class OrderDesk {
   readonly #ports: DeskPorts;
   readonly #terms: DeskTerms;
+  readonly #usage: Usage;
   readonly #waiting = new Waiting();
   readonly #alarms = new Map<string, () => void>();
   readonly #running = new Map<string, Promise<void>>();
@@ -47,6 +48,7 @@ export class OrderDesk {
   constructor(ports: DeskPorts, terms: DeskTerms) {
     this.#ports = ports;
     this.#terms = terms;
+    this.#usage = new Usage(ports);
   }
 
   get counts(): { readonly waiting: number; readonly underWay: number } {
@@ -202,22 +204,12 @@ export class OrderDesk {
       keyOpens: certificate !== undefined && keyOpens(sealer, id, certificate),
       state: (await storedState(store, id))?.value,
       rotation: await askedRotation(store, id),
-      inUse: certificate === undefined && (await this.#inUse(id)),
+      inUse:
+        certificate === undefined &&
+        id.startsWith(podPrefix) &&
+        (await this.#usage.inUse(id.slice(podPrefix.length))),
       nowMs: clock.nowMs(),
     };
-  }
-
-  async #inUse(id: string): Promise<boolean> {
-    const { traffic, clock } = this.#ports;
-    if (!traffic || !id.startsWith(podPrefix)) return false;
-    try {
-      const { networks } = await traffic.read(id.slice(podPrefix.length));
-      const since = clock.nowMs() - inUseMs;
-      return [...networks.values()].some(({ lastActivityMs }) => (lastActivityMs ?? 0) > since);
-    } catch {
-      // No gateway answers: then the queue goes by age alone.
-      return false;
-    }
   }
 
   /** Writes to each that waits about where it stands, where that has changed by a tenth. */

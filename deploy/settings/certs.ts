@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { certificateModes } from '#contracts/certificate-state.ts';
+import { chooseDns, dnsShape } from './dns.ts';
 import { text } from './fields.ts';
 import { BadSetting, group } from './group.ts';
 
@@ -34,6 +35,7 @@ const shape = {
     .default('on'),
   PODGATE_ACME_CERTIFICATES_PER_WEEK: count.optional(),
   PODGATE_ACME_ORDERS_PER_3_HOURS: count.optional(),
+  ...dnsShape,
 };
 type Values = z.output<z.ZodObject<typeof shape>>;
 
@@ -47,9 +49,14 @@ export interface AcmeChoice {
 /** Authorities beside our own; undefined: none, our own makes all certificates. */
 export const certs = group({
   shape,
-  secrets: ['PODGATE_ACME_EAB_HMAC', 'PODGATE_ACME_SECOND_EAB_HMAC'],
+  secrets: [
+    'PODGATE_ACME_EAB_HMAC',
+    'PODGATE_ACME_SECOND_EAB_HMAC',
+    'PODGATE_DNS_RFC2136_KEY_SECRET',
+  ],
   choose: (values) => {
     const { PODGATE_ACME_DIRECTORY: url, PODGATE_CERT_MODE: mode } = values;
+    const dns = chooseDns(values);
     if (url === undefined) {
       refuseWithoutDirectory(values);
       return undefined;
@@ -60,8 +67,9 @@ export const certs = group({
     const second = secondUrl === undefined ? [] : [acme('PODGATE_ACME_SECOND', secondUrl, values)];
     const stagingUrl = values.PODGATE_ACME_STAGING_DIRECTORY;
     return {
-      /** Undefined: `hybrid` where DNS can be changed, else `per-pod`. */
-      mode,
+      mode: modeOf(mode, dns !== undefined),
+      /** Where TXT records that prove a domain to be ours are changed; needed for wildcards. */
+      dns,
       real: [first, ...second],
       staging:
         stagingUrl === undefined
@@ -77,6 +85,14 @@ export const certs = group({
 });
 
 export type CertsChoice = NonNullable<ReturnType<typeof certs.read>>;
+
+function modeOf(asked: Exclude<Values['PODGATE_CERT_MODE'], 'own'>, hasDns: boolean) {
+  const mode = asked ?? (hasDns ? 'hybrid' : 'per-pod');
+  if (hasDns || mode === 'per-pod') return mode;
+  throw new BadSetting(
+    `PODGATE_CERT_MODE is "${mode}", which needs a wildcard: PODGATE_DNS_PROVIDER must be set`,
+  );
+}
 
 function refuseWithoutDirectory(values: Values): void {
   const { PODGATE_CERT_MODE: mode, PODGATE_ACME_PREFLIGHT: _default, ...others } = values;

@@ -51,7 +51,7 @@ export async function startStandalone(
   const certs = await startCerts(ports, {
     site,
     holder,
-    others: publicTerms(settings.certs, undefined),
+    others: publicTerms(settings, ports),
   });
   stack.defer(() => certs.stop());
   const caFile = join(data.dir, 'ca.pem');

@@ -1,29 +1,30 @@
 import { readFileSync } from 'node:fs';
+import type { Site } from '#contracts/hosts.ts';
 import type { PublicAuthority } from '../../certs/acme/authority.ts';
 import { noPreflight, publicPreflight } from '../../certs/acme/preflight.ts';
 import type { PublicTerms } from '../../certs/certs.ts';
-import type { DnsProvider } from '../../certs/dns/provider.ts';
+import { Rfc2136 } from '../../certs/dns/rfc2136/provider.ts';
 import type { Limits } from '../../certs/limits/budget.ts';
 import { letsEncryptLimits } from '../../certs/limits/budget.ts';
 import type { AcmeChoice, CertsChoice } from '../settings/certs.ts';
 import { BadSetting } from '../settings/group.ts';
+import type { System } from './system.ts';
 
 const hourMs = 60 * 60 * 1000;
 
 /** The authorities that are chosen, as certs takes them. Throws `BadSetting`. */
 export function publicTerms(
-  choice: CertsChoice | undefined,
-  dns: DnsProvider | undefined,
+  { certs: choice, site }: { readonly certs: CertsChoice | undefined; readonly site: Site },
+  system: System,
 ): PublicTerms | undefined {
   if (!choice) return undefined;
-  const mode = choice.mode ?? (dns ? 'hybrid' : 'per-pod');
-  if (!dns && mode !== 'per-pod') {
+  const of = (each: AcmeChoice): PublicAuthority => authorityOf(each, choice);
+  const { preflight, mode, dns } = choice;
+  if (dns && !`.${site.domain}`.endsWith(`.${dns.zone}`)) {
     throw new BadSetting(
-      `PODGATE_CERT_MODE is "${mode}", which needs a wildcard: set PODGATE_DNS_PROVIDER`,
+      `PODGATE_DNS_RFC2136_ZONE is "${dns.zone}", in which PODGATE_DOMAIN "${site.domain}" is not`,
     );
   }
-  const of = (each: AcmeChoice): PublicAuthority => authorityOf(each, choice);
-  const { preflight } = choice;
   return {
     mode,
     authorities: { real: choice.real.map(of), staging: choice.staging && of(choice.staging) },
@@ -31,7 +32,7 @@ export function publicTerms(
       preflight === 'off'
         ? noPreflight
         : publicPreflight(preflight === 'on' ? undefined : preflight),
-    dns,
+    dns: dns && new Rfc2136(dns, system),
   };
 }
 
