@@ -50,6 +50,8 @@ export interface Store {
   get(collection: string, id: string): Promise<Document | undefined>;
   /** All documents of a collection, by id in code-unit order. */
   list(collection: string): Promise<readonly Document[]>;
+  /** Of all documents of a collection, in any order. */
+  ids(collection: string): Promise<readonly string[]>;
   /** What was written and removed since; costs by how much that is. 0: since ever. */
   changesSince(collection: string, version: number): Promise<Delta>;
   /** Returns the new version. Throws `WriteConflict` or `FencedOff`. */
@@ -109,6 +111,8 @@ export interface Collection<T> {
   /** Throws `BrokenDocument` when the stored value does not parse. */
   get(id: string): Promise<Typed<T> | undefined>;
   list(): Promise<Parsed<T>>;
+  /** Those of documents that do not parse as well. */
+  ids(): Promise<readonly string[]>;
   changesSince(version: number): Promise<Parsed<T> & Omit<Delta, 'written'>>;
   put(id: string, value: T, expect: Expectation, fence?: Fence): Promise<number>;
   remove(id: string, expect: Expectation, fence?: Fence): Promise<void>;
@@ -130,6 +134,7 @@ export function collection<T>(store: Store, name: string, schema: z.ZodType<T>):
       return { id, value: parsed.data, version: document.version };
     },
     list: async () => parseAll(schema, await store.list(name)),
+    ids: () => store.ids(name),
     async changesSince(since) {
       const { written, ...delta } = await store.changesSince(name, since);
       return { ...parseAll(schema, written), ...delta };

@@ -157,7 +157,7 @@ async function lead(
     begun();
     watching.push(beating(context, leadership));
     while (!signal.aborted) {
-      for (const key of await allKeys(context, log)) queue.add(key);
+      for (const key of await allKeys(context)) queue.addIdle(key);
       await clock.sleep(resyncMs, signal).catch(() => undefined);
     }
   } finally {
@@ -211,35 +211,38 @@ async function firstLook(
 ): Promise<{ pods: ReadonlyMap<string, readonly Route[]>; unknown: ReadonlySet<string> }> {
   const pods = new Map<string, Route[]>();
   const unknown = new Set<string>();
-  for (const key of await allKeys(context, log)) {
-    try {
-      const { facts } = await look(context, key);
-      pods.set(key, routesOf(facts.desired, plan(facts), facts.observed, context.site));
-    } catch (error) {
-      unknown.add(key);
-      if (error instanceof RuntimeUnavailable)
-        log.warn({ key, error: error.message }, 'where pods run nobody answers; trying again');
-      else log.error({ key, error }, 'a pod could not be looked at');
+  const keys = (await allKeys(context)).values();
+  const lookOn = async (): Promise<void> => {
+    for (const key of keys) {
+      try {
+        const { facts } = await look(context, key);
+        pods.set(key, routesOf(facts.desired, plan(facts), facts.observed, context.site));
+      } catch (error) {
+        unknown.add(key);
+        if (error instanceof RuntimeUnavailable)
+          log.warn({ key, error: error.message }, 'where pods run nobody answers; trying again');
+        else log.error({ key, error }, 'a pod could not be looked at');
+      }
     }
-  }
+  };
+  // They share the keys.
+  await Promise.all(Array.from({ length: concurrency }, lookOn));
   context.checkLeading();
   return { pods, unknown };
 }
 
 /** Everything that is wanted, on record or running. */
-async function allKeys(
-  { desired, statuses, runtime }: ReconcileContext,
-  log: Log,
-): Promise<Set<string>> {
+async function allKeys({
+  desired,
+  statuses,
+  runtime,
+}: Pick<ReconcileContext, 'desired' | 'statuses' | 'runtime'>): Promise<Set<string>> {
   const [wanted, recorded, known] = await Promise.all([
-    desired.list(),
-    statuses.list(),
+    desired.ids(),
+    statuses.ids(),
     runtime.list(),
   ]);
-  for (const { id, reason } of [...wanted.broken, ...recorded.broken])
-    log.error({ key: id, reason }, 'a stored pod does not parse and is left as it is');
-  const documents = [...wanted.documents, ...recorded.documents];
-  return new Set([...documents.map(({ id }) => id), ...known]);
+  return new Set([...wanted, ...recorded, ...known]);
 }
 
 async function* changedKeys(

@@ -70,6 +70,16 @@ test('no more names are worked on at once than allowed', async () => {
   expect(log).toEqual(['a', 'b', 'c']);
 });
 
+test('what is added goes before what is looked at when nothing else is to be done', async () => {
+  const { queue, log, finish } = bench({ concurrency: 1 });
+  for (const name of ['a', 'b', 'c', 'd']) queue.addIdle(name);
+  queue.add('e');
+  queue.add('d');
+  queue.addIdle('e');
+  for (const name of ['a', 'e', 'd', 'b', 'c']) await finish(name);
+  expect(log).toEqual(['a', 'e', 'd', 'b', 'c']);
+});
+
 test('nothing is worked on before the start, and then all that was added', async () => {
   const clock = new ManualClock();
   const log: string[] = [];

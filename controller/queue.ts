@@ -25,11 +25,14 @@ interface Waiting {
 
 /**
  * Names to work on: each waits at most once, is worked on by one at a time, and comes again after
- * a failure with growing delays, or when its work asks for it.
+ * a failure with growing delays, or when its work asks for it. What happened goes before what is looked at
+ * just in case, which may be 100,000 names at once.
  */
 export class WorkQueue {
   readonly #options: WorkQueueOptions;
   readonly #ready = new Set<string>();
+  /** Those that nobody waits for. */
+  readonly #idle = new Set<string>();
   readonly #working = new Map<string, Promise<void>>();
   readonly #names = new Map<string, Waiting>();
   #started = false;
@@ -47,13 +50,23 @@ export class WorkQueue {
 
   /** Asks for a look at `name`, now: an event does not wait for a backoff. */
   add(name: string): void {
+    this.#idle.delete(name);
+    this.#enter(name, this.#ready);
+  }
+
+  /** The same, but not before anything that was added. */
+  addIdle(name: string): void {
+    if (!this.#ready.has(name)) this.#enter(name, this.#idle);
+  }
+
+  #enter(name: string, names: Set<string>): void {
     if (this.#stopped) return;
     const waiting = this.#names.get(name) ?? { failures: 0, dirty: false, cancelTimer: undefined };
     this.#names.set(name, waiting);
     waiting.cancelTimer?.();
     waiting.cancelTimer = undefined;
     if (this.#working.has(name)) waiting.dirty = true;
-    else this.#ready.add(name);
+    else names.add(name);
     this.#next();
   }
 
@@ -61,16 +74,19 @@ export class WorkQueue {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#ready.clear();
+    this.#idle.clear();
     for (const { cancelTimer } of this.#names.values()) cancelTimer?.();
     await Promise.all(this.#working.values());
   }
 
   #next(): void {
     if (!this.#started) return;
-    for (const name of this.#ready) {
-      if (this.#working.size >= this.#options.concurrency) return;
-      this.#ready.delete(name);
-      this.#working.set(name, this.#work(name));
+    for (const names of [this.#ready, this.#idle]) {
+      for (const name of names) {
+        if (this.#working.size >= this.#options.concurrency) return;
+        names.delete(name);
+        this.#working.set(name, this.#work(name));
+      }
     }
   }
 

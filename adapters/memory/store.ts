@@ -28,6 +28,10 @@ export class MemoryStore implements Store {
     );
   }
 
+  async ids(collection: string): Promise<readonly string[]> {
+    return [...this.#of(collection).keys()];
+  }
+
   async changesSince(collection: string, since: number): Promise<Delta> {
     const rows = this.#of(collection);
     const written = [...rows].filter(([, { version }]) => version > since);

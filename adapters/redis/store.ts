@@ -61,6 +61,10 @@ export class RedisStore implements Store {
     return (delta?.written ?? []).toSorted((a, b) => (a.id < b.id ? -1 : 1));
   }
 
+  ids(collection: string): Promise<readonly string[]> {
+    return this.#ports.reads.repeat((client) => client.zrange(versionsKey(collection), '0', '-1'));
+  }
+
   async changesSince(collection: string, since: number): Promise<Delta> {
     const delta =
       (await this.#read(collection, { after: since, known: false, removal: since })) ??

@@ -108,14 +108,18 @@ class SqliteStore implements Store {
     );
   }
 
+  async ids(collection: string): Promise<readonly string[]> {
+    return this.#guarded(() => this.#idsOf(collection));
+  }
+
   async changesSince(collection: string, since: number): Promise<Delta> {
     // Statements without an await between them: nobody else can write to the file.
     return this.#guarded(() => {
-      const { written, removal, ids, current } = this.#statements;
+      const { written, removal, current } = this.#statements;
       const removedAt = numberIn(removal.get(collection), 'version') ?? 0;
       return {
         written: written.all(collection, since).map(documentOf),
-        ids: removedAt > since ? ids.all(collection).map(({ id }) => String(id)) : undefined,
+        ids: removedAt > since ? this.#idsOf(collection) : undefined,
         version: numberIn(current.get(), 'version') ?? 0,
       };
     });
@@ -163,6 +167,10 @@ class SqliteStore implements Store {
   /** Frees the file; once is enough. Watchers end with their own signals, other calls now fail. */
   close(): void {
     if (this.#database.isOpen) this.#database.close();
+  }
+
+  #idsOf(collection: string): string[] {
+    return this.#statements.ids.all(collection).map(({ id }) => String(id));
   }
 
   #allow(collection: string, id: string, expect: Expectation, fence: Fence | undefined): void {

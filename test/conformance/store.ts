@@ -112,6 +112,15 @@ function documents(make: Make): void {
     expect(listed.map(({ value }) => value)).toEqual(sorted);
   });
 
+  test('ids are those of the documents that are there', async () => {
+    const store = await make();
+    expect(await store.ids('pods')).toEqual([]);
+    for (const id of ['b', 'a', 'gone']) await write(store, id, id);
+    await store.put('users', { id: 'user', value: 1 }, 'anything');
+    await store.remove('pods', 'gone', 'anything');
+    expect((await store.ids('pods')).toSorted()).toEqual(['a', 'b']);
+  });
+
   test('a removed document is gone; removing what is not there is fine with anything', async () => {
     const store = await make();
     await write(store, 'a');

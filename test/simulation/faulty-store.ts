@@ -28,6 +28,10 @@ export class FaultyStore implements Store {
     return this.#ask(() => this.#store.list(collection));
   }
 
+  ids(collection: string): Promise<readonly string[]> {
+    return this.#ask(() => this.#store.ids(collection));
+  }
+
   changesSince(collection: string, version: number): Promise<Delta> {
     return this.#ask(() => this.#store.changesSince(collection, version));
   }

@@ -87,6 +87,7 @@ const delegate = (bus: RouteBus): RouteBus => ({
 const storeDelegate = (store: Store): Store => ({
   get: (name, id) => store.get(name, id),
   list: (name) => store.list(name),
+  ids: (name) => store.ids(name),
   changesSince: (name, version) => store.changesSince(name, version),
   put: (...write) => store.put(...write),
   remove: (...removal) => store.remove(...removal),
