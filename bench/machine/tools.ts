@@ -17,6 +17,8 @@ const tools = {
   curl: { file: 'curl', apt: 'curl', version: ['--version'] },
   openssl: { file: 'openssl', apt: 'openssl', version: ['version'] },
   pgbench: { file: 'pgbench', apt: 'postgresql-15', version: ['--version'] },
+  'redis-server': { file: 'redis-server', apt: 'redis-server', version: ['--version'] },
+  'nats-server': { file: 'nats-server', apt: 'nats-server', version: ['--version'] },
   taskset: { file: 'taskset', apt: 'util-linux', version: [] },
 } as const;
 

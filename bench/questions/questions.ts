@@ -5,6 +5,7 @@ import { observability } from './observability.ts';
 import type { Question } from './question.ts';
 import { idle } from './idle.ts';
 import { routes } from './routes.ts';
+import { scale } from './scale.ts';
 import { podLife } from './pod-life.ts';
 import { tcp } from './tcp.ts';
 import { api } from './api.ts';
@@ -25,6 +26,7 @@ export const questions: readonly Question[] = [
   podLife,
   idle,
   routes,
+  scale,
   observability,
   compression,
   api,
