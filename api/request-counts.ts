@@ -12,8 +12,10 @@ import { retrying } from './retrying.ts';
  * is answered, and few requests wait for the store.
  */
 
-// One twentieth at a time: with several apis at most so much of a user's limit lies unused in each.
+// With several apis at most a twentieth of a user's limit lies unused in each.
 const sharesOfLimit = 20;
+// What an api took is lost with it, so one that has just started, and may start again, takes little.
+const firstSharesOfLimit = 200;
 // Who meets a conflict knows that another took a share, of which there are not many more than that.
 const conflictsMax = 4 * sharesOfLimit;
 // Who came longest ago is forgotten, and begins anew.
@@ -34,6 +36,8 @@ interface Window {
   count: number;
   /** So many may be answered before the store is asked again. */
   granted: number;
+  /** What was taken last; the next is twice as much, up to the largest there is. */
+  readonly share: number;
   /** The limit is used up by all of us. */
   over: boolean;
 }
@@ -74,7 +78,7 @@ class OwnCounts {
     let window = this.window(key);
     if (!window) {
       const untilMs = this.#clock.nowMs() + windowMs;
-      window = { untilMs, count: 0, granted: Infinity, over: false };
+      window = { untilMs, count: 0, granted: Infinity, share: 0, over: false };
       this.begin(key, window);
     }
     return this.next(window);
@@ -118,7 +122,9 @@ export class SharedCounts {
   /** Takes a further share. While the store is away everybody has what they ask for. */
   async #ask(key: string, terms: Terms): Promise<void> {
     const { store, clock } = this.#ports;
-    const share = Math.max(1, Math.floor(terms.max / sharesOfLimit));
+    const { max } = terms;
+    const before = this.#own.window(key)?.share ?? max / firstSharesOfLimit / 2;
+    const share = Math.max(1, Math.floor(Math.min(before * 2, max / sharesOfLimit)));
     try {
       await retrying(async () => {
         const stored = await takenShares(store).get(idOf(key));
@@ -126,16 +132,16 @@ export class SharedCounts {
         const standing = stored && stored.value.untilMs > nowMs ? stored.value : undefined;
         const taken = standing?.count ?? 0;
         const untilMs = standing?.untilMs ?? nowMs + terms.windowMs;
-        const granted = Math.min(share, terms.max - taken);
+        const granted = Math.min(share, max - taken);
         if (granted > 0) {
           const expected = stored ? { version: stored.version } : ('absent' as const);
           await takenShares(store).put(idOf(key), { count: taken + granted, untilMs }, expected);
         }
-        this.#own.begin(key, { untilMs, count: taken, granted, over: granted <= 0 });
+        this.#own.begin(key, { untilMs, count: taken, granted, share, over: granted <= 0 });
       }, conflictsMax);
     } catch {
       const untilMs = clock.nowMs() + terms.windowMs / sharesOfLimit;
-      this.#own.begin(key, { untilMs, count: 0, granted: share, over: false });
+      this.#own.begin(key, { untilMs, count: 0, granted: share, share, over: false });
     }
   }
 }
