@@ -15,8 +15,6 @@ export interface Failed {
 export interface Failure {
   readonly error: Error;
   readonly ca: string;
-  /** Of the staging authority: it says nothing of the others. */
-  readonly staging: boolean;
   readonly nowMs: number;
   readonly fraction: number;
 }

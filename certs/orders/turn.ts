@@ -47,6 +47,8 @@ export type TurnEnd =
 
 /** Orders, step by step, with the authorities that are configured. */
 export class Orders {
+  /** Names under which certificates that we use are issued. */
+  readonly names: readonly string[];
   readonly #ports: TurnPorts;
   readonly #authorities: PublicAuthorities;
   readonly #accounts = new Map<string, AcmeAccount>();
@@ -57,8 +59,6 @@ export class Orders {
     this.names = authorities.real.map(({ name }) => name);
   }
 
-  /** Names under which certificates that we use are issued. */
-  readonly names: readonly string[];
   /** Goes on with the order of a certificate, or begins one where the limits allow it. */
   async take(turn: Turn): Promise<TurnEnd> {
     const begun = await this.#begin(turn);
@@ -120,8 +120,9 @@ export class Orders {
     const { order } = turn.state;
     const owner = this.#named(order?.ca);
     const nowMs = this.#ports.clock.nowMs();
-    // An order for other hosts, or with an authority that is gone, leads nowhere.
-    if (order && owner && order.hosts.join() === turn.wanted.hosts.join()) {
+    // What the authority has goes to its end, for other hosts as well: no host has two orders at a time.
+    const same = order?.hosts.join() === turn.wanted.hosts.join();
+    if (order && owner && (same || order.url !== null)) {
       const { pausedUntilMs } = await readStanding(this.#ports.store, owner.name);
       if (pausedUntilMs > nowMs) return { untilMs: pausedUntilMs };
       return { authority: owner, state: turn.state };
@@ -265,7 +266,6 @@ export class Orders {
     const failure = {
       error: gone ? await this.#replaced(authority, error) : error,
       ca: authority.name,
-      staging: authority === this.#authorities.staging,
       nowMs,
       fraction: random.fraction(),
     };

@@ -62,13 +62,20 @@ export class MockAuthority {
   window: ((id: string) => { start: Date; end: Date }) | undefined;
   /** Whether what proves the host is in its place. */
   check: (host: string, token: string, thumbprint: string) => Promise<boolean> = async () => true;
+  /** Told of each order that is made, before it is answered. */
+  onOrder: (order: MockOrder) => void = () => undefined;
+  /** Requests that came and are not answered yet. */
+  underWay = 0;
   /** What becomes of an order that is finalized. */
   onFinalize: 'valid' | 'stuck' | 'invalid' = 'valid';
   /** How the authority's own clock goes wrong. */
   skewMs = 0;
   binding: { kid: string; hmacKey: string } | undefined;
   readonly #clock: Clock;
-  readonly #server = createServer((request, response) => void this.#serve(request, response));
+  readonly #server = createServer((request, response) => {
+    this.underWay += 1;
+    void this.#serve(request, response).finally(() => (this.underWay -= 1));
+  });
   readonly #nonces = new Set<string>();
   #root: { certificate: string; key: string } | undefined;
 
@@ -232,7 +239,10 @@ export class MockAuthority {
       status: 'pending',
       proven: new Set(),
     };
-    if (!same) this.orders.push(order);
+    if (!same) {
+      this.onOrder(order);
+      this.orders.push(order);
+    }
     return { status: 201, location: `${this.base}/order/${order.id}`, data: this.#shown(order) };
   }
 

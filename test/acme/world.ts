@@ -87,7 +87,7 @@ export class World {
     return certs;
   }
 
-  async desire(podId: string, networks = ['default']): Promise<void> {
+  async desire(podId: string, networks: readonly string[] = ['default']): Promise<void> {
     const networking = Object.fromEntries(
       networks.map((name) => [name, { protocol: 'http' as const, port: 80 }]),
     );
