@@ -116,6 +116,22 @@ export const targets: readonly Target[] = [
     max: 10,
     words: 'no stall over 10 ms in a worker meanwhile',
   },
+  ...['controller', 'gateway'].map((program) => ({
+    question: 'scale',
+    table: `${program}-cpu`,
+    subject: '100,000 pods',
+    bestOf: ['1,000 pods'],
+    max: 1.5,
+    words: `a change in the ${program} among 100,000 pods at most 1.50 × among 1,000`,
+  })),
+  {
+    question: 'scale',
+    table: 'effect',
+    subject: '100,000 pods',
+    metric: 'p99',
+    max: 100,
+    words: 'write to effect at the edge among 100,000 pods, 100 changes a second: p99 below 100 ms',
+  },
   {
     question: 'observability',
     table: 'metrics',
