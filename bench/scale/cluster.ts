@@ -169,8 +169,12 @@ export class ScaleCluster {
     socket.destroy();
   }
 
-  async stop(...children: readonly ChildProcess[]): Promise<void> {
+  async end(...children: readonly ChildProcess[]): Promise<void> {
     for (const child of children) await this.#bench.processes.stop(child);
+  }
+
+  /** Ends NATS. */
+  async forgetRoutes(): Promise<void> {
     await this.#nats?.kill();
   }
 }
