@@ -128,7 +128,9 @@ async function download(
       const opened = ports.sealer.open(key, sealContext.certificate(job.id));
       return { ...checkedChain(pem, { key: opened, hosts: order.hosts }), key };
     } catch (error) {
-      const again = error instanceof CaProblem && (error.status === 404 || error.passing);
+      // One that says for how long it wants to be left alone means all orders.
+      const short = error instanceof CaProblem && error.passing && error.retryAfterMs === undefined;
+      const again = error instanceof CaProblem && (error.status === 404 || short);
       if (!again || turn >= downloadTries) throw error;
       await ports.clock.sleep(pollDelayMs(turn + 2, error.retryAfterMs), job.signal);
     }
