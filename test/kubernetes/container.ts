@@ -58,6 +58,15 @@ export const accepts = (port: number): Promise<boolean> =>
   });
 
 const newline = 0x0a;
+const nanosPerMs = 1_000_000n;
+const startNanos = BigInt(Date.now()) * nanosPerMs - process.hrtime.bigint();
+
+/** In nanoseconds and never going back, as nodes have it. */
+function timeNow(): string {
+  const nanos = startNanos + process.hrtime.bigint();
+  const rest = String(nanos % nanosPerMs).padStart(6, '0');
+  return new Date(Number(nanos / nanosPerMs)).toISOString().replace('Z', `${rest}Z`);
+}
 
 /** What a container has written, with times as the log of a container has them. */
 export class ContainerLog {
@@ -68,10 +77,7 @@ export class ContainerLog {
   #lineStarts = true;
 
   write(bytes: Buffer): void {
-    // Finer than milliseconds, as nodes have it.
-    const nanos = String(process.hrtime.bigint() % 1_000_000n).padStart(6, '0');
-    const at = new Date().toISOString().replace('Z', `${nanos}Z`);
-    this.chunks.push({ at, bytes, startsLine: this.#lineStarts });
+    this.chunks.push({ at: timeNow(), bytes, startsLine: this.#lineStarts });
     this.#lineStarts = bytes.at(-1) === newline;
     this.#changes.emit('change');
   }
