@@ -163,6 +163,18 @@ export const targets: readonly Target[] = [
     max: 1_000,
     words: 'create → first https 200 below 1,000 ms (process runtime), every time',
   },
+  ...[
+    '1,000 pods, one more every 100 ms',
+    '10,000 pods, one more every 100 ms',
+    '10,000 pods, 200 more at once',
+  ].map((subject) => ({
+    question: 'kubernetes',
+    table: 'ready',
+    subject,
+    metric: 'p99' as const,
+    max: 100,
+    words: `${subject}: ready at the API server to route in a gateway’s table, p99 below 100 ms`,
+  })),
   {
     question: 'api',
     table: 'calls',

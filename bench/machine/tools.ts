@@ -19,6 +19,7 @@ const tools = {
   pgbench: { file: 'pgbench', apt: 'postgresql-15', version: ['--version'] },
   'redis-server': { file: 'redis-server', apt: 'redis-server', version: ['--version'] },
   'nats-server': { file: 'nats-server', apt: 'nats-server', version: ['--version'] },
+  podman: { file: 'podman', apt: 'podman', version: ['--version'] },
   taskset: { file: 'taskset', apt: 'util-linux', version: [] },
 } as const;
 

@@ -7,6 +7,8 @@ import { idle } from './idle.ts';
 import { routes } from './routes.ts';
 import { scale } from './scale.ts';
 import { podLife } from './pod-life.ts';
+import { engine } from './engine.ts';
+import { kubernetes } from './kubernetes.ts';
 import { tcp } from './tcp.ts';
 import { api } from './api.ts';
 import { compression } from './compression.ts';
@@ -24,6 +26,8 @@ export const questions: readonly Question[] = [
   webSocket,
   tcp,
   podLife,
+  engine,
+  kubernetes,
   idle,
   routes,
   scale,

@@ -20,6 +20,13 @@ interface DoubleUser {
   readonly forbidden: ReadonlySet<string>;
 }
 
+interface DoubleRequest {
+  readonly token: string;
+  readonly method: string;
+  /** Without the query. */
+  readonly path: string;
+}
+
 const admin = 'admin-token';
 
 /**
@@ -31,8 +38,8 @@ export class ApiDouble {
   readonly store = new Store();
   readonly faults = new Faults();
   readonly users = new Map<string, DoubleUser>([[admin, { forbidden: new Set() }]]);
-  /** Method and path of what was asked, without the query. */
-  readonly requests: string[] = [];
+  /** What was asked, and with whose token. */
+  readonly requests: DoubleRequest[] = [];
   readonly #writes = new Writes(this.store);
   readonly #server: Server;
 
@@ -75,8 +82,9 @@ export class ApiDouble {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '', 'http://double');
-    this.requests.push(`${request.method} ${url.pathname}`);
-    const user = this.#userOf(request);
+    const token = request.headers.authorization?.replace('Bearer ', '') ?? '';
+    this.requests.push({ token, method: request.method ?? '', path: url.pathname });
+    const user = this.#userOf(token);
     this.faults.apply(response);
     const body = await text(request);
     if (url.pathname.startsWith('/apis/authorization.k8s.io/v1/self'))
@@ -101,8 +109,7 @@ export class ApiDouble {
     json(response, code, answer);
   }
 
-  #userOf({ headers }: IncomingMessage): DoubleUser {
-    const token = headers.authorization?.replace('Bearer ', '') ?? '';
+  #userOf(token: string): DoubleUser {
     const user = this.users.get(token);
     if (!user) throw new StatusError(401, 'Unauthorized', 'Unauthorized');
     return user;
