@@ -144,17 +144,9 @@ class Watched {
 
   async advance(ms: number): Promise<void> {
     for (let step = 0; step < stepsOfAdvance; step += 1) {
-      await this.#settle();
+      await this.#world.calm(5);
       this.#steps += 1;
       await this.#world.clock.advance(ms / stepsOfAdvance);
-    }
-  }
-
-  /** Nothing was under way for some turns of the loop: what follows from the last step has happened. */
-  async #settle(): Promise<void> {
-    for (let calm = 0; calm < 5; calm += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 1));
-      if (this.#world.authority.underWay > 0) calm = 0;
     }
   }
 
