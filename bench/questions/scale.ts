@@ -7,6 +7,7 @@ import type { Question } from './question.ts';
 
 const sizes = [1_000, 10_000, 100_000]; // Redis keeps those of the size before
 const cpuSeconds = 5;
+const warmUpSeconds = 5; // or a program that has had few pods to read would run unoptimized code
 const roundsUsual = 2;
 const watchSeconds = 10;
 const takeOverSeconds = 5; // about as long as a look at 100,000 pods
@@ -73,6 +74,7 @@ async function measure(cluster: ScaleCluster, pods: number, rounds: number, note
   note('start', `gateway, process → pod answers, ${name}`, seconds(gateway.answeredMs));
 
   const edits = new Edits(cluster, pods, gateway.httpsPort);
+  await edits.unwatched(warmUpSeconds);
   for (let round = 0; round < rounds; round += 1) {
     const before = [cpuMs(controllerPids), cpuMs(gatewayPids)] as const;
     const count = await edits.unwatched(cpuSeconds);
