@@ -7,9 +7,9 @@ import type { Question } from './question.ts';
 
 const sizes = [1_000, 10_000, 100_000]; // Redis keeps those of the size before
 const cpuSeconds = 5;
-const warmUpSeconds = 5; // or a program that has had few pods to read would run unoptimized code
+const warmUpSeconds = 3; // or a program that has had few pods to read would run unoptimized code
 const roundsUsual = 2;
-const watchSeconds = 10;
+const watchSeconds = 8;
 const takeOverSeconds = 5; // about as long as a look at 100,000 pods
 
 const tables: readonly Omit<Table, 'rows'>[] = [
