@@ -122,7 +122,17 @@ describe.skipIf(!servers)('of two controllers one leads', () => {
         () => `nobody takes over\n${cluster.output}`,
         takeOverMs + 5_000,
       );
-      for (const pod of pods) await cluster.state(pod, 'AVAILABLE');
+      // A restart that nobody has begun leaves a pod AVAILABLE.
+      for (const pod of pods)
+        await until(
+          async () => {
+            const { envelope } = await cluster.call(1, ['GET', `/v3/pods/${pod}`]);
+            const { status, status_requested: wanted } = envelope.result;
+            return status === 'AVAILABLE' && wanted === 'ON';
+          },
+          () => `${pod} is not restarted\n${cluster.output}`,
+          takeOverMs,
+        );
       await cluster.call(1, ['PUT', '/v3/pods/one'], { status_requested: 'OFF' });
       await cluster.state('one', 'STOPPED');
       const runs = pods.map((pod) => cluster.run(pod));
