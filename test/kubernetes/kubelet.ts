@@ -239,7 +239,7 @@ export class Kubelet {
   }
 
   async #bind({ metadata: { namespace, name } }: KubePod): Promise<void> {
-    await this.#options.api.call({
+    const binding = this.#options.api.call({
       method: 'POST',
       path: `/api/v1/namespaces/${namespace}/pods/${name}/binding`,
       body: {
@@ -249,6 +249,8 @@ export class Kubelet {
         target: { apiVersion: 'v1', kind: 'Node', name: nodeName },
       },
     });
+    // It may be on its way out by now.
+    await quiet(binding);
   }
 
   async #running(pod: KubePod, ready: boolean, startedAt = new Date().toISOString()) {
