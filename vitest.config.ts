@@ -6,6 +6,7 @@ const whole = (name: string, minutes: number) => ({
     name,
     include: [`test/${name}/**/*.test.ts`],
     fileParallelism: false,
+    globalSetup: 'test/clear-leftovers.ts',
     testTimeout: minutes * 60_000,
     hookTimeout: minutes * 60_000,
   },

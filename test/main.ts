@@ -82,7 +82,6 @@ const plans: Readonly<Record<string, () => Counts[]>> = {
     suite('unit'),
     suite('integration'),
   ],
-  // An engine's rules for published ports may outlive it and take those ports from tests after it.
   long: () => [suite('long'), suite('faults'), suite('clients'), suite('suites'), suite('engine')],
   faults: () => [suite('faults')],
   clients: () => [suite('clients')],

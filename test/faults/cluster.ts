@@ -55,15 +55,7 @@ export class TestCluster {
   #token = '';
 
   /** Resolves when every program says that it is ready. */
-  /** On a busy machine a port that was free may be somebody else's by now: then on others, once. */
   static async start(environment: NodeJS.ProcessEnv = {}): Promise<TestCluster> {
-    return TestCluster.#startOn(environment).catch((error: unknown) => {
-      process.stderr.write(`${String(error)}\nThe cluster is started again, on other ports.\n`);
-      return TestCluster.#startOn(environment);
-    });
-  }
-
-  static async #startOn(environment: NodeJS.ProcessEnv): Promise<TestCluster> {
     const found = { redis: await redisProgram(), nats: await natsProgram() };
     const folder = makeFolder();
     const ports = await freePorts();

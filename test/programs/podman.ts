@@ -7,6 +7,13 @@ import { join } from 'node:path';
 import { debian } from './debian.ts';
 import type { Engine } from './images.ts';
 import { busyboxImage, makeBusyboxImage } from './images.ts';
+import {
+  deleteStaleRules,
+  endProcessesOf,
+  folderPrefix,
+  orphanedFolders,
+  own,
+} from './podman-leftovers.ts';
 import { run, Unavailable } from './run.ts';
 
 /** What this kind of machine (a container or VM without systemd) needs to be told. */
@@ -30,27 +37,30 @@ location = "127.0.0.1"
 insecure = true
 `;
 
+const program = '/usr/bin/podman';
 const startMs = 30_000;
 
 /** Debian's Podman with all that it needs; installed if need be. */
-async function podmanProgram(): Promise<string> {
+async function installPodman(): Promise<void> {
   await debian('/usr/sbin/runc', 'runc');
   await debian('/usr/lib/podman/netavark', 'netavark');
   await debian('/usr/lib/podman/aardvark-dns', 'aardvark-dns');
   await debian('/usr/sbin/iptables', 'iptables');
-  return debian('/usr/bin/podman', 'podman');
+  await debian(program, 'podman');
 }
 
 /** A Podman of a test's own, that answers on a socket and keeps everything in one folder. */
 export class Podman implements Engine {
-  readonly folder = mkdtempSync(join(tmpdir(), 'podgate-podman-'));
-  readonly socket = join(this.folder, 'podman.sock');
+  readonly folder: string;
+  readonly socket: string;
   readonly #argv: readonly string[];
   #child: ChildProcess | undefined;
 
-  private constructor(program: string) {
-    writeFileSync(join(this.folder, 'containers.conf'), containersConf(this.folder));
-    writeFileSync(join(this.folder, 'registries.conf'), registriesConf);
+  private constructor(folder: string) {
+    this.folder = folder;
+    this.socket = join(folder, 'podman.sock');
+    writeFileSync(join(folder, 'containers.conf'), containersConf(folder));
+    writeFileSync(join(folder, 'registries.conf'), registriesConf);
     const place = ['root', 'runroot', 'networks'].map((name) => join(this.folder, name));
     const [store = '', state = '', networks = ''] = place;
     this.#argv = [
@@ -68,8 +78,11 @@ export class Podman implements Engine {
 
   /** Throws `Unavailable` where containers cannot run at all. */
   static async start(): Promise<Podman> {
-    const podman = new Podman(await podmanProgram());
+    await installPodman();
+    await Podman.clearLeftovers();
+    const podman = new Podman(mkdtempSync(join(tmpdir(), folderPrefix)));
     try {
+      own(podman.folder);
       await podman.start();
       await podman.#tryOut();
       return podman;
@@ -77,6 +90,18 @@ export class Podman implements Engine {
       await podman.stop();
       throw error;
     }
+  }
+
+  /**
+   * Ends and takes away what test runs left that were killed: rules for ports of theirs would send
+   * whoever is given such a port to nowhere.
+   */
+  static async clearLeftovers(): Promise<void> {
+    for (const folder of orphanedFolders()) {
+      process.stderr.write(`The Podman of a test run that was killed is taken away: ${folder}\n`);
+      await new Podman(folder).stop();
+    }
+    await deleteStaleRules();
   }
 
   /** As `DOCKER_HOST` has it. */
@@ -87,7 +112,7 @@ export class Podman implements Engine {
   /** Starts the service, after `kill` on what it left; containers are no children of it. */
   async start(): Promise<void> {
     rmSync(this.socket, { force: true });
-    const [program = '', ...argv] = this.#argv;
+    const [, ...argv] = this.#argv;
     const child = spawn(program, [...argv, 'system', 'service', '-t', '0', this.host], {
       env: this.#env,
       // Where its helpers leave what they have to say.
@@ -132,6 +157,7 @@ export class Podman implements Engine {
     await this.clean().catch(() => undefined);
     await this.run('network', 'prune', '-f').catch(() => undefined);
     await this.kill();
+    endProcessesOf(this.folder);
     await run(['umount', '-l', join(this.folder, 'root/overlay')]);
     rmSync(this.folder, { recursive: true, force: true });
   }
