@@ -4,7 +4,10 @@ import type { z } from 'zod';
 export interface Document {
   readonly id: string;
   readonly value: unknown;
-  /** Grows with every write in the store; unique over all its collections. */
+  /**
+   * Grows with every write in the store; unique over all its collections. In a store that outlives its
+   * process it follows the clock, so one that is begun anew does not give versions again.
+   */
   readonly version: number;
 }
 
@@ -32,6 +35,13 @@ export interface Delta {
   readonly version: number;
 }
 
+/** A part of what was written since a version. */
+export interface Page {
+  readonly written: readonly Document[];
+  /** Of the last page: where to go on from. */
+  readonly version: number;
+}
+
 /**
  * Versioned documents in named collections.
  *
@@ -54,6 +64,11 @@ export interface Store {
   ids(collection: string): Promise<readonly string[]>;
   /** What was written and removed since; costs by how much that is. 0: since ever. */
   changesSince(collection: string, version: number): Promise<Delta>;
+  /**
+   * What was written since, for who must not hold all of it at once: at least one page. A document that is
+   * written meanwhile may come twice, its last value last; removals are not told.
+   */
+  pagesSince(collection: string, version: number): AsyncIterable<Page>;
   /** Returns the new version. Throws `WriteConflict` or `FencedOff`. */
   put(
     collection: string,
@@ -95,7 +110,7 @@ interface Broken {
   readonly reason: string;
 }
 
-interface Typed<T> {
+export interface Typed<T> {
   readonly id: string;
   readonly value: T;
   readonly version: number;
@@ -114,6 +129,7 @@ export interface Collection<T> {
   /** Those of documents that do not parse as well. */
   ids(): Promise<readonly string[]>;
   changesSince(version: number): Promise<Parsed<T> & Omit<Delta, 'written'>>;
+  pagesSince(version: number): AsyncIterable<Parsed<T> & Omit<Page, 'written'>>;
   put(id: string, value: T, expect: Expectation, fence?: Fence): Promise<number>;
   remove(id: string, expect: Expectation, fence?: Fence): Promise<void>;
   watch(signal: AbortSignal): AsyncIterable<Change>;
@@ -138,6 +154,10 @@ export function collection<T>(store: Store, name: string, schema: z.ZodType<T>):
     async changesSince(since) {
       const { written, ...delta } = await store.changesSince(name, since);
       return { ...parseAll(schema, written), ...delta };
+    },
+    async *pagesSince(since) {
+      for await (const { written, version } of store.pagesSince(name, since))
+        yield { ...parseAll(schema, written), version };
     },
     put: (id, value, expect, fence) =>
       store.put(name, { id, value: schema.parse(value) }, expect, fence),

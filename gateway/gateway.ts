@@ -5,7 +5,7 @@ import { OperatorView } from './admin/operator.ts';
 import { askHealth, watchApis } from './api-watch.ts';
 import { CancelDesk } from './cancel-desk.ts';
 import { ChallengeDesk } from './challenges/desk.ts';
-import { CertificateFeed } from './certificate-feed.ts';
+import { CertificateFeed } from './certificates/feed.ts';
 import { keepFollowing } from './follow.ts';
 import { bindListeners } from './listeners.ts';
 import type { ToWorker } from './messages.ts';
@@ -96,10 +96,11 @@ class Parent {
       },
     };
     this.#routes = new ServedRoutes(routePorts, { ...settings, gateway: settings.id });
-    this.#certificates = new CertificateFeed({
-      ...ports,
-      changed: (hosts) => this.#certificatesChanged(hosts),
-    });
+    this.#certificates = new CertificateFeed(
+      { ...ports, changed: (hosts) => this.#certificatesChanged(hosts) },
+      join(settings.dataDir, 'gateway', 'certificates.db'),
+    );
+    this.#certificatesChanged([...this.#certificates.wildcards]);
     this.#challenges = new ChallengeDesk({
       ...ports,
       tell: (message) => this.#workers?.broadcast(message),
@@ -109,10 +110,9 @@ class Parent {
       (question) => this.#workers?.broadcast({ kind: 'cancel-asked', ...question }) ?? 0,
       ports.cancels,
     );
-    this.#file = new TableFile(join(settings.dataDir, 'gateway', 'tables.json'), ports, () => ({
-      routes: [...this.#routes.register.routes.values()],
-      certificates: [...this.#certificates.entries()],
-    }));
+    this.#file = new TableFile(join(settings.dataDir, 'gateway', 'tables.json'), ports, () => [
+      ...this.#routes.register.routes.values(),
+    ]);
     this.operator = new OperatorView({
       ...settings,
       clock: ports.clock,
@@ -129,10 +129,10 @@ class Parent {
       clock,
       log,
       greeting: (number) => this.#greeting(number),
-      wanted: (host, answer) => {
-        const identity = this.#certificates.identity(host);
-        answer({ kind: 'certificate', host, identity });
-      },
+      wanted: (host, answer) =>
+        this.#certificates.wanted(host, (identity) =>
+          answer({ kind: 'certificate', host, identity }),
+        ),
       challengeWanted: (id, answer) => void this.#challenges.wanted(id, answer),
       cancelWanted: ({ question, key, from }, answer) =>
         void this.cancels
@@ -160,7 +160,7 @@ class Parent {
     cancel();
   }
 
-  /** Resolves when the certificates are read, or cannot be; `end` resolves after the signal. */
+  /** Resolves when what changed of the certificates is read, or cannot be; `end` resolves after the signal. */
   async followCertificates(signal: AbortSignal): Promise<{ readonly end: Promise<void> }> {
     const tried = Promise.withResolvers<void>();
     const follow = (): Promise<void> =>
@@ -209,6 +209,7 @@ class Parent {
   async stop(): Promise<void> {
     this.#cancelWait?.();
     await this.#file.flush();
+    this.#certificates.close();
   }
 
   /** With no controller heard of, what was served last is served again. */
@@ -221,7 +222,6 @@ class Parent {
       { ageMs },
       'no routes from a controller yet: serving those of the last run',
     );
-    this.#certificates.restore(new Map(Object.entries(tables.certificates)));
     this.#routes.restore(tables.routes, tables.savedAtMs);
   }
 
@@ -237,7 +237,7 @@ class Parent {
     const { master: ticketMaster } = this.#tickets;
     const terms = { ...serving, api: this.#api, number, ticketMaster };
     yield { kind: 'begin', terms };
-    for (const name of this.#certificates.hosts()) yield* this.#domainMessages(name);
+    for (const name of this.#certificates.wildcards) yield* this.#domainMessages(name);
     yield* this.#challenges.greeting();
     yield* this.#routes.greeting();
     yield { kind: 'serve' };
@@ -259,7 +259,5 @@ class Parent {
       this.#routes.table.heed(message);
       this.#workers?.broadcast(message);
     }
-    // Before there are routes, saving would replace those of the last run with none.
-    if (this.#routes.register.hasTables) this.#file.changed();
   }
 }

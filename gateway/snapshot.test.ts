@@ -2,8 +2,6 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import type { Certificate } from '#contracts/certificate.ts';
-import { zSealed } from '#contracts/sealer.ts';
 import type { Route } from '#contracts/route.ts';
 import { ManualClock } from '#adapters/memory/clock.ts';
 import { TableFile } from './snapshot.ts';
@@ -14,11 +12,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const routeOf = (host: string): Route => exampleRoute({ host });
 
-function tableFile(
-  name: string,
-  routes: () => Route[],
-  certificates: readonly (readonly [string, Certificate])[] = [],
-) {
+function tableFile(name: string, routes: () => Route[]) {
   const clock = new ManualClock();
   const errors: string[] = [];
   const log = {
@@ -28,7 +22,7 @@ function tableFile(
     error: (_fields: object, message: string) => void errors.push(message),
   };
   const path = join(folder, name, 'tables.json');
-  const file = new TableFile(path, { clock, log }, () => ({ routes: routes(), certificates }));
+  const file = new TableFile(path, { clock, log }, routes);
   return { clock, errors, path, file };
 }
 
@@ -40,30 +34,17 @@ test('what was saved is loaded; nobody else may read it', async () => {
   expect(await file.load()).toEqual({
     savedAtMs: clock.nowMs(),
     routes: [routeOf('a.test')],
-    certificates: {},
   });
   expect(errors).toEqual([]);
 });
 
 test('tables of many pieces are loaded as they were saved', async () => {
   const routes = Array.from({ length: 1_001 }, (_, number) => routeOf(`n${number}.test`));
-  const certificate = {
-    hosts: ['a.test'],
-    chain: 'chain "with" quotes',
-    key: zSealed.parse('v1.a.b.c'),
-    notBeforeMs: 0,
-    notAfterMs: 1,
-    renewAtMs: 1,
-    issuer: 'test',
-  };
-  const ids = Array.from({ length: 400 }, (_, number) => `pod/default/"${number}"`);
-  const certificates = ids.map((id) => [id, certificate] as const);
-  const { file } = tableFile('many', () => routes, certificates);
+  const { file } = tableFile('many', () => routes);
   file.changed();
   await file.flush();
   const loaded = await file.load();
   expect(loaded?.routes).toEqual(routes);
-  expect(loaded?.certificates).toEqual(Object.fromEntries(certificates));
 });
 
 test.each([
@@ -118,6 +99,18 @@ test('a change while it is written is written after it, never at the same time',
   expect(readFileSync(path, 'utf8')).toContain('n2.test');
 });
 
+test('a file of before, which held certificates as well, gives its routes', async () => {
+  const { file, path, errors } = tableFile('earlier', () => []);
+  file.changed();
+  await file.flush();
+  writeFileSync(
+    path,
+    JSON.stringify({ savedAtMs: 1, routes: [routeOf('a.test')], certificates: {} }),
+  );
+  expect((await file.load())?.routes).toEqual([routeOf('a.test')]);
+  expect(errors).toEqual([]);
+});
+
 test('nothing to flush writes nothing; no file is nothing to load and no error', async () => {
   const { file, errors } = tableFile('none', () => []);
   await file.flush();
@@ -125,7 +118,7 @@ test('nothing to flush writes nothing; no file is nothing to load and no error',
   expect(errors).toEqual([]);
 });
 
-test.each(['', '{"routes":', '[]', '{"savedAtMs":1,"routes":[{}],"certificates":{}}'])(
+test.each(['', '{"routes":', '[]', '{"savedAtMs":1,"routes":[{}]}'])(
   'a damaged file (%j) is reported and not used',
   async (text) => {
     const { file, path, errors } = tableFile('damaged', () => []);

@@ -1,38 +1,26 @@
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
-import type { Certificate } from '#contracts/certificate.ts';
-import { zCertificate } from '#contracts/certificate.ts';
 import type { Clock } from '#contracts/clock.ts';
 import type { Log } from '#contracts/log.ts';
 import type { Route } from '#contracts/route.ts';
 import { zRoute } from '#contracts/route.ts';
 
-/** The last good tables, for a start while everything else is down. Private keys in it are sealed. */
-const zTables = z.strictObject({
-  savedAtMs: z.number(),
-  routes: z.array(zRoute),
-  certificates: z.record(z.string(), zCertificate),
-});
+/** The last good routes, for a start while everything else is down. Earlier files hold certificates as well. */
+const zTables = z.object({ savedAtMs: z.number(), routes: z.array(zRoute) });
 type Tables = z.infer<typeof zTables>;
-
-/** Tables as they are at one moment. */
-interface Standing {
-  readonly routes: readonly Route[];
-  readonly certificates: Iterable<readonly [string, Certificate]>;
-}
 
 const saveDelayMs = 500; // a burst of changes is one write
 // However many changes there are: 1 to 5 % of a core, and a crash costs those of 10 s among 100,000 routes.
-const entriesPerSecondMax = 10_000;
-const entriesPerPiece = 200; // about a millisecond each, and edits pass between them
+const routesPerSecondMax = 10_000;
+const routesPerPiece = 200; // about a millisecond each, and edits pass between them
 
-/** The tables on disk: written soon after a change, never twice at once. */
+/** The routes on disk: written soon after a change, never twice at once. */
 export class TableFile {
   readonly #file: string;
   readonly #clock: Clock;
   readonly #log: Log;
-  readonly #tables: () => Standing;
+  readonly #routes: () => readonly Route[];
   /** Monotonic. */
   #notBeforeMs = 0;
   #cancel: (() => void) | undefined;
@@ -41,15 +29,15 @@ export class TableFile {
   constructor(
     file: string,
     ports: { readonly clock: Clock; readonly log: Log },
-    tables: () => Standing,
+    routes: () => readonly Route[],
   ) {
     this.#file = file;
     this.#clock = ports.clock;
     this.#log = ports.log;
-    this.#tables = tables;
+    this.#routes = routes;
   }
 
-  /** Notes that the tables differ from the file. */
+  /** Notes that the routes differ from the file. */
   changed(): void {
     const delayMs = Math.max(saveDelayMs, this.#notBeforeMs - this.#clock.monotonicMs());
     this.#cancel ??= this.#clock.after(delayMs, () => {
@@ -83,11 +71,9 @@ export class TableFile {
   }
 
   #write(): void {
-    const { routes, certificates } = this.#tables();
-    const standing = { routes, certificates: [...certificates] };
-    const entries = standing.routes.length + standing.certificates.length;
-    this.#notBeforeMs = this.#clock.monotonicMs() + (entries * 1_000) / entriesPerSecondMax;
-    const pieces = jsonPieces(this.#clock.nowMs(), standing);
+    const routes = this.#routes();
+    this.#notBeforeMs = this.#clock.monotonicMs() + (routes.length * 1_000) / routesPerSecondMax;
+    const pieces = jsonPieces(this.#clock.nowMs(), routes);
     this.#writing = replaceFile(this.#file, pieces)
       .catch((error: unknown) => {
         this.#log.error({ error: String(error) }, 'the tables could not be saved');
@@ -98,26 +84,14 @@ export class TableFile {
   }
 }
 
-/** JSON of `Tables`. In one piece, those of 100,000 routes would stop everything for half a second. */
-function* jsonPieces(savedAtMs: number, { routes, certificates }: Standing): Generator<string> {
+/** JSON of `Tables`. In one piece, that of 100,000 routes would stop everything for half a second. */
+function* jsonPieces(savedAtMs: number, routes: readonly Route[]): Generator<string> {
   yield `{"savedAtMs":${savedAtMs},"routes":[`;
-  yield* joined(routes, (route) => JSON.stringify(route));
-  yield '],"certificates":{';
-  yield* joined(certificates, ([id, one]) => `${JSON.stringify(id)}:${JSON.stringify(one)}`);
-  yield '}}';
-}
-
-function* joined<T>(items: Iterable<T>, text: (item: T) => string): Generator<string> {
-  let piece: string[] = [];
-  let comma = '';
-  for (const item of items) {
-    piece.push(text(item));
-    if (piece.length < entriesPerPiece) continue;
-    yield comma + piece.join(',');
-    piece = [];
-    comma = ',';
+  for (let at = 0; at < routes.length; at += routesPerPiece) {
+    const piece = routes.slice(at, at + routesPerPiece).map((route) => JSON.stringify(route));
+    yield (at > 0 ? ',' : '') + piece.join(',');
   }
-  if (piece.length > 0) yield comma + piece.join(',');
+  yield ']}';
 }
 
 /** Replaces the file in one step: a reader, or a crash, sees the old one or the new one. */

@@ -1,4 +1,4 @@
-import type { Change, Delta, Document, Expectation, Fence, Store } from '#contracts/store.ts';
+import type { Change, Delta, Document, Expectation, Fence, Page, Store } from '#contracts/store.ts';
 import { FencedOff, WriteConflict } from '#contracts/store.ts';
 import { ChangeFeed } from './change-feed.ts';
 
@@ -7,6 +7,8 @@ interface Row {
   readonly text: string;
   readonly version: number;
 }
+
+const pageSize = 250; // as Redis has it
 
 /** Documents in this process: for tests and simulations. Nothing survives the process. */
 export class MemoryStore implements Store {
@@ -41,6 +43,16 @@ export class MemoryStore implements Store {
       ids,
       version: this.#version,
     };
+  }
+
+  async *pagesSince(collection: string, since: number): AsyncGenerator<Page> {
+    const version = this.#version;
+    const rows = [...this.#of(collection)].filter((row) => row[1].version > since);
+    rows.sort(([, a], [, b]) => a.version - b.version);
+    for (let at = 0; at === 0 || at < rows.length; at += pageSize) {
+      const page = rows.slice(at, at + pageSize);
+      yield { written: page.map(([id, row]) => documentOf(id, row)), version };
+    }
   }
 
   async put(

@@ -1,4 +1,4 @@
-import type { Change, Delta, Document, Expectation, Fence, Store } from '#contracts/store.ts';
+import type { Change, Delta, Document, Expectation, Fence, Page, Store } from '#contracts/store.ts';
 import { FencedOff, WriteConflict } from '#contracts/store.ts';
 import { jsonText } from '../memory/store.ts';
 import type { ChangeStream } from './changes.ts';
@@ -18,6 +18,16 @@ import { pageScript, putScript, removeScript, run } from './scripts.ts';
 const pageSize = 250;
 const pageBytes = 1_000_000;
 
+/** Where a reading of pages begins. */
+interface Start {
+  readonly after: number;
+  /** `after` need not be a version of this history: nobody goes on from it. */
+  readonly known: boolean;
+  /** The version after which removals matter, by default that of the first page. */
+  readonly removal?: number;
+}
+const noRemoval = Number.MAX_SAFE_INTEGER;
+
 interface StorePorts {
   readonly reads: Connection;
   readonly writes: Connection;
@@ -26,11 +36,8 @@ interface StorePorts {
   readonly waitReplicas: number;
 }
 
-interface Page {
-  readonly documents: readonly Document[];
+interface ReadPage extends Page {
   readonly last: boolean;
-  /** Newest version of the store at that moment. */
-  readonly version: number;
   readonly ids: readonly string[] | undefined;
 }
 
@@ -74,6 +81,17 @@ export class RedisStore implements Store {
     return delta;
   }
 
+  async *pagesSince(collection: string, since: number): AsyncGenerator<Page> {
+    let known = false;
+    const start = { after: since, known: false, removal: noRemoval };
+    for await (const page of this.#pages(collection, start)) {
+      known = true;
+      yield page;
+    }
+    // A failover forgot that version, or it is another Redis.
+    if (!known) yield* this.#pages(collection, { after: 0, known: true, removal: noRemoval });
+  }
+
   async put(
     collection: string,
     document: { readonly id: string; readonly value: unknown },
@@ -111,32 +129,38 @@ export class RedisStore implements Store {
     return Number(reply);
   }
 
-  /**
-   * The documents written after a version. `removal`: the version after which removals matter, by
-   * default that of the first page. Undefined when `after` has to be a known version and is none.
-   */
-  async #read(
-    collection: string,
-    from: { readonly after: number; readonly known: boolean; readonly removal?: number },
-  ): Promise<Delta | undefined> {
+  /** All pages in one. Undefined when `after` has to be a known version and is none. */
+  async #read(collection: string, from: Start): Promise<Delta | undefined> {
     const found = new Map<string, Document>();
-    let since = from.known ? '' : String(from.after);
-    let { after, removal } = from;
+    let end: ReadPage | undefined;
+    for await (const page of this.#pages(collection, from)) {
+      for (const document of page.written) found.set(document.id, document);
+      end = page;
+    }
+    return end && { written: stillThere(found, end.ids), ids: end.ids, version: end.version };
+  }
+
+  /** None at all when `after` has to be a known version and is none. */
+  async *#pages(collection: string, start: Start): AsyncGenerator<ReadPage> {
+    let since = start.known ? '' : String(start.after);
+    let { after, removal } = start;
     for (;;) {
-      const matters = removal ?? Number.MAX_SAFE_INTEGER;
+      const matters = removal ?? noRemoval;
       const values = [collection, since, after, pageSize, pageBytes, matters];
       const page = await this.#page(collection, values);
-      if (!page) return undefined;
-      const { documents, last, version, ids } = page;
-      for (const document of documents) found.set(document.id, document);
-      if (last) return { written: stillThere(found, ids), ids, version };
+      if (!page) return;
+      yield page;
+      if (page.last) return;
       since = '';
-      after = documents.at(-1)?.version ?? after;
-      removal ??= version;
+      after = page.written.at(-1)?.version ?? after;
+      removal ??= page.version;
     }
   }
 
-  async #page(collection: string, values: readonly (string | number)[]): Promise<Page | undefined> {
+  async #page(
+    collection: string,
+    values: readonly (string | number)[],
+  ): Promise<ReadPage | undefined> {
     const reply = await this.#ports.reads.repeat((client) =>
       run(client, pageScript, keysOf(collection), values),
     );
@@ -144,7 +168,7 @@ export class RedisStore implements Store {
     const [ids, texts, version, last, all]: unknown[] = reply;
     const names = strings(ids) ?? [];
     return {
-      documents: (strings(texts) ?? []).map((text, index) => documentOf(names[index] ?? '', text)),
+      written: (strings(texts) ?? []).map((text, index) => documentOf(names[index] ?? '', text)),
       last: last === 1,
       version: Number(version),
       ids: strings(all),

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import {
   chmodSync,
   closeSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -225,4 +226,11 @@ test('a file of an earlier Podgate keeps what it holds', async () => {
 test('a place that cannot be used gives the error of the system', () => {
   expect(() => openSqliteStore(join(folder, 'missing', 'podgate.db'))).toThrow(/ENOENT/);
   expect(() => openSqliteStore(folder)).toThrow(/EEXIST/);
+});
+
+test('a file that is begun anew gives no version of the one before again', async () => {
+  const version = await open().put('pods', { id: 'a', value: 1 }, 'absent');
+  rmSync(folder, { recursive: true });
+  mkdirSync(folder);
+  expect(await open().put('pods', { id: 'a', value: 1 }, 'absent')).toBeGreaterThan(version);
 });

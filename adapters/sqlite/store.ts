@@ -1,6 +1,7 @@
 import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import type { Change, Delta, Document, Expectation, Fence, Store } from '#contracts/store.ts';
+import { setImmediate } from 'node:timers/promises';
+import type { Change, Delta, Document, Expectation, Fence, Page, Store } from '#contracts/store.ts';
 import { ChangeFeed } from '../memory/change-feed.ts';
 import { checkExpectation, checkFence, jsonText } from '../memory/store.ts';
 import { migrate, NewerSchema } from './schema.ts';
@@ -19,6 +20,8 @@ export class StoreDamaged extends Error {
 const sqliteBusy = 5;
 const sqliteCorrupt = 11;
 const sqliteNotADatabase = 26;
+
+const pageSize = 250; // a few milliseconds each, and others get their turn between
 
 /**
  * Documents in one SQLite file that this process alone holds until it ends, however it ends.
@@ -125,6 +128,18 @@ class SqliteStore implements Store {
     });
   }
 
+  async *pagesSince(collection: string, since: number): AsyncGenerator<Page> {
+    const { page, current } = this.#statements;
+    for (let after = since; ; await setImmediate()) {
+      const rows = this.#guarded(() => page.all(collection, after, pageSize));
+      const version = this.#guarded(() => numberIn(current.get(), 'version') ?? 0);
+      const written = rows.map(documentOf);
+      yield { written, version };
+      if (written.length < pageSize) return;
+      after = written.at(-1)?.version ?? after;
+    }
+  }
+
   async put(
     collection: string,
     document: { readonly id: string; readonly value: unknown },
@@ -219,6 +234,10 @@ function prepareStatements(database: DatabaseSync) {
     written: database.prepare(
       'select id, value, version from documents where collection = ? and version > ?',
     ),
+    page: database.prepare(
+      `select id, value, version from documents where collection = ? and version > ?
+       order by version limit ?`,
+    ),
     ids: database.prepare('select id from documents where collection = ?'),
     removal: database.prepare('select version from removals where collection = ?'),
     setRemoval: database.prepare(
@@ -231,7 +250,11 @@ function prepareStatements(database: DatabaseSync) {
        on conflict do update set value = excluded.value, version = excluded.version`,
     ),
     remove: database.prepare(`delete from documents where ${place}`),
-    next: database.prepare('update sequence set version = version + 1 returning version'),
+    // By the clock in microseconds: a file that is begun anew does not give versions of the one before again.
+    next: database.prepare(
+      `update sequence set version = max(version + 1, cast(unixepoch('subsec') * 1000000 as integer))
+       returning version`,
+    ),
     fence: database.prepare('select token from fences where lease = ?'),
     setFence: database.prepare(
       'insert into fences values (?, ?) on conflict do update set token = excluded.token',

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
-import type { KnownCertificate } from '../certificate-feed.ts';
+import type { Certificate } from '#contracts/certificate.ts';
+import type { KnownCertificate } from '../certificates/feed.ts';
 import { leafCovers } from '../tls.ts';
 
 /** What of a certificate an operator is shown: never its key. */
@@ -12,7 +13,6 @@ interface CertificateView {
   readonly renew_at: string;
   /** SHA-256 over the leaf, as browsers and `openssl x509 -fingerprint -sha256` show it. */
   readonly fingerprint_sha256: string | null;
-  readonly problem: string | null;
 }
 
 export interface Shown {
@@ -34,8 +34,8 @@ export function shownFor(
   certificates: CertificateLookup,
 ): Shown {
   const known = own ? certificates.known(host) : undefined;
-  if (known && known.problem === undefined) {
-    return { which: 'own', why: null, certificate: viewOf(known) };
+  if (known?.certificate && known.problem === undefined) {
+    return { which: 'own', why: null, certificate: viewOf(known.id, known.certificate) };
   }
   const why = known?.problem
     ? `the host's own certificate cannot be used: ${known.problem}`
@@ -43,17 +43,17 @@ export function shownFor(
       ? 'the host has no certificate of its own yet'
       : 'the host has no route, and so none of its own';
   const wildcard = certificates.known(wildcardName);
-  if (!wildcard || wildcard.problem !== undefined) {
+  if (!wildcard?.certificate || wildcard.problem !== undefined) {
     return { which: 'none', why: `${why}, and there is no wildcard to use`, certificate: null };
   }
   const leaf = leafOf(wildcard.certificate.chain);
   if (!own && !(leaf && leafCovers(leaf, host))) {
     return { which: 'none', why: `${why}, and the wildcard does not cover it`, certificate: null };
   }
-  return { which: 'wildcard', why, certificate: viewOf(wildcard) };
+  return { which: 'wildcard', why, certificate: viewOf(wildcard.id, wildcard.certificate) };
 }
 
-function viewOf({ id, certificate, problem }: KnownCertificate): CertificateView {
+function viewOf(id: string, certificate: Certificate): CertificateView {
   const leaf = leafOf(certificate.chain);
   return {
     id,
@@ -63,7 +63,6 @@ function viewOf({ id, certificate, problem }: KnownCertificate): CertificateView
     not_after: isoTime(certificate.notAfterMs),
     renew_at: isoTime(certificate.renewAtMs),
     fingerprint_sha256: leaf?.fingerprint256 ?? null,
-    problem: problem ?? null,
   };
 }
 

@@ -10,7 +10,7 @@ import { ManualClock } from '#adapters/memory/clock.ts';
 import { exampleRoute } from '../../test/gateway-examples.ts';
 import { dropOf, putOf, snapshotOf } from '../../test/route-events.ts';
 import { exampleNetwork } from '../../test/traffic-examples.ts';
-import type { KnownCertificate } from '../certificate-feed.ts';
+import type { KnownCertificate } from '../certificates/feed.ts';
 import { RouteRegister } from '../route-register.ts';
 import { RouteTable } from '../route-table.ts';
 import { ErrorBook } from './error-book.ts';

@@ -9,7 +9,8 @@ import { parseExposition, valueOf } from '../../test/exposition.ts';
 import { exampleRoute } from '../../test/gateway-examples.ts';
 import { putOf, snapshotOf } from '../../test/route-events.ts';
 import { exampleNetwork, exampleNow, exampleReport } from '../../test/traffic-examples.ts';
-import { CertificateFeed } from '../certificate-feed.ts';
+import { CertificateFeed } from '../certificates/feed.ts';
+import { inMemory } from '../certificates/file.ts';
 import { RouteRegister } from '../route-register.ts';
 import { RouteTable } from '../route-table.ts';
 import { OperatorView } from './operator.ts';
@@ -22,22 +23,27 @@ const silent = { debug() {}, info() {}, warn() {}, error() {} };
 let clock: ManualClock;
 let routes: RouteRegister;
 let operator: OperatorView;
+let feed: CertificateFeed;
 let states: WorkerState[];
 let problem: string | undefined;
 
-beforeEach(() => {
+beforeEach(async () => {
   clock = new ManualClock();
   routes = new RouteRegister(clock, new RouteTable('test', { host: '127.0.0.1', port: 1 }));
   states = [];
   problem = undefined;
   const sealer = { seal: () => unused(), open: () => unused() };
-  const feed = new CertificateFeed({
+  const feedPorts = {
     clock,
     certificates: certificates(new MemoryStore()),
     sealer,
     log: silent,
     changed: () => undefined,
-  });
+  };
+  feed = new CertificateFeed(feedPorts, inMemory);
+  const read = Promise.withResolvers<void>();
+  void feed.follow(AbortSignal.abort(), read.resolve);
+  await read.promise;
   operator = new OperatorView({
     clock,
     domain: 'test',

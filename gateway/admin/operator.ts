@@ -2,7 +2,7 @@ import type { Registry } from 'prom-client';
 import type { AdminAnswer, AdminEndpoint } from '#contracts/admin.ts';
 import type { Clock } from '#contracts/clock.ts';
 import type { TrafficReader } from '#contracts/traffic.ts';
-import type { CertificateFeed } from '../certificate-feed.ts';
+import type { CertificateFeed } from '../certificates/feed.ts';
 import type { Report } from '../observe/report.ts';
 import type { RouteRegister } from '../route-register.ts';
 import { ErrorBook } from './error-book.ts';
@@ -57,9 +57,9 @@ export class OperatorView {
 
   /** Why the gateway does not serve as it should, in a sentence; undefined: it does. */
   problem(): string | undefined {
-    const { routes, workers } = this.#sources;
+    const { routes, certificates, workers } = this.#sources;
     if (!routes.hasTables) return 'no controller has told any routes yet';
-    return workers()?.problem ?? this.#silence();
+    return certificates.problem ?? workers()?.problem ?? this.#silence();
   }
 
   observe(registry: Registry): void {

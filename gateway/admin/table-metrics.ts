@@ -1,5 +1,5 @@
 import type { Registry } from 'prom-client';
-import type { CertificateFeed } from '../certificate-feed.ts';
+import type { CertificateFeed } from '../certificates/feed.ts';
 import type { RouteRegister } from '../route-register.ts';
 import { counter, gauge } from './series.ts';
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import type { Change, Document, Fence, Store } from '#contracts/store.ts';
+import type { Change, Document, Fence, Page, Store } from '#contracts/store.ts';
 import { BrokenDocument, collection, FencedOff, WriteConflict } from '#contracts/store.ts';
 
 /** What a `Store` promises, except durability, which each durable adapter tests for itself. */
@@ -19,6 +19,7 @@ export function storeConforms(name: string, make: () => Promise<Store>): void {
     expectations(make);
     fences(make);
     deltas(make);
+    pages(make);
     watching(make, signal);
     collections(make);
   });
@@ -311,6 +312,54 @@ function deltas(make: Make): void {
   });
 }
 
+const pagesOf = (store: Store, since: number): Promise<Page[]> =>
+  Array.fromAsync(store.pagesSince('pods', since));
+
+const byId = (some: readonly Document[]): Map<string, Document> =>
+  new Map(some.map((document) => [document.id, document]));
+
+function pages(make: Make): void {
+  test('in pages it is the same, and one page even when there is nothing', async () => {
+    const store = await make();
+    await store.put('users', { id: 'u', value: 1 }, 'anything');
+    const [nothing, ...more] = await pagesOf(store, 0);
+    expect([nothing?.written, more]).toEqual([[], []]);
+    await Promise.all(Array.from({ length: 260 }, (_, n) => write(store, `id-${n}`, n)));
+    const { written, version } = await store.changesSince('pods', 0);
+    const all = await pagesOf(store, 0);
+    expect(all.length).toBeGreaterThan(1);
+    expect(all.every((page) => page.written.length <= 250)).toBe(true);
+    expect(byId(all.flatMap((page) => page.written))).toEqual(byId(written));
+    expect(all.at(-1)?.version).toBe(version);
+    expect((await pagesOf(store, version)).map((page) => page.written)).toEqual([[]]);
+    await write(store, 'id-7', 'new');
+    const [later] = await pagesOf(store, version);
+    expect(later?.written).toMatchObject([{ id: 'id-7', value: 'new' }]);
+  });
+
+  test('what is written between two pages is there, or in what was written since', async () => {
+    const store = await make();
+    await Promise.all(Array.from({ length: 260 }, (_, n) => write(store, `id-${n}`, 'old')));
+    const known = new Map<string, unknown>();
+    let version = 0;
+    for await (const page of store.pagesSince('pods', 0)) {
+      if (version === 0) for (const id of ['id-0', 'id-259', 'more']) await write(store, id, 'new');
+      for (const { id, value } of page.written) known.set(id, value);
+      version = page.version;
+    }
+    const { written } = await store.changesSince('pods', version);
+    for (const { id, value } of written) known.set(id, value);
+    expect(known.size).toBe(261);
+    const changed = known.entries().filter(([, value]) => value === 'new');
+    expect(
+      changed
+        .map(([id]) => id)
+        .toArray()
+        .toSorted(),
+    ).toEqual(['id-0', 'id-259', 'more']);
+  });
+}
+
 function watching(make: Make, signal: () => AbortSignal): void {
   test('a change after the call is reported, even before the first look', async () => {
     const store = await make();
@@ -412,6 +461,8 @@ function collections(make: Make): void {
     expect(broken.map(({ id }) => id)).toEqual(['bad']);
     const changes = await pods.changesSince(version);
     expect([changes.documents, changes.broken]).toEqual([[], broken]);
+    for await (const page of pods.pagesSince(0))
+      expect([page.documents, page.broken]).toEqual([good, broken]);
   });
 
   test('a collection refuses to write what it would not read', async () => {

@@ -1,5 +1,5 @@
 import type { Lease, Leases } from '#contracts/leases.ts';
-import type { Change, Delta, Document, Expectation, Fence, Store } from '#contracts/store.ts';
+import type { Change, Delta, Document, Expectation, Fence, Page, Store } from '#contracts/store.ts';
 import { StoreUnavailable, WriteOutcomeUnknown } from '#contracts/store.ts';
 import type { Life } from './life.ts';
 import type { Network } from './network.ts';
@@ -34,6 +34,10 @@ export class FaultyStore implements Store {
 
   changesSince(collection: string, version: number): Promise<Delta> {
     return this.#ask(() => this.#store.changesSince(collection, version));
+  }
+
+  async *pagesSince(collection: string, version: number): AsyncGenerator<Page> {
+    yield await this.changesSince(collection, version);
   }
 
   put(

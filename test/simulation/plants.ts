@@ -89,6 +89,7 @@ const storeDelegate = (store: Store): Store => ({
   list: (name) => store.list(name),
   ids: (name) => store.ids(name),
   changesSince: (name, version) => store.changesSince(name, version),
+  pagesSince: (name, version) => store.pagesSince(name, version),
   put: (...write) => store.put(...write),
   remove: (...removal) => store.remove(...removal),
   watch: (name, signal) => store.watch(name, signal),

@@ -1,7 +1,7 @@
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { makeIdentity } from '../test/edge.ts';
-import { problemOf } from './certificate-check.ts';
+import { makeIdentity } from '../../test/edge.ts';
+import { problemOf } from './check.ts';
 
 const one = makeIdentity();
 const other = makeIdentity();
