@@ -85,7 +85,7 @@ export class CertificateFeed {
     const identity = this.identity(host);
     const mending = this.#mending.get(this.#kept.index.idOf(host) ?? '');
     if (identity || !mending) done(identity);
-    else void mending.then((mended) => done(mended ? this.identity(host) : undefined));
+    else void this.#answerMended(host, mending, done);
   }
 
   /** A worker could not use the certificate of this host. */
@@ -224,6 +224,14 @@ export class CertificateFeed {
       .finally(() => this.#mending.delete(id));
     this.#mending.set(id, mending);
     return mending;
+  }
+
+  async #answerMended(
+    host: string,
+    mending: Promise<boolean>,
+    done: (identity: Identity | undefined) => void,
+  ): Promise<void> {
+    done((await mending) ? this.identity(host) : undefined);
   }
 
   /** Whether there is one that can be read now. */
