@@ -36,7 +36,8 @@ export async function runOrder(ports: OrderPorts, job: OrderJob, begun: Order): 
     order = changed;
     await job.save(order, phase);
   };
-  for (let turn = 0; ; turn += 1) {
+  let waits = 0;
+  for (;;) {
     job.signal.throwIfAborted();
     const step = nextStep(order, remote, ports.clock.nowMs());
     switch (step.kind) {
@@ -60,7 +61,8 @@ export async function runOrder(ports: OrderPorts, job: OrderJob, begun: Order): 
         remote = remote && (await job.session.finalize(remote, step.csr));
         break;
       case 'wait':
-        await wait(ports, job, pollDelayMs(turn, remote?.retryAfterMs));
+        await wait(ports, job, pollDelayMs(waits, remote?.retryAfterMs));
+        waits += 1;
         remote = undefined;
         break;
       case 'download':
