@@ -68,6 +68,8 @@ export class MockAuthority {
   underWay = 0;
   /** What becomes of an order that is finalized. */
   onFinalize: 'valid' | 'stuck' | 'invalid' = 'valid';
+  /** Whose key its certificates are of. */
+  signs: 'what was asked for' | 'another key' = 'what was asked for';
   /** How the authority's own clock goes wrong. */
   skewMs = 0;
   binding: { kid: string; hmacKey: string } | undefined;
@@ -83,10 +85,11 @@ export class MockAuthority {
     this.#clock = clock;
   }
 
-  async start(): Promise<string> {
+  /** On any port, or on the one that it had before. */
+  async start(port = 0): Promise<string> {
     const random = { bytes: randomBytes, fraction: () => 0.5 };
-    this.#root = await makeRoot('example.org', this.#clock.nowMs(), random);
-    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+    this.#root ??= await makeRoot('example.org', this.#clock.nowMs(), random);
+    await new Promise<void>((resolve) => this.#server.listen(port, '127.0.0.1', resolve));
     return `${this.base}/directory`;
   }
 
@@ -316,7 +319,7 @@ export class MockAuthority {
       issuer: issuer.subject,
       notBefore,
       notAfter: new Date(notBefore.getTime() + this.lifeMs),
-      publicKey: request.publicKey,
+      publicKey: this.signs === 'another key' ? issuer.publicKey : request.publicKey,
       signingKey: await crypto.subtle.importKey('pkcs8', der, algorithm, false, ['sign']),
       signingAlgorithm: algorithm,
       extensions: [

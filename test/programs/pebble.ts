@@ -13,12 +13,18 @@ export const pebbleProgram = (): Promise<string> => debian('/usr/bin/pebble', 'p
 
 const startMs = 20_000;
 
-interface PebbleTerms {
+export interface PebbleTerms {
   readonly ports: { readonly directory: number; readonly management: number };
   /** Where what it validates answers instead of ports 80 and 443. */
   readonly validated?: { readonly http: number; readonly https: number };
   /** `host:port` of who resolves the names; undefined: all hosts count as proven. */
   readonly dns?: string;
+  /** Of a hundred good nonces; 50 unless told. */
+  readonly noncesRefused?: number;
+  /** Each look at a host comes so many seconds late, or less: by chance. */
+  readonly lateSeconds?: number;
+  /** Accounts are bound to one of these (RFC 8555, 7.3.4): keys in base64url by their id. */
+  readonly bindings?: Readonly<Record<string, string>>;
 }
 
 /** A real ACME authority of a test's own, which refuses half of all nonces and reuses no proof. */
@@ -29,10 +35,12 @@ export class Pebble {
   readonly #folder: string;
   readonly #child: ChildProcess;
   readonly #managementUrl: string;
+  #log = '';
 
   private constructor(folder: string, child: ChildProcess, { ports }: PebbleTerms) {
     this.#folder = folder;
     this.#child = child;
+    child.stdout?.on('data', (chunk: Buffer) => (this.#log += chunk));
     this.caFile = join(folder, 'cert.pem');
     this.directoryUrl = `https://127.0.0.1:${ports.directory}/dir`;
     this.#managementUrl = `https://127.0.0.1:${ports.management}`;
@@ -45,7 +53,7 @@ export class Pebble {
     const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
     const files = ['-keyout', key, '-out', cert];
     execFileSync('openssl', ['req', '-x509', ...curve, ...files, ...subject], { stdio: 'ignore' });
-    const { ports, validated, dns } = terms;
+    const { ports, validated, dns, bindings, lateSeconds, noncesRefused = 50 } = terms;
     const pebble = {
       listenAddress: `127.0.0.1:${ports.directory}`,
       managementListenAddress: `127.0.0.1:${ports.management}`,
@@ -54,21 +62,41 @@ export class Pebble {
       httpPort: validated?.http ?? 80,
       tlsPort: validated?.https ?? 443,
       ocspResponderURL: '',
-      externalAccountBindingRequired: false,
+      externalAccountBindingRequired: bindings !== undefined,
+      externalAccountMACKeys: bindings,
     };
     const configuration = join(folder, 'pebble.json');
     writeFileSync(configuration, JSON.stringify({ pebble }));
-    const faults = { PEBBLE_WFE_NONCEREJECT: '50', PEBBLE_AUTHZREUSE: '0', PEBBLE_VA_NOSLEEP: '1' };
+    const late =
+      lateSeconds === undefined
+        ? { PEBBLE_VA_NOSLEEP: '1' }
+        : { PEBBLE_VA_SLEEPTIME: String(lateSeconds) };
+    const nonces = { PEBBLE_WFE_NONCEREJECT: String(noncesRefused) };
+    const faults = { ...late, ...nonces, PEBBLE_AUTHZREUSE: '0' };
     const proofs = dns === undefined ? { PEBBLE_VA_ALWAYS_VALID: '1' } : {};
     const resolver = dns === undefined ? [] : ['-dnsserver', dns];
     const child = spawn(program, ['-config', configuration, ...resolver], {
       env: { ...process.env, ...faults, ...proofs },
-      stdio: 'ignore',
+      stdio: ['ignore', 'pipe', 'ignore'],
     });
     const started = new Pebble(folder, child, terms);
     await started.#answers();
     return started;
   }
+
+  /** How many it has made, whatever became of them. */
+  get orders(): number {
+    return Number(
+      this.#log
+        .match(/There are now (\d+) orders in the db/g)
+        ?.at(-1)
+        ?.match(/\d+/),
+    );
+  }
+
+  /** Whether it was told to look at a host. */
+  looksAt = (host: string): boolean =>
+    this.#log.includes(`Identifier:acme.Identifier{Type:"dns", Value:"${host}"}`);
 
   /** PEM of the root of what it issues. */
   rootPem(): Promise<string> {
