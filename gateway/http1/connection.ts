@@ -1,6 +1,6 @@
 import type net from 'node:net';
 import type { Policy } from '#contracts/policy.ts';
-import { readFrom, readNoMore } from '../client-socket.ts';
+import { lender, readFrom, readNoMore } from '../client-socket.ts';
 import { RequestMeter } from '../observe/request-meter.ts';
 import type { Page } from '../pages/pages.ts';
 import { pages } from '../pages/pages.ts';
@@ -60,7 +60,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     this.#requestBody = new BodyMeter(context.limits);
     this.#received = new RequestReader(context.limits);
     this.#answer = new Http1Answer(socket, { context, peer, meter: this.#meter }, this);
-    this.#http1 = new Http1Exchange(context, this);
+    this.#http1 = new Http1Exchange(context, this, lender(socket));
     this.#exchange = this.#http1;
     this.deadlineMs = context.deadlines.nowMs + context.limits.headMs;
     context.deadlines.add(this);
@@ -169,10 +169,15 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
   #data(bytes: Buffer): void {
     if (this.#phase === 'closing') return;
     this.#meter.received(bytes.length);
-    if (this.#phase === 'exchange' && !this.requestDone) this.#passBody(bytes);
-    else {
-      this.#received.push(bytes);
-      this.#advance();
+    try {
+      if (this.#phase === 'exchange' && !this.requestDone) this.#passBody(bytes);
+      else {
+        this.#received.push(bytes);
+        this.#advance();
+      }
+    } finally {
+      // Also after a fault: the memory is another client's next.
+      this.#received.keep();
     }
     if (this.#received.length > this.#context.limits.pipelinedBytesMax) this.#socket.pause();
   }
@@ -192,10 +197,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     else if (this.#phase === 'exchange' && !this.requestDone) this.#socket.destroy();
   }
 
-  /**
-   * A loop, not a recursion: a client may pipeline thousands of requests that get pages. One that
-   * does not read its answers gets no more of them.
-   */
+  /** A loop: thousands may be pipelined. Who does not read the answers gets no more of them. */
   #advance(): void {
     if (this.#advancing) return;
     this.#advancing = true;
@@ -247,7 +249,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     const { route, upstream } = decision;
     const introduction = this.#introductions.of(request);
     if (route.policy?.h2c) {
-      this.#exchange = this.#h2c ??= new H2cExchange(this.#context, this);
+      this.#exchange = this.#h2c ??= new H2cExchange(this.#context, this, lender(this.#socket));
       this.#requestBody.begin(request.framing, request.length, this);
     } else this.#exchange = this.#http1;
     this.#exchange.begin({ request, introduction, id, route, upstream, meter: this.#meter });

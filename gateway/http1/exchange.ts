@@ -1,3 +1,4 @@
+import type { Lend } from '../client-socket.ts';
 import type { Page } from '../pages/pages.ts';
 import { noAnswerPage, pages } from '../pages/pages.ts';
 import { UploadPace } from '../upload-pace.ts';
@@ -17,6 +18,7 @@ import { awaitAnswer, awaitMore } from '../upstream/patience.ts';
 export class Http1Exchange implements Exchange, UpstreamUser {
   readonly #context: Http1Context;
   readonly #client: ExchangeClient;
+  readonly #lend: Lend;
   readonly #answered: HeadBuffer;
   readonly #responseBody: BodyMeter;
   readonly #pace: UploadPace;
@@ -29,9 +31,10 @@ export class Http1Exchange implements Exchange, UpstreamUser {
   #inOrder = false;
   #informational = 0;
 
-  constructor(context: Http1Context, client: ExchangeClient) {
+  constructor(context: Http1Context, client: ExchangeClient, lend: Lend) {
     this.#context = context;
     this.#client = client;
+    this.#lend = lend;
     this.#answered = new HeadBuffer(context.limits);
     this.#responseBody = new BodyMeter(context.limits);
     this.#pace = new UploadPace(context.limits);
@@ -46,11 +49,12 @@ export class Http1Exchange implements Exchange, UpstreamUser {
     awaitAnswer(this.#client, this.#context, this.#pace);
   }
 
-  /** Bytes of the request's body as the client framed them, already judged. */
+  /** Bytes of the request's body as the client framed them, already judged; good for the call only. */
   sendFramed(bytes: Buffer): void {
     const { nowMs } = this.#context.deadlines;
     this.#pace.took(bytes.length, nowMs);
-    if (this.#upstream && !this.#upstream.socket.write(bytes)) {
+    const socket = this.#upstream?.socket;
+    if (socket && !socket.write(this.#lend(bytes, socket))) {
       this.#client.pauseRequest();
       this.#pace.restart(nowMs);
     }
@@ -92,7 +96,7 @@ export class Http1Exchange implements Exchange, UpstreamUser {
       this.#takeHeads();
     } finally {
       // Also after a fault: these bytes are another pod's next.
-      if (answered.length > 0) answered.keep();
+      answered.keep();
     }
   }
 

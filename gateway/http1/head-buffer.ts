@@ -11,6 +11,8 @@ export class HeadBuffer {
   #bytes: Buffer = nothing;
   #from = 0;
   #to = 0;
+  /** They are in memory that others use again. */
+  #borrowed = false;
   /** The beginning of what is there, or nothing while nobody asked. */
   #text = '';
 
@@ -26,6 +28,7 @@ export class HeadBuffer {
   push(bytes: Buffer, length = bytes.length): void {
     if (this.length === 0) {
       this.#set(bytes, length);
+      this.#borrowed = true;
     } else {
       const joined = Buffer.concat([this.#there(), bytes.subarray(0, length)]);
       this.#set(joined, joined.length);
@@ -34,6 +37,7 @@ export class HeadBuffer {
 
   /** From here on whoever gave the bytes may use their memory again. */
   keep(): void {
+    if (!this.#borrowed || this.length === 0) return;
     const own = Buffer.from(this.#there());
     this.#set(own, own.length);
   }
@@ -91,6 +95,7 @@ export class HeadBuffer {
     this.#bytes = bytes;
     this.#from = 0;
     this.#to = length;
+    this.#borrowed = false;
     this.#text = '';
   }
 

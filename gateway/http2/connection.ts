@@ -1,5 +1,5 @@
 import type net from 'node:net';
-import { readFrom } from '../client-socket.ts';
+import { lender, readFrom } from '../client-socket.ts';
 import type { Mortal } from '../deadlines.ts';
 import type { Http1Context, Peer } from '../http1/context.ts';
 import { FrameReader } from './frame-reader.ts';
@@ -30,7 +30,8 @@ export class Http2Connection implements Mortal {
     this.#socket = socket;
     this.#context = context;
     this.#writer = new FrameWriter(socket);
-    this.#session = new Http2Session({ context, peer }, this.#writer, this);
+    const terms = { context, peer, lend: lender(socket) };
+    this.#session = new Http2Session(terms, this.#writer, this);
     this.#reader = new FrameReader(this.#session);
     this.#idleUntilMs = deadlines.nowMs + limits.headMs;
     readFrom(socket, (bytes) => this.#data(bytes));

@@ -34,7 +34,11 @@ function makeSession() {
   const context = httpContext(deadlines, (host) => (host === 'a.test' ? route : undefined));
   const writer = new FrameWriter(socket as unknown as net.Socket);
   const owner = { streamsIdle: () => undefined };
-  const session = new Http2Session({ context, peer: examplePeer() }, writer, owner);
+  const session = new Http2Session(
+    { context, peer: examplePeer(), lend: (bytes) => bytes },
+    writer,
+    owner,
+  );
   session.begin();
   const reader = new FrameReader(session);
   reader.push(Buffer.concat([preface, frame(types.settings, {})]));

@@ -24,8 +24,14 @@ import {
 } from './protocol.ts';
 import { ReceiveWindow, SharedReceiveWindow } from './receive-window.ts';
 import { SendWindow } from './send-window.ts';
+import type { StreamTerms } from './stream.ts';
 import type { StreamsOwner } from './streams.ts';
 import { Http2Streams } from './streams.ts';
+
+interface SessionTerms extends Pick<StreamTerms, 'lend'> {
+  readonly context: Http1Context;
+  readonly peer: Peer;
+}
 
 /**
  * The frames of one connection (RFC 9113, 6). What no client may do is thrown as a `ConnectionFault`;
@@ -46,11 +52,7 @@ export class Http2Session implements FrameSink {
   /** At most as many as we have sent frames of DATA; those beyond them may be a flood. */
   #pings = 0;
 
-  constructor(
-    { context, peer }: { readonly context: Http1Context; readonly peer: Peer },
-    writer: FrameWriter,
-    owner: StreamsOwner,
-  ) {
+  constructor({ context, peer, lend }: SessionTerms, writer: FrameWriter, owner: StreamsOwner) {
     const { limits } = context;
     this.#context = context;
     this.#writer = writer;
@@ -66,6 +68,7 @@ export class Http2Session implements FrameSink {
       heads: new HeadBlocks(limits),
       sendWindow: this.#sendWindow,
       received: this.#received,
+      lend,
     };
     this.streams = new Http2Streams(terms, this.#guards.resets, owner);
   }

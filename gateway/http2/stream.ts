@@ -1,5 +1,6 @@
 import type net from 'node:net';
 import type { Policy } from '#contracts/policy.ts';
+import type { Lend } from '../client-socket.ts';
 import type { Peer } from '../http1/context.ts';
 import { Http1Exchange } from '../http1/exchange.ts';
 import { Refusal, valueOf } from '../http1/fields.ts';
@@ -26,6 +27,7 @@ export interface StreamTerms extends AnswerTerms {
   readonly peer: Peer;
   readonly introductions: Introductions;
   readonly received: SharedReceiveWindow;
+  readonly lend: Lend;
   /** It is over. `byClient`: by the client as well. */
   closed(stream: Http2Stream, byClient: boolean): void;
 }
@@ -109,7 +111,7 @@ export class Http2Stream implements ExchangeClient {
   }
 
   #decide(request: RequestHead): void {
-    const { context, peer, introductions } = this.#terms;
+    const { context, peer, introductions, lend } = this.#terms;
     const decision = decide(request, peer, context.routing);
     this.#policy = decision.route?.policy;
     const id = request.requestId ?? context.nextRequestId();
@@ -120,8 +122,8 @@ export class Http2Stream implements ExchangeClient {
     }
     const { route, upstream } = decision;
     const exchange = route.policy?.h2c
-      ? new H2cExchange(context, this)
-      : (this.#http1 ??= new Http1Exchange(context, this));
+      ? new H2cExchange(context, this, lend)
+      : (this.#http1 ??= new Http1Exchange(context, this, lend));
     this.#exchange = exchange;
     if (request.websocket) {
       this.requestDone = true;
@@ -141,7 +143,7 @@ export class Http2Stream implements ExchangeClient {
   content(bytes: Buffer): number {
     const wrong = this.#body.judge(bytes.length);
     if (wrong !== errors.none) return wrong;
-    if (this.#tunnel) this.#tunnel.receive(bytes);
+    if (this.#tunnel) this.#tunnel.receive(this.#terms.lend(bytes));
     else {
       this.#meter.received(bytes.length);
       this.#exchange?.sendContent(bytes);

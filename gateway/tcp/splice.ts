@@ -23,7 +23,7 @@ function pass(from: net.Socket, to: net.Socket): void {
     return;
   }
   const write = (bytes: Buffer): void => {
-    if (!to.write(bytes)) from.pause();
+    if (!to.write(from.lend(bytes, to))) from.pause();
   };
   if (from.readableEnded) to.end();
   else from.on('end', () => to.end());

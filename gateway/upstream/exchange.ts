@@ -55,7 +55,7 @@ export interface Outgoing {
 /** The pod's side of an exchange. The object is used again for the client's next request. */
 export interface Exchange {
   begin(outgoing: Outgoing): void;
-  /** Content of the request, without framing. */
+  /** Content of the request, without framing; good for the call only. */
   sendContent(bytes: Buffer): void;
   endContent(trailers: string): void;
   /** The client takes bytes again. */

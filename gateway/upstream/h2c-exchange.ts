@@ -1,5 +1,6 @@
 import type { ClientHttp2Stream } from 'node:http2';
 import { constants } from 'node:http2';
+import type { Lend } from '../client-socket.ts';
 import type { Http1Context } from '../http1/context.ts';
 import { forwardedFields, mayRetry } from '../http1/forward.ts';
 import { parseResponseHead } from '../http1/response-head.ts';
@@ -14,6 +15,7 @@ import { awaitAnswer, awaitMore } from './patience.ts';
 export class H2cExchange implements Exchange {
   readonly #context: Http1Context;
   readonly #client: ExchangeClient;
+  readonly #lend: Lend;
   readonly #pace: UploadPace;
   #outgoing: Outgoing | undefined;
   #session: H2cSession | undefined;
@@ -27,9 +29,10 @@ export class H2cExchange implements Exchange {
   /** 1xx answers so far. */
   #interim = 0;
 
-  constructor(context: Http1Context, client: ExchangeClient) {
+  constructor(context: Http1Context, client: ExchangeClient, lend: Lend) {
     this.#context = context;
     this.#client = client;
+    this.#lend = lend;
     this.#pace = new UploadPace(context.limits);
   }
 
@@ -49,7 +52,7 @@ export class H2cExchange implements Exchange {
   sendContent(bytes: Buffer): void {
     const { nowMs } = this.#context.deadlines;
     this.#pace.took(bytes.length, nowMs);
-    if (this.#stream?.write(bytes) === false) {
+    if (this.#stream?.write(this.#lend(bytes)) === false) {
       this.#client.pauseRequest();
       this.#pace.restart(nowMs);
     }
