@@ -87,8 +87,9 @@ export class ClientSocket extends tls.TLSSocket {
   lend(bytes: Buffer, to?: Borrower): Buffer {
     if (bytes.buffer !== this.#memory.buffer) return bytes;
     this.#lent = true;
-    if (this.#memory === shared || bytes.length < lentBytesMin) return Buffer.from(bytes);
-    this.#borrower = this.#given && to !== this.#borrower ? undefined : to;
+    const giving = this.#memory !== shared && !this.#given && bytes.length >= lentBytesMin;
+    if (!giving) return Buffer.from(bytes);
+    this.#borrower = to;
     this.#given = true;
     return bytes;
   }

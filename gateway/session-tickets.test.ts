@@ -32,7 +32,8 @@ beforeEach(() => {
 });
 afterEach(() => {
   stop.abort();
-  rmSync(folder, { recursive: true });
+  // What was under way may still write its file.
+  rmSync(folder, { recursive: true, maxRetries: 5 });
 });
 
 const fileOf = (name: string): string => join(folder, name, 'tickets.json');

@@ -1,0 +1,145 @@
+import { once } from 'node:events';
+import http2 from 'node:http2';
+import https from 'node:https';
+import type net from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
+import type tls from 'node:tls';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Edge } from '../test/edge.ts';
+
+/**
+ * All clients of a worker share the memory that their bytes are read into, and pods take them at
+ * their own pace: whatever waits for a pod must not be overwritten by what others send.
+ */
+
+const bytesEach = 3_000_000;
+const clientsEach = 3;
+
+let edge: Edge;
+beforeEach(async () => {
+  edge = await Edge.start();
+});
+afterEach(() => edge.close());
+
+/** Bytes that no other client has at any place. */
+function bytesOf(client: number): Buffer {
+  const bytes = Buffer.alloc(bytesEach);
+  for (let at = 0; at < bytes.length; at += 4) bytes.writeUInt32LE((client << 24) | at, at);
+  return bytes;
+}
+
+/** A pod that reads in fits and starts, and keeps what it gets. */
+function slowly(socket: net.Socket, gotten: Buffer[]): void {
+  socket.on('error', () => undefined);
+  socket.on('data', (bytes: Buffer) => {
+    gotten.push(bytes);
+    if (gotten.length % 3 > 0) return;
+    socket.pause();
+    void turn().then(() => socket.resume());
+  });
+}
+
+async function tcpUpload(client: number, pod: string): Promise<Buffer> {
+  const gotten: Buffer[] = [];
+  const accept = (socket: net.Socket): void => {
+    slowly(socket, gotten);
+    socket.on('end', () => socket.end());
+  };
+  await edge.pod(accept, { pod, protocol: 'tcp' });
+  const socket = await edge.secure(pod);
+  await send(socket, bytesOf(client));
+  socket.end();
+  await once(socket.resume(), 'end');
+  return Buffer.concat(gotten);
+}
+
+/** In pieces of all sizes, small ones among them. */
+async function send(to: NodeJS.WritableStream, bytes: Buffer): Promise<void> {
+  for (let at = 0, size = 1; at < bytes.length; at += size, size = ((size * 7) % 50_000) + 1) {
+    if (!to.write(bytes.subarray(at, at + size))) await once(to, 'drain');
+  }
+}
+
+/** A pod in HTTP/1.1 that keeps bodies of a known length and says when it has all. */
+async function keepingPod(pod: string): Promise<() => Buffer> {
+  const gotten: Buffer[] = [];
+  await edge.pod(
+    (socket) => {
+      slowly(socket, gotten);
+      let there = 0;
+      let head = '';
+      socket.on('data', (bytes: Buffer) => {
+        there += bytes.length;
+        if (!head.includes('\r\n\r\n')) head += bytes.toString('latin1');
+        const headBytes = head.indexOf('\r\n\r\n') + 4;
+        if (headBytes > 3 && there === headBytes + bytesEach) {
+          socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+        }
+      });
+    },
+    { pod },
+  );
+  return () => {
+    const all = Buffer.concat(gotten);
+    return all.subarray(all.indexOf('\r\n\r\n') + 4);
+  };
+}
+
+async function http1Upload(client: number, pod: string): Promise<Buffer> {
+  const body = await keepingPod(pod);
+  const socket = await edge.secure(pod);
+  const request = https.request({
+    method: 'PUT',
+    createConnection: () => socket,
+    headers: { Host: `${pod}.pods.example.test`, 'Content-Length': bytesEach },
+  });
+  const answered = once(request, 'response');
+  await send(request, bytesOf(client));
+  request.end();
+  await answered;
+  return body();
+}
+
+async function http2Upload(client: number, pod: string): Promise<Buffer> {
+  const body = await keepingPod(pod);
+  const socket: tls.TLSSocket = await edge.secure(pod, { ALPNProtocols: ['h2'] });
+  const session = http2.connect(`https://${pod}.pods.example.test`, {
+    createConnection: () => socket,
+  });
+  const stream = session.request({ ':method': 'PUT', 'content-length': bytesEach });
+  const answered = once(stream, 'response');
+  await send(stream, bytesOf(client));
+  stream.end();
+  await answered;
+  session.destroy();
+  return body();
+}
+
+test('uploads of many clients at once, in all protocols, arrive as they were sent', async () => {
+  const uploads = [tcpUpload, http1Upload, http2Upload].flatMap((upload) =>
+    Array.from({ length: clientsEach }, () => upload),
+  );
+  const arrived = await Promise.all(uploads.map((upload, at) => upload(at + 1, `p${at}`)));
+  const broken = arrived.flatMap((bytes, at) => (bytes.equals(bytesOf(at + 1)) ? [] : [at]));
+  expect(broken).toEqual([]);
+});
+
+test('a head that comes in pieces is whole though others send meanwhile', async () => {
+  await edge.pod((socket) => {
+    socket.on('data', (bytes: Buffer) => {
+      const path = String(bytes).split(' ')[1] ?? '';
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${path.length}\r\n\r\n${path}`);
+    });
+  });
+  const clients = await Promise.all(Array.from({ length: 4 }, () => edge.secure()));
+  const answers = clients.map((socket) => once(socket, 'data'));
+  const parts = ['GET /', '#'.repeat(50), ' HTTP/1.1\r\nHo', 'st: a.pods.example.test\r\n\r\n'];
+  for (const part of parts) {
+    for (const [at, socket] of clients.entries()) {
+      socket.write(part.replaceAll('#', String(at)));
+      await turn();
+    }
+  }
+  const texts = (await Promise.all(answers)).map(([bytes]) => String(bytes).split('\r\n\r\n')[1]);
+  expect(texts).toEqual(clients.map((_, at) => `/${String(at).repeat(50)}`));
+});
