@@ -56,7 +56,7 @@ export class ClientSocket extends tls.TLSSocket {
   #held = false;
   /** Where Node puts what it reads. */
   #memory = shared;
-  /** Somebody needs what was just read for longer than the call; or the very memory of it. */
+  /** Somebody needs much of what was just read for longer than the call; and has the very memory. */
   #lent = false;
   #given = false;
   #borrower: Borrower | undefined;
@@ -86,9 +86,9 @@ export class ClientSocket extends tls.TLSSocket {
    */
   lend(bytes: Buffer, to?: Borrower): Buffer {
     if (bytes.buffer !== this.#memory.buffer) return bytes;
+    if (bytes.length < lentBytesMin) return Buffer.from(bytes);
     this.#lent = true;
-    const giving = this.#memory !== shared && !this.#given && bytes.length >= lentBytesMin;
-    if (!giving) return Buffer.from(bytes);
+    if (this.#memory === shared || this.#given) return Buffer.from(bytes);
     this.#borrower = to;
     this.#given = true;
     return bytes;
