@@ -317,6 +317,17 @@ describe('the controller', { timeout: 40_000 }, () => {
     expect(gateway.dropped).toEqual([]);
   });
 
+  test('where pods run nobody tells which there are: the reign goes on, and pods are seen to', async () => {
+    const { gateway, runtime, start, desire, reaches } = await world();
+    const place = await runtime();
+    vi.spyOn(place, 'list').mockRejectedValue(new RuntimeUnavailable('it is restarted'));
+    await desire();
+    await start(place);
+    await reaches('AVAILABLE');
+    expect(await fetchStatus(gateway.table.get(host))).toBe(200);
+    expect(log.error).not.toHaveBeenCalledWith(expect.anything(), 'leading failed; trying again');
+  });
+
   test('what was stopped with everything else runs again after the next start, without blame', async () => {
     const { gateway, runtime, start, desire, status } = await world();
     const first = await runtime();

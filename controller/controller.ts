@@ -11,6 +11,7 @@ import type { Sealer } from '#contracts/sealer.ts';
 import type { Store } from '#contracts/store.ts';
 import { FencedOff, WriteConflict } from '#contracts/store.ts';
 import type { Leadership } from './leadership.ts';
+import { allKeys, isPressing, lookAtAll } from './all-pods.ts';
 import { keepLeading, NotLeading } from './leadership.ts';
 import { plan } from './plan.ts';
 import { Publisher } from './publish.ts';
@@ -22,8 +23,6 @@ import type { RegistryAccess, Runtime } from './runtime/runtime.ts';
 import { RuntimeUnavailable } from './runtime/runtime.ts';
 
 const leaseName = 'controller';
-/** An event that was lost costs at most this long. */
-const resyncMs = 60_000;
 /** Work here is waiting for processes and disks; one pod that takes long must not hold up others. */
 const concurrency = 32;
 /** How long `stop` waits for what is under way. */
@@ -114,12 +113,12 @@ async function lead(
   begun: () => void,
 ): Promise<void> {
   const { lease, signal, check, lose } = leadership;
-  const { store, routes, runtime, clock, log } = ports;
+  const { store, routes, runtime, log } = ports;
   const context: ReconcileContext = {
     ...ports,
     desired: desiredPods(store),
     statuses: podStatuses(store),
-    publisher: new Publisher(routes, lease.token, clock),
+    publisher: new Publisher(routes, lease.token, ports.clock),
     ...settings,
     rootTemplates,
     fence: { lease: lease.name, token: lease.token },
@@ -151,15 +150,12 @@ async function lead(
     for (const key of context.awaitingGateways) queue.add(key);
   });
   try {
-    await beginReign(context, log, signal);
+    await beginReign(context, queue, signal);
     // Not sooner, or gateways would take a few routes for the whole table.
     queue.start();
     begun();
     watching.push(beating(context, leadership));
-    while (!signal.aborted) {
-      for (const key of await allKeys(context)) queue.addIdle(key);
-      await clock.sleep(resyncMs, signal).catch(() => undefined);
-    }
+    await lookAtAll(context, signal, (key) => queue.addIdle(key));
   } finally {
     unlisten();
     unserve();
@@ -188,10 +184,15 @@ async function beating(
  * Publishes the table that follows from the first look at every pod, all at once; what cannot be looked
  * at keeps the routes it has.
  */
-async function beginReign(context: ReconcileContext, log: Log, signal: AbortSignal): Promise<void> {
+async function beginReign(
+  context: ReconcileContext,
+  queue: WorkQueue,
+  signal: AbortSignal,
+): Promise<void> {
+  const { log } = context;
   for (;;) {
     try {
-      const { pods, unknown } = await firstLook(context, log);
+      const { pods, unknown } = await firstLook(context, queue);
       await context.publisher.begin(pods, unknown);
       return;
     } catch (error) {
@@ -204,11 +205,12 @@ async function beginReign(context: ReconcileContext, log: Log, signal: AbortSign
   }
 }
 
-/** The routes of every pod as it is now, and those that cannot be looked at. */
+/** The routes of every pod as it is now, and those that cannot be looked at. Queues those that press. */
 async function firstLook(
   context: ReconcileContext,
-  log: Log,
+  queue: WorkQueue,
 ): Promise<{ pods: ReadonlyMap<string, readonly Route[]>; unknown: ReadonlySet<string> }> {
+  const { log } = context;
   const pods = new Map<string, Route[]>();
   const unknown = new Set<string>();
   const keys = (await allKeys(context)).values();
@@ -216,9 +218,12 @@ async function firstLook(
     for (const key of keys) {
       try {
         const { facts } = await look(context, key);
-        pods.set(key, routesOf(facts.desired, plan(facts), facts.observed, context.site));
+        const next = plan(facts);
+        pods.set(key, routesOf(facts.desired, next, facts.observed, context.site));
+        if (isPressing(facts, next)) queue.add(key);
       } catch (error) {
         unknown.add(key);
+        queue.add(key);
         if (error instanceof RuntimeUnavailable)
           log.warn({ key, error: error.message }, 'where pods run nobody answers; trying again');
         else log.error({ key, error }, 'a pod could not be looked at');
@@ -229,20 +234,6 @@ async function firstLook(
   await Promise.all(Array.from({ length: concurrency }, lookOn));
   context.checkLeading();
   return { pods, unknown };
-}
-
-/** Everything that is wanted, on record or running. */
-async function allKeys({
-  desired,
-  statuses,
-  runtime,
-}: Pick<ReconcileContext, 'desired' | 'statuses' | 'runtime'>): Promise<Set<string>> {
-  const [wanted, recorded, known] = await Promise.all([
-    desired.ids(),
-    statuses.ids(),
-    runtime.list(),
-  ]);
-  return new Set([...wanted, ...recorded, ...known]);
 }
 
 async function* changedKeys(

@@ -90,14 +90,13 @@ export class RouteWriter {
 
   put(token: number, route: Route): Promise<number> {
     this.#check(token);
-    const kept = structuredClone(route);
     return this.#inTurn(async () => {
       const reign = this.#check(token);
       if (reign.unsure) await lookAgain(reign, this.#clock);
       const existing = reign.entries.get(route.host);
-      if (existing && isDeepStrictEqual(existing.route, kept)) return existing.revision;
-      const revision = await this.#write(reign, putWrite(kept));
-      reign.entries.set(route.host, { route: kept, revision });
+      if (existing && isDeepStrictEqual(existing.route, route)) return existing.revision;
+      const revision = await this.#write(reign, putWrite(route));
+      reign.entries.set(route.host, { route, revision });
       return revision;
     });
   }
@@ -210,16 +209,19 @@ function keptOf(
   return kept;
 }
 
-function changesFor(entries: ReadonlyMap<string, Entry>, routes: readonly Route[]): HostWrite[] {
+/** What is as it should be is kept as the very object that the controller has as well: there may be many. */
+function changesFor(entries: Map<string, Entry>, routes: readonly Route[]): HostWrite[] {
   const wanted = new Set(routes.map(({ host }) => host));
   const gone = entries.keys().filter((host) => !wanted.has(host));
-  const changed = routes.filter(
-    (route) => !isDeepStrictEqual(entries.get(route.host)?.route, route),
-  );
-  return [
-    ...gone.map((host) => ({ host, route: undefined })),
-    ...changed.map((route) => ({ host: route.host, route: structuredClone(route) })),
-  ];
+  const changes: HostWrite[] = Array.from(gone, (host) => ({ host, route: undefined }));
+  for (const route of routes) {
+    const { host } = route;
+    const there = entries.get(host);
+    if (there && isDeepStrictEqual(there.route, route))
+      entries.set(host, { route, revision: there.revision });
+    else changes.push({ host, route });
+  }
+  return changes;
 }
 
 /** Many writes, some under way at once: nobody else writes, so each knows what comes before it. */
