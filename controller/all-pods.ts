@@ -60,10 +60,10 @@ export async function lookAtAll(
     }
   };
   while (!signal.aborted) {
-    const startedMs = clock.monotonicMs();
+    const nextTime = pause(everyMs);
     try {
       await pass();
-      await pause(Math.max(0, startedMs + everyMs - clock.monotonicMs()));
+      await nextTime;
     } catch (error) {
       log.warn({ error: String(error) }, 'nobody tells which pods there are; trying again');
       await pause(againMs);

@@ -28,7 +28,7 @@ await runProgram(process.env, groups, async (settings, life) => {
   const sealer = openSealer(settings.sharedKey.file);
   const registries = readRegistries(settings.runtime);
   const { store, leases, part: storePart } = openSharedStore(settings.redis, system, life);
-  const bus = openSharedBus(settings.nats, system, life);
+  const bus = openSharedBus('controller', settings.nats, system, life);
   const holder = instanceName(system);
 
   let controller: Controller | undefined;
