@@ -23,7 +23,7 @@ await runProgram(process.env, groups, async (settings, life) => {
   const system = openSystem(settings.log);
   const sealer = openSealer(settings.sharedKey.file);
   const { store, part: storePart } = openSharedStore(settings.redis, system, life);
-  const bus = openSharedBus(settings.nats, system, life);
+  const bus = openSharedBus('api', settings.nats, system, life);
   const ports = {
     ...system,
     store,

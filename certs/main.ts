@@ -23,7 +23,7 @@ await runProgram(process.env, groups, async (settings, life) => {
   const sealer = openSealer(settings.sharedKey.file);
   const { store, leases, part: storePart } = openSharedStore(settings.redis, system, life);
   // It tells which pods are in use: without it certificates come in another order, no more.
-  const { traffic } = openSharedBus(settings.nats, system, life);
+  const { traffic } = openSharedBus('certs', settings.nats, system, life);
   const terms = {
     site: settings.site,
     holder: instanceName(system),

@@ -22,7 +22,7 @@ await runProgram(process.env, groups, async (settings, life) => {
   const system = openSystem(settings.log);
   const sealer = openSealer(settings.sharedKey.file);
   const { store, part: storePart } = openSharedStore(settings.redis, system, life);
-  const bus = openSharedBus(settings.nats, system, life);
+  const bus = openSharedBus('gateway', settings.nats, system, life);
 
   const ports = { ...system, store, sealer, routes: bus.routes, cancels: bus.cancels };
   const terms = { id: instanceName(system), apis: settings.apiAddress };

@@ -1,12 +1,18 @@
 import type { NatsConnection, Subscription } from '@nats-io/transport-node';
+import { createInbox } from '@nats-io/transport-node';
 
 /** A connection that may not have been made yet; once made it is the same for ever. */
 export interface Line {
   /** Undefined until it was made; later also while it is lost. */
   readonly connection: NatsConnection | undefined;
+  /** What subjects for answers begin with; by default `_INBOX`. */
+  readonly inboxPrefix?: string | undefined;
   /** Resolves with the first connection. Rejects when it was given up before. */
   connected(): Promise<NatsConnection>;
 }
+
+/** A new subject for answers. */
+export const newInbox = ({ inboxPrefix }: Line): string => createInbox(inboxPrefix);
 
 /** The connection, when something can be said on it, perhaps later. */
 export function usable({ connection }: Line): NatsConnection | undefined {

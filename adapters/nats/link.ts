@@ -14,6 +14,8 @@ export interface NatsSettings {
   readonly replicas: number;
   /** What the server's operator sees us as. */
   readonly name: string;
+  /** What subjects for answers begin with, so that none but this program need hear them; by default `_INBOX`. */
+  readonly inboxPrefix?: string;
 }
 
 const connectMs = 2_000;
@@ -47,6 +49,10 @@ export class NatsLink {
   /** How many servers keep the routes. */
   get replicas(): number {
     return this.#settings.replicas;
+  }
+
+  get inboxPrefix(): string | undefined {
+    return this.#settings.inboxPrefix;
   }
 
   /** Undefined until the first connection was made; later also while it is away. */
@@ -120,11 +126,12 @@ export class NatsLink {
   }
 }
 
-function optionsOf({ address, creds, ca, name }: NatsSettings): ConnectionOptions {
+function optionsOf({ address, creds, ca, name, inboxPrefix }: NatsSettings): ConnectionOptions {
   const { servers, tls, username, password } = address;
   return {
     servers: [...servers],
     name,
+    ...(inboxPrefix === undefined ? {} : { inboxPrefix }),
     timeout: connectMs,
     maxReconnectAttempts: -1,
     reconnectTimeWait: reconnectMs,

@@ -63,18 +63,38 @@ export interface RouteBucket {
 
 /** Opens the bucket, made if it is not there. Throws `BusUnavailable`. */
 export async function openBucket(link: NatsLink): Promise<RouteBucket> {
-  const connection = link.connection;
-  if (!connection) throw new BusUnavailable(link.problem() ?? 'NATS cannot be reached');
+  const { js, manager, kvm } = await storesOf(link);
   return asked(async () => {
-    const js = jetstream(connection, { timeout: callMs });
-    const manager = await jetstreamManager(connection, { timeout: callMs });
-    const kvm = new Kvm(js);
     const { replicas } = link;
     const republish = { src: subjectOf('>'), dest: `${changesPrefix}>` };
     const options = { history: 1, replicas, maxValueSize: valueBytesMax, republish };
     // One that is there with other replicas stays as its operator made it.
     const kv = await kvm.create(bucketName, options).catch(() => kvm.open(bucketName));
     return { kv, js, manager };
+  });
+}
+
+/** Opens the bucket for those who read; undefined: no controller has made it yet. Throws `BusUnavailable`. */
+export async function findBucket(link: NatsLink): Promise<RouteBucket | undefined> {
+  const { js, manager, kvm } = await storesOf(link);
+  return asked(async () => {
+    try {
+      await manager.streams.info(streamName);
+    } catch (error) {
+      if (error instanceof JetStreamApiError && error.code === noSuchStream) return undefined;
+      throw error;
+    }
+    return { kv: await kvm.open(bucketName), js, manager };
+  });
+}
+
+async function storesOf(link: NatsLink) {
+  const connection = link.connection;
+  if (!connection) throw new BusUnavailable(link.problem() ?? 'NATS cannot be reached');
+  return asked(async () => {
+    const js = jetstream(connection, { timeout: callMs });
+    const manager = await jetstreamManager(connection, { timeout: callMs });
+    return { js, manager, kvm: new Kvm(js) };
   });
 }
 
@@ -99,6 +119,7 @@ export interface Write {
   readonly text: string | undefined;
 }
 
+const noSuchStream = 10_059;
 const wrongLastSequence = 10_071;
 
 /** Somebody wrote in between. */

@@ -9,11 +9,11 @@ import type { BucketChange, Meta, RouteBucket } from './route-bucket.ts';
 import {
   changeOf,
   changesSubject,
+  findBucket,
   hostOf,
   jsonOf,
   metaKey,
   metaOf,
-  openBucket,
   readBucket,
 } from './route-bucket.ts';
 
@@ -34,8 +34,9 @@ export async function* followBucket(
   signal: AbortSignal,
 ): AsyncGenerator<RouteEvent> {
   const connection = await untilAborted(link.connected(), signal);
-  if (!connection || signal.aborted) return;
-  const following = new Following(await openBucket(link), clock);
+  const bucket = await untilThere(link, clock, signal);
+  if (!connection || !bucket) return;
+  const following = new Following(bucket, clock);
   const subscriptions = [
     connection.subscribe(changesSubject, {
       callback: (error, message) => {
@@ -184,9 +185,25 @@ class Following {
 }
 
 const earlyMax = 10_000;
+/** Between two looks for what the first controller makes. */
+const absentMs = 250;
 
 function end(subscription: Subscription): void {
   if (!subscription.isClosed()) subscription.unsubscribe();
+}
+
+/** Undefined when the signal aborts first. Readers do not make it: they need not have the right to. */
+async function untilThere(
+  link: NatsLink,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<RouteBucket | undefined> {
+  while (!signal.aborted) {
+    const found = await findBucket(link);
+    if (found) return found;
+    await clock.sleep(absentMs, signal).catch(() => undefined);
+  }
+  return undefined;
 }
 
 /** Undefined when the signal aborts first. */

@@ -1,9 +1,8 @@
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
-import { createInbox } from '@nats-io/transport-node';
 import type { Clock } from '#contracts/clock.ts';
 import { parsed } from './json.ts';
 import type { Line } from './line.ts';
-import { unsubscribed, usable } from './line.ts';
+import { newInbox, unsubscribed, usable } from './line.ts';
 import type { FromAsker, FromServer } from './stream-messages.ts';
 import { decodeFromServer, encode, signMs } from './stream-messages.ts';
 
@@ -53,7 +52,7 @@ class AskedStream implements Disposable {
   readonly #connection: NatsConnection;
   readonly #terms: StreamQuestion;
   readonly #signal: AbortSignal;
-  readonly #inbox = createInbox();
+  readonly #inbox: string;
   readonly #stop: () => void;
   #server: string | undefined;
   /** Undefined `frame`: it came. */
@@ -68,6 +67,7 @@ class AskedStream implements Disposable {
   constructor(connection: NatsConnection, terms: StreamQuestion, signal: AbortSignal) {
     const { clock, subject, question } = terms;
     this.#connection = connection;
+    this.#inbox = newInbox(terms.line);
     this.#terms = terms;
     this.#signal = signal;
     this.#wanted = { frame: undefined, resolvers: Promise.withResolvers() };

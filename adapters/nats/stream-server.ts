@@ -1,9 +1,8 @@
 import type { NatsConnection, Subscription } from '@nats-io/transport-node';
-import { createInbox } from '@nats-io/transport-node';
 import type { Clock } from '#contracts/clock.ts';
 import { parsed } from './json.ts';
 import type { Line } from './line.ts';
-import { onceConnected, unsubscribed } from './line.ts';
+import { newInbox, onceConnected, unsubscribed } from './line.ts';
 import type { FromServer } from './stream-messages.ts';
 import { decodeFromAsker, encode, framesOf } from './stream-messages.ts';
 
@@ -62,7 +61,7 @@ class ServedStream {
 
   constructor(serving: StreamTerms) {
     this.#serving = serving;
-    this.#inbox = createInbox();
+    this.#inbox = newInbox(serving.line);
     this.#subscription = serving.connection.subscribe(this.#inbox, {
       callback: (error, { data }) => {
         if (!error) this.#heard(data);

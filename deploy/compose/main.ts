@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { systemClock } from '#adapters/system/clock.ts';
 import { systemRandom } from '#adapters/system/random.ts';
 import type { ClusterTerms, PortName } from './plan.ts';
-import { membersOf, portNames } from './plan.ts';
+import { makeNatsPasswords, membersOf, portNames } from './plan.ts';
 import { stopPods } from './stop-pods.ts';
 import { Supervisor } from './supervisor.ts';
 
@@ -67,6 +67,7 @@ const members = membersOf({
   folder,
   ports,
   servers: { redis: 'redis-server', nats: 'nats-server' },
+  natsPasswords: makeNatsPasswords(systemRandom),
   environment: {
     ...process.env,
     PODGATE_ADMIN_PASSWORD: password,

@@ -24,12 +24,19 @@ export interface SharedBus {
 }
 
 /** The NATS where the programs of a cluster meet; connects as soon as it is there. Throws `BadSetting`. */
-export function openSharedBus(choice: NatsChoice, system: System, { stack }: Life): SharedBus {
+export function openSharedBus(
+  program: 'api' | 'certs' | 'controller' | 'gateway',
+  choice: NatsChoice,
+  system: System,
+  { stack }: Life,
+): SharedBus {
   const { address, replicas } = choice;
   const creds = readPem('PODGATE_NATS_CREDS_FILE', choice.credsFile);
   const ca = readPem('PODGATE_NATS_CA_FILE', choice.caFile);
-  const name = `podgate at ${hostname()}`;
-  const link = new NatsLink({ address, creds, ca, replicas, name }, system);
+  const name = `podgate ${program} at ${hostname()}`;
+  // As deploy/nats/podgate.conf has it.
+  const inboxPrefix = `_INBOX.${program}`;
+  const link = new NatsLink({ address, creds, ca, replicas, name, inboxPrefix }, system);
   stack.defer(() => link.close());
   return {
     routes: new NatsRouteBus(link, system),

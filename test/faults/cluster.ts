@@ -4,8 +4,9 @@ import https from 'node:https';
 import net from 'node:net';
 import { join } from 'node:path';
 import { systemClock } from '#adapters/system/clock.ts';
-import type { ClusterTerms, PortName, ProgramName } from '../../deploy/compose/plan.ts';
-import { membersOf, podsPlace, portNames } from '../../deploy/compose/plan.ts';
+import { systemRandom } from '#adapters/system/random.ts';
+import type { ClusterTerms, PortName, Program, ProgramName } from '../../deploy/compose/plan.ts';
+import { makeNatsPasswords, membersOf, podsPlace, portNames } from '../../deploy/compose/plan.ts';
 import { stopPods } from '../../deploy/compose/stop-pods.ts';
 import { Supervisor } from '../../deploy/compose/supervisor.ts';
 import type { Envelope, Reply } from '../integration/standalone.ts';
@@ -51,6 +52,7 @@ export class TestCluster {
   readonly #folder: string;
   readonly #cables: ReadonlyMap<string, Cable>;
   readonly #lines: string[];
+  readonly #natsPasswords: ClusterTerms['natsPasswords'];
   #ca = '';
   #token = '';
 
@@ -65,10 +67,12 @@ export class TestCluster {
         cables.set(`${program} ${server}`, await Cable.to(ports[server]));
     for (const name of servers) mkdirSync(join(folder, name));
     const lines: string[] = [];
+    const natsPasswords = makeNatsPasswords(systemRandom);
     const members = membersOf({
       folder,
       ports,
       servers: found,
+      natsPasswords,
       environment: {
         PATH: process.env['PATH'],
         HOME: process.env['HOME'],
@@ -85,7 +89,7 @@ export class TestCluster {
       if (lines.length > linesMax) lines.shift();
       if (process.env['PODGATE_TEST_SHOW']) process.stderr.write(`${lines.at(-1)}\n`);
     });
-    const cluster = new TestCluster({ ports, supervisor, folder, cables, lines });
+    const cluster = new TestCluster({ ports, supervisor, folder, cables, lines, natsPasswords });
     for (const name of supervisor.names) supervisor.start(name);
     try {
       await cluster.allReady(60_000);
@@ -103,16 +107,28 @@ export class TestCluster {
     readonly folder: string;
     readonly cables: ReadonlyMap<string, Cable>;
     readonly lines: string[];
+    readonly natsPasswords: ClusterTerms['natsPasswords'];
   }) {
     this.ports = parts.ports;
     this.supervisor = parts.supervisor;
     this.#folder = parts.folder;
     this.#cables = parts.cables;
     this.#lines = parts.lines;
+    this.#natsPasswords = parts.natsPasswords;
   }
 
   get ca(): string {
     return this.#ca;
+  }
+
+  get lines(): readonly string[] {
+    return this.#lines;
+  }
+
+  /** How NATS is reached with the rights of this program. */
+  natsUser(program: Program): { servers: string; user: string; pass: string } {
+    const pass = this.#natsPasswords[program];
+    return { servers: `127.0.0.1:${this.ports.nats}`, user: program, pass };
   }
 
   /** What the programs have said of late. */
