@@ -4,7 +4,7 @@ import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { Client } from 'pg';
+import { Client } from 'pg';
 import { debian } from './debian.ts';
 
 /** The folder of Postgres's programs, which Debian keeps out of PATH; installed if need be. */
@@ -36,7 +36,7 @@ export async function startPostgres(
   const argv = ['-D', 'data', '-h', '127.0.0.1', '-p', String(port)];
   const options = ['-c', 'unix_socket_directories='];
   const child = spawn(`${programs}/postgres`, [...argv, ...options], { ...who, stdio: 'ignore' });
-  while (!(await accepts(port))) {
+  while (!(await answers(port))) {
     if (child.exitCode !== null) throw new Error('Postgres does not start');
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -57,15 +57,17 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-async function accepts(port: number): Promise<boolean> {
-  const socket = net.connect(port, '127.0.0.1');
+/** It listens before it lets anybody in. */
+async function answers(port: number): Promise<boolean> {
+  const terms = { host: '127.0.0.1', user: 'postgres', database: 'postgres' };
+  const client = new Client({ ...terms, port }).on('error', () => undefined);
   try {
-    await once(socket, 'connect');
+    await client.connect();
     return true;
   } catch {
     return false;
   } finally {
-    socket.destroy();
+    await client.end();
   }
 }
 
