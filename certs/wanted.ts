@@ -12,6 +12,10 @@ export const tenantPrefix = 'tenant/';
 /** Of a tenant whose wildcard cannot come from where its domain's certificate does. */
 export const tenantWildcardPrefix = 'tenant-wildcard/';
 
+/** Whose certificate it is: those of the site share one name. */
+export const ownerOf = (id: string): string =>
+  id.startsWith(podPrefix) ? (id.split('/')[1] ?? '') : '';
+
 /** What there should be under one id. */
 export interface Wanted {
   /** Sorted for pods; empty: there should be none. */

@@ -61,6 +61,18 @@ const zOrder = z.strictObject({
 });
 export type Order = z.infer<typeof zOrder>;
 
+/** What an authority still gives of certificates over exactly these hosts. */
+const zSetBudget = z.strictObject({
+  ca: z.string(),
+  hosts: z.array(z.string()).min(1),
+  tokens: z.number(),
+  atMs: z.number(),
+});
+export type SetBudget = z.infer<typeof zSetBudget>;
+
+/** A pod that gets another set of hosts and the first again is known; one that does it all day is not. */
+export const setBudgetsMax = 4;
+
 /** How a certificate comes about and what became of it. Its id is the certificate's. */
 const zCertificateState = z.strictObject({
   mode: z.enum(certificateModes),
@@ -84,6 +96,7 @@ const zCertificateState = z.strictObject({
   /** The newest request to rotate that was carried out. */
   rotation: z.int(),
   order: zOrder.nullable(),
+  setBudgets: z.array(zSetBudget).max(setBudgetsMax).default([]),
 });
 export type CertificateState = z.infer<typeof zCertificateState>;
 

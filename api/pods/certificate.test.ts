@@ -65,6 +65,7 @@ const state: CertificateState = {
   rehearsed: false,
   rotation: 0,
   order: null,
+  setBudgets: [],
 };
 
 test('a pod without a certificate says so', async () => {

@@ -29,6 +29,20 @@ test('with the limit of the domain lifted, 100,000 pods have their own after 42 
   expect(allowed(42, plain, lifted)).toBeGreaterThan(100_000);
 });
 
+test('a renewal of the same hosts costs an order only where the authority counts it, and never the domain', () => {
+  const spent: Account = {
+    orders: { tokens: 300, atMs: 0 },
+    certificates: { tokens: 0, atMs: 0 },
+  };
+  const renewal = { ...plain, renewal: true };
+  expect(charge(spent, letsEncryptLimits, renewal, 0)).toEqual({ account: spent });
+  const counting = { ...letsEncryptLimits, renewalsCount: true };
+  expect(charge(spent, counting, renewal, 0)).toMatchObject({
+    account: { orders: { tokens: 299 }, certificates: { tokens: 0 } },
+  });
+  expect(charge(spent, letsEncryptLimits, plain, 0)).toHaveProperty('waitUntilMs');
+});
+
 test('renewals in the window of the authority are never held up; urgent ones have a reserve', () => {
   let account: Account = {};
   for (;;) {

@@ -1,12 +1,12 @@
 /**
  * What an authority lets us have, as token buckets that are refilled at its own rate. Pure.
  */
-interface Bucket {
+export interface Bucket {
   readonly tokens: number;
   readonly atMs: number;
 }
 
-interface Limit {
+export interface Limit {
   readonly size: number;
   /** One more token each. */
   readonly refillMs: number;
@@ -19,6 +19,8 @@ export interface Limits {
   readonly certificates: Limit | undefined;
   /** Certificates of exactly the same hosts. */
   readonly sameHosts: Limit | undefined;
+  /** Whether another order for the hosts of a certificate counts as an order; else `sameHosts` alone. */
+  readonly renewalsCount: boolean;
 }
 
 const hourMs = 60 * 60 * 1000;
@@ -29,29 +31,37 @@ export const letsEncryptLimits: Limits = {
   orders: { size: 300, refillMs: 36_000 },
   certificates: { size: 50, refillMs: 202 * minuteMs },
   sameHosts: { size: 5, refillMs: 34 * hourMs },
+  renewalsCount: false,
+};
+
+export const noLimits: Limits = {
+  orders: undefined,
+  certificates: undefined,
+  sameHosts: undefined,
+  renewalsCount: true,
 };
 
 /** Kept for what cannot wait: certificates that are about to end. */
 const reserveShare = 0.1;
 
 /** Full at first. */
-function refilled(bucket: Bucket | undefined, limit: Limit, nowMs: number): Bucket {
+export function refilled(bucket: Bucket | undefined, limit: Limit, nowMs: number): Bucket {
   if (!bucket) return { tokens: limit.size, atMs: nowMs };
   const passedMs = Math.max(0, nowMs - bucket.atMs);
   return { tokens: Math.min(limit.size, bucket.tokens + passedMs / limit.refillMs), atMs: nowMs };
 }
 
 /** When `needed` tokens are there, were nobody else to take any. */
-const enoughAtMs = (bucket: Bucket, limit: Limit, needed: number): number =>
+export const enoughAtMs = (bucket: Bucket, limit: Limit, needed: number): number =>
   bucket.atMs + Math.ceil(Math.max(0, needed - bucket.tokens) * limit.refillMs);
 
 /** What an order counts against. */
 export interface Charge {
   /** It may take what is kept for emergencies. */
   readonly urgent: boolean;
-  /** It names the certificate that it replaces, in its window: authorities do not count those. */
+  /** It names the certificate that it replaces, in its window: authorities do not count those at all. */
   readonly exempt: boolean;
-  /** The same hosts had a certificate: it is no new one for the domain (only an order). */
+  /** The same hosts had a certificate: it is no new one for the domain. */
   readonly renewal: boolean;
 }
 
@@ -67,7 +77,7 @@ export function charge(
   what: Charge,
   nowMs: number,
 ): { readonly account: Account } | { readonly waitUntilMs: number } {
-  if (what.exempt) return { account };
+  if (what.exempt || (what.renewal && !limits.renewalsCount)) return { account };
   const orders = take(account.orders, limits.orders, what.urgent, nowMs);
   // Renewals of the same set are not held to the limit of the domain.
   const counted = what.renewal ? undefined : limits.certificates;

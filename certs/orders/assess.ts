@@ -16,6 +16,13 @@ export const priorities = {
 } as const;
 export type Priority = (typeof priorities)[keyof typeof priorities];
 
+/** What an order is to its authority, and to us. */
+export interface Need {
+  readonly priority: Priority;
+  /** The authority's limits count it, as it does not renew what is there. */
+  readonly counted: boolean;
+}
+
 export interface Facts {
   readonly wanted: Wanted;
   readonly certificate: Certificate | undefined;
@@ -30,7 +37,7 @@ export interface Facts {
 }
 
 export type Assessment =
-  | { readonly kind: 'order'; readonly reason: string; readonly priority: Priority }
+  | { readonly kind: 'order'; readonly reason: string; readonly need: Need }
   /** The authority's window for renewing is to be read again. */
   | { readonly kind: 'ask' }
   | { readonly kind: 'rest'; readonly untilMs: number };
@@ -43,7 +50,7 @@ export function assess(facts: Facts): Assessment {
     // What has to wait after a failure waits, whatever the reason.
     const notBeforeMs = state?.nextAttemptAtMs ?? 0;
     if (notBeforeMs > nowMs) return { kind: 'rest', untilMs: notBeforeMs };
-    return { kind: 'order', reason, priority: priorityOf(facts) };
+    return { kind: 'order', reason, need: { priority: priorityOf(facts), counted: counts(facts) } };
   }
   const askAgainAtMs = state?.renewal?.askAgainAtMs ?? Infinity;
   if (askAgainAtMs <= nowMs) return { kind: 'ask' };
@@ -69,6 +76,10 @@ function renewalAtMs({ state, certificate }: Facts): number {
   const leastMs = certificate.notBeforeMs + Math.min(ageLeastMs, lifeMs / 20);
   return Math.max(state?.renewal?.atMs ?? certificate.renewAtMs, leastMs);
 }
+
+/** An order under way was counted when it began. */
+const counts = ({ state, certificate, fromPublic, wanted }: Facts): boolean =>
+  !state?.order && !(fromPublic && certificate?.hosts.join() === wanted.hosts.join());
 
 function priorityOf({ certificate, fromPublic, wanted, state, inUse, nowMs }: Facts): Priority {
   if (state?.order) return priorities.urgent;

@@ -4,11 +4,11 @@ import { challenges } from '#contracts/challenge.ts';
 import { FencedOff, WriteConflict } from '#contracts/store.ts';
 import type { TrafficReader } from '#contracts/traffic.ts';
 import type { Wanted } from '../wanted.ts';
-import { podPrefix } from '../wanted.ts';
-import type { Assessment, Facts } from './assess.ts';
+import { ownerOf, podPrefix } from '../wanted.ts';
+import type { Facts, Need } from './assess.ts';
 import { assess, priorities } from './assess.ts';
 import { askedRotation, keyOpens, newState, storedCertificate, storedState } from './records.ts';
-import type { Slots } from './slots.ts';
+import type { Hold, Slots } from './slots.ts';
 import type { Orders, TurnPorts } from './turn.ts';
 import { Usage } from './usage.ts';
 import { Waiting } from './waiting.ts';
@@ -19,6 +19,9 @@ const againMs = 30_000; // after a fault of ours
 const restMostMs = 24 * 60 * 60 * 1000;
 const waitingLookMs = 60 * 60 * 1000;
 const placesMax = 200; // written a minute: 100,000 waiting must not cost 100,000 writes
+
+/** A question costs no more than an answer. */
+const asking: Need = { priority: priorities.urgent, counted: false };
 
 export interface DeskPorts extends TurnPorts {
   /** Whether clients come to a pod; undefined: nobody knows. */
@@ -57,19 +60,23 @@ export class OrderDesk {
 
   /** Looks at a certificate now, and again by itself when it needs something. */
   async consider(id: string): Promise<void> {
-    if (this.#running.has(id)) {
-      this.#missed.add(id);
-      return;
-    }
-    this.#forget(id);
+    if (this.#running.has(id)) return void this.#missed.add(id);
+    this.#alarms.get(id)?.();
+    this.#alarms.delete(id);
     const facts = await this.#facts(id);
-    if (!facts) return;
-    const found = assess(facts);
-    if (found.kind === 'rest') return this.#alarm(id, found.untilMs);
-    const priority = found.kind === 'ask' ? priorities.urgent : found.priority;
-    this.#waiting.put(id, priority);
+    // Its turn came while we looked.
+    if (this.#running.has(id)) return void this.#missed.add(id);
+    const found = facts && assess(facts);
+    if (!found || found.kind === 'rest') {
+      this.#waiting.remove(id);
+      this.#told.delete(id);
+      return found && this.#alarm(id, found.untilMs);
+    }
+    const need = found.kind === 'ask' ? asking : found.need;
+    this.#waiting.put(id, need, ownerOf(id));
     // A pod that is idle may come into use, and one that is not may become so.
-    if (priority > priorities.renewal) this.#alarm(id, this.#ports.clock.nowMs() + waitingLookMs);
+    if (need.priority > priorities.renewal)
+      this.#alarm(id, this.#ports.clock.nowMs() + waitingLookMs);
     this.#dispatch();
   }
 
@@ -89,13 +96,6 @@ export class OrderDesk {
     }
     for (const cancel of this.#alarms.values()) cancel();
     await Promise.all(this.#running.values());
-  }
-
-  #forget(id: string): void {
-    this.#alarms.get(id)?.();
-    this.#alarms.delete(id);
-    this.#waiting.remove(id);
-    this.#told.delete(id);
   }
 
   #alarm(id: string, atMs: number): void {
@@ -119,6 +119,7 @@ export class OrderDesk {
       if (id === undefined) return;
       this.#alarms.get(id)?.();
       this.#alarms.delete(id);
+      this.#told.delete(id);
       const turn = this.#turn(id).finally(() => {
         this.#running.delete(id);
         if (this.#missed.delete(id)) this.#alarm(id, this.#ports.clock.nowMs());
@@ -148,7 +149,7 @@ export class OrderDesk {
   }
 
   /** Looks again: another replica may have done it while we waited. */
-  async #underHold(id: string, hold: Parameters<Orders['ask']>[0]['hold']): Promise<void> {
+  async #underHold(id: string, hold: Hold): Promise<void> {
     const { clock } = this.#ports;
     const facts = await this.#facts(id);
     if (!facts) return;
@@ -158,27 +159,23 @@ export class OrderDesk {
     const terms = { id, wanted, certificate, rotation, state, hold };
     if (found.kind === 'rest') return this.#alarm(id, found.untilMs);
     if (found.kind === 'ask') {
-      await this.#terms.orders.ask(terms);
+      await this.#terms.orders.renewals.ask(terms);
       return this.#alarm(id, clock.nowMs());
     }
-    const { reason, priority } = found;
-    const urgent = priority === priorities.urgent;
+    const { reason, need } = found;
+    const urgent = need.priority === priorities.urgent;
     const end = await this.#terms.orders.take({ ...terms, urgent, reason });
     if (end.kind !== 'held') return this.#alarm(id, clock.nowMs());
-    await this.#held(id, { state, found, untilMs: end.untilMs });
+    await this.#held(id, { state, need, untilMs: end.untilMs });
   }
 
   async #held(
     id: string,
-    {
-      state,
-      found,
-      untilMs,
-    }: { state: CertificateState; found: Assessment & { kind: 'order' }; untilMs: number },
+    { state, need, untilMs }: { state: CertificateState; need: Need; untilMs: number },
   ): Promise<void> {
     const { clock, store } = this.#ports;
-    this.#waiting.hold(found.priority, untilMs);
-    this.#waiting.put(id, found.priority);
+    this.#waiting.hold(need, untilMs);
+    this.#waiting.putBack(id, need, ownerOf(id));
     const cancel = clock.after(Math.min(untilMs - clock.nowMs(), restMostMs), () => {
       this.#dispatch();
     });

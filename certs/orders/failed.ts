@@ -3,13 +3,10 @@ import { CaProblem, OrderWaits, ProofProblem } from '../acme/problem.ts';
 import { backoffMs, preflightBackoffMs } from './choose.ts';
 import { withAttempt } from './records.ts';
 
-/** What a failure means for the authority as a whole. */
-type Blame = 'none' | 'troubled' | 'limited';
-
 export interface Failed {
   readonly state: CertificateState;
-  readonly blame: Blame;
-  readonly askedMs: number | undefined;
+  /** Why the authority as a whole is left alone; undefined: it is not. */
+  readonly blame: CaProblem | undefined;
 }
 
 export interface Failure {
@@ -24,7 +21,7 @@ export function afterFailure(state: CertificateState, failure: Failure): Failed 
   const { error, ca, nowMs, fraction } = failure;
   if (error instanceof OrderWaits) {
     const waits = { ...state, nextAttemptAtMs: error.untilMs };
-    return { state: waits, blame: 'none', askedMs: undefined };
+    return { state: waits, blame: undefined };
   }
   const attempts = withAttempt(state, { atMs: nowMs, ca, error: error.message });
   const next = { ...state, attempts, queuePlace: null };
@@ -36,7 +33,7 @@ export function afterFailure(state: CertificateState, failure: Failure): Failed 
     // Nothing was spent, and the order stands: the next try goes on with it.
     const nextAttemptAtMs = nowMs + preflightBackoffMs(failures, fraction);
     const stands: CertificateState = { ...next, phase: 'backoff', failures, nextAttemptAtMs };
-    return { state: stands, blame: 'none', askedMs: undefined };
+    return { state: stands, blame: undefined };
   }
   const over: CertificateState = {
     ...next,
@@ -46,7 +43,7 @@ export function afterFailure(state: CertificateState, failure: Failure): Failed 
     order: null,
     nextAttemptAtMs: nowMs + backoffMs(failures, fraction),
   };
-  return { state: over, blame: 'none', askedMs: undefined };
+  return { state: over, blame: undefined };
 }
 
 /** An order that the authority has begun stands; else the next one may be another authority's. */
@@ -64,8 +61,8 @@ function ofAuthority(next: CertificateState, error: CaProblem, failure: Failure)
       order,
       nextAttemptAtMs: nowMs + waitMs,
     };
-    return { state, blame: 'none', askedMs };
+    return { state, blame: undefined };
   }
   const state: CertificateState = { ...next, phase: 'queued', order, nextAttemptAtMs: null };
-  return { state, blame: error.limited ? 'limited' : 'troubled', askedMs };
+  return { state, blame: error };
 }

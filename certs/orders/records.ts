@@ -28,6 +28,7 @@ export const newState = (mode: CertificateMode): CertificateState => ({
   replaces: null,
   rotation: 0,
   order: null,
+  setBudgets: [],
 });
 
 /** The certificate of that id; one that cannot be read is as good as none. */

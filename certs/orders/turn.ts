@@ -1,46 +1,40 @@
-import type { Certificate } from '#contracts/certificate.ts';
 import { certificates } from '#contracts/certificate.ts';
 import type { CertificatePhase, CertificateState, Order } from '#contracts/certificate-state.ts';
 import { certificateStates } from '#contracts/certificate-state.ts';
 import type { Log } from '#contracts/log.ts';
 import type { Random } from '#contracts/random.ts';
-import { AcmeAccount } from '../acme/account.ts';
 import type { PublicAuthorities, PublicAuthority } from '../acme/authority.ts';
 import { renewalId } from '../acme/chain.ts';
 import { CaProblem } from '../acme/problem.ts';
-import { renewalFrom } from '../acme/renewal-info.ts';
 import type { OrderPorts } from '../acme/run-order.ts';
 import { runOrder } from '../acme/run-order.ts';
 import type { Issued } from '../issued.ts';
-import { charge } from '../limits/budget.ts';
-import type { Standing } from '../limits/standing.ts';
-import { changeStanding, limited, readStanding, troubled, well } from '../limits/standing.ts';
-import { renewalOf } from '../schedule.ts';
-import type { Wanted } from '../wanted.ts';
-import { begunState } from './begun.ts';
+import { changeStanding, readStanding, well } from '../limits/standing.ts';
+import { activated, calm } from './active.ts';
+import type { Asking, Wait } from './admit.ts';
+import { admitted, termsOf, waitOfHosts } from './admit.ts';
+import { Authorities } from './authorities.ts';
+import { begunState, restingUntil } from './begun.ts';
 import { candidates } from './choose.ts';
 import { afterFailure } from './failed.ts';
+import { Renewals } from './renewals.ts';
 import type { Hold } from './slots.ts';
 
-const askAgainMs = 60 * 60 * 1000;
+const accountAgainMs = 60 * 60 * 1000;
 
 export interface TurnPorts extends OrderPorts {
   readonly random: Random;
   readonly log: Log;
 }
 
-export interface Turn {
+export interface Turn extends Asking {
   readonly id: string;
-  readonly wanted: Wanted;
-  readonly state: CertificateState;
-  readonly certificate: Certificate | undefined;
   readonly rotation: number;
-  readonly urgent: boolean;
   readonly reason: string;
   readonly hold: Hold;
 }
 
-/** `held`: nobody of its class gets an order before; `again`: look at it again at once. */
+/** `held`: nobody of its need gets an order before; `again`: look at it again at once. */
 export type TurnEnd =
   | { readonly kind: 'done' | 'again' }
   | { readonly kind: 'held'; readonly untilMs: number };
@@ -49,34 +43,39 @@ export type TurnEnd =
 export class Orders {
   /** Names under which certificates that we use are issued. */
   readonly names: readonly string[];
+  readonly renewals: Renewals;
   readonly #ports: TurnPorts;
-  readonly #authorities: PublicAuthorities;
-  readonly #accounts = new Map<string, AcmeAccount>();
+  readonly #authorities: Authorities;
 
   constructor(ports: TurnPorts, authorities: PublicAuthorities) {
     this.#ports = ports;
-    this.#authorities = authorities;
+    this.#authorities = new Authorities(ports, authorities);
+    this.renewals = new Renewals(ports, this.#authorities);
     this.names = authorities.real.map(({ name }) => name);
   }
 
   /** Goes on with the order of a certificate, or begins one where the limits allow it. */
   async take(turn: Turn): Promise<TurnEnd> {
     const begun = await this.#begin(turn);
-    if ('untilMs' in begun) return { kind: 'held', untilMs: begun.untilMs };
+    if ('untilMs' in begun) {
+      if (!begun.alone) return { kind: 'held', untilMs: begun.untilMs };
+      await this.#put(turn, restingUntil(turn.state, begun, this.#ports.clock.nowMs()));
+      return { kind: 'again' };
+    }
     const { authority } = begun;
     let { state } = begun;
     const { order } = state;
     if (!order) return { kind: 'again' };
     const { id, hold } = turn;
     try {
-      const session = await this.#account(authority).session();
+      const session = await this.#authorities.session(authority);
       const save = async (changed: Order, phase: CertificatePhase): Promise<void> => {
         state = { ...state, phase, order: changed };
         await this.#put(turn, state);
       };
       const job = { id, session, fence: hold.fence, signal: hold.signal, save };
       const issued = await runOrder(this.#ports, job, order);
-      await this.#standing(authority, (standing) => well(standing));
+      await this.#authorities.change(authority, well);
       return await this.#finished(turn, { authority, state, issued });
     } catch (error) {
       hold.signal.throwIfAborted();
@@ -86,84 +85,53 @@ export class Orders {
     }
   }
 
-  /** Reads the window for renewing again; a failure is tried again in an hour. */
-  async ask({
-    id,
-    state,
-    certificate,
-    hold,
-    wanted,
-  }: Omit<Turn, 'urgent' | 'reason'>): Promise<void> {
-    const authority = this.#named(certificate?.issuer);
-    if (!authority || !certificate) return;
-    const renewal = await this.#renewal(authority, certificate, state.renewal);
-    const next = { ...state, mode: wanted.mode, renewal };
-    await certificateStates(this.#ports.store).put(id, next, 'anything', hold.fence);
-  }
-
-  #named(name: string | undefined): PublicAuthority | undefined {
-    const { real, staging } = this.#authorities;
-    return [...real, ...(staging ? [staging] : [])].find((each) => each.name === name);
-  }
-
-  #account(authority: PublicAuthority): AcmeAccount {
-    const known = this.#accounts.get(authority.name);
-    if (known) return known;
-    const made = new AcmeAccount(this.#ports, authority);
-    this.#accounts.set(authority.name, made);
-    return made;
-  }
-
   async #begin(
     turn: Turn,
-  ): Promise<{ authority: PublicAuthority; state: CertificateState } | { untilMs: number }> {
+  ): Promise<{ authority: PublicAuthority; state: CertificateState } | Wait> {
     const { order } = turn.state;
-    const owner = this.#named(order?.ca);
-    const nowMs = this.#ports.clock.nowMs();
+    const owner = this.#authorities.named(order?.ca);
     // What the authority has goes to its end, for other hosts as well: no host has two orders at a time.
     const same = order?.hosts.join() === turn.wanted.hosts.join();
     if (order && owner && (same || order.url !== null)) {
-      const { pausedUntilMs } = await readStanding(this.#ports.store, owner.name);
-      if (pausedUntilMs > nowMs) return { untilMs: pausedUntilMs };
+      const untilMs = await this.#pausedUntilMs(owner);
+      // Another authority may serve the others meanwhile.
+      if (untilMs > this.#ports.clock.nowMs()) return { untilMs, alone: true };
       return { authority: owner, state: turn.state };
     }
-    let untilMs = Infinity;
-    for (const authority of candidates(this.#authorities, turn.state)) {
+    let wait: Wait = { untilMs: Infinity, alone: false };
+    for (const authority of candidates(this.#authorities.configured, turn.state)) {
       const asked = await this.#order(turn, authority);
-      if ('order' in asked) {
-        const state = begunState(turn, asked.order);
+      if ('ca' in asked) {
+        const state = begunState(turn, asked);
         await this.#put(turn, state);
         return { authority, state };
       }
-      untilMs = Math.min(untilMs, asked.untilMs);
+      // Held up for its own sake by one of them, it says nothing about the others.
+      const untilMs = Math.min(wait.untilMs, asked.untilMs);
+      wait = { ...wait, ...asked, untilMs, alone: wait.alone || asked.alone };
     }
-    return { untilMs };
+    return wait;
   }
 
   /** An order that this authority's limits allow now. */
-  async #order(
-    { state, wanted, certificate, urgent }: Turn,
-    authority: PublicAuthority,
-  ): Promise<{ order: Order } | { untilMs: number }> {
+  async #order(turn: Turn, authority: PublicAuthority): Promise<Order | Wait> {
     const { store, clock } = this.#ports;
     const nowMs = clock.nowMs();
-    const renewal = certificate?.hosts.join() === wanted.hosts.join();
-    const ours = certificate?.issuer === authority.name;
-    const replaces = renewal && ours ? state.replaces : null;
-    const exempt = replaces !== null && state.renewal !== null && state.renewal.startMs <= nowMs;
-    const result = await changeStanding(store, authority.name, (standing) => {
-      if (standing.pausedUntilMs > nowMs)
-        return { standing, result: { untilMs: standing.pausedUntilMs } };
-      const what = { urgent, exempt, renewal: renewal && ours };
-      const charged = charge(standing, authority.limits, what, nowMs);
-      if ('waitUntilMs' in charged) return { standing, result: { untilMs: charged.waitUntilMs } };
-      return { standing: { ...standing, ...charged.account }, result: undefined };
-    });
-    if (result) return result;
-    const order: Order = {
+    const untilMs = await this.#pausedUntilMs(authority);
+    if (untilMs > nowMs) return { untilMs, alone: false };
+    const { charge, replaces } = termsOf(turn, authority, nowMs);
+    const waits = waitOfHosts(turn, authority, charge, nowMs);
+    if (waits) return waits;
+    const profile = await this.#profile(authority);
+    if (profile !== null && typeof profile === 'object') return profile;
+    const held = await changeStanding(store, authority.name, (standing) =>
+      admitted(standing, authority, charge, nowMs),
+    );
+    if (held) return held;
+    return {
       ca: authority.name,
-      hosts: [...wanted.hosts],
-      profile: await this.#profile(authority),
+      hosts: [...turn.wanted.hosts],
+      profile,
       replaces,
       startedAtMs: nowMs,
       url: null,
@@ -171,20 +139,24 @@ export class Orders {
       csr: null,
       certificateUrl: null,
     };
-    return { order };
   }
 
-  /** The profile that was asked for, where the authority offers it. */
-  async #profile(authority: PublicAuthority): Promise<string | null> {
+  async #pausedUntilMs({ name }: PublicAuthority): Promise<number> {
+    return (await readStanding(this.#ports.store, name)).pausedUntilMs;
+  }
+
+  /** The profile that was asked for, where the authority offers it; or that it wants to be left alone. */
+  async #profile(authority: PublicAuthority): Promise<string | null | Wait> {
     if (authority.profile === undefined) return null;
     try {
-      const session = await this.#account(authority).session();
+      const session = await this.#authorities.session(authority);
       const { meta } = await session.directory();
       return Object.hasOwn(meta.profiles, authority.profile) ? authority.profile : null;
     } catch (error) {
-      // What is wrong with it shows in the order itself, and is settled there.
-      if (error instanceof CaProblem) return null;
-      throw error;
+      if (!(error instanceof CaProblem)) throw error;
+      // What is wrong with us shows in the order itself, and is settled there.
+      if (!error.passing && !error.limited) return null;
+      return { untilMs: await this.#authorities.leaveAlone(authority, error), alone: false };
     }
   }
 
@@ -194,64 +166,35 @@ export class Orders {
   ): Promise<TurnEnd> {
     const { authority, state, issued } = done;
     const { id, hold, wanted } = turn;
-    const calm = { ...state, order: null, nextAttemptAtMs: null, queuePlace: null };
-    if (authority === this.#authorities.staging) {
-      await this.#put(turn, { ...calm, phase: 'queued', rehearsed: true });
+    if (authority === this.#authorities.configured.staging) {
+      await this.#put(turn, { ...state, ...calm, phase: 'queued', rehearsed: true });
       return { kind: 'again' };
     }
-    const { notBeforeMs, notAfterMs, chain, key } = issued;
-    const planned = renewalOf({ notBeforeMs, notAfterMs }, this.#ports.random.fraction());
-    const certificate: Certificate = {
-      hosts: state.order?.hosts ?? [...wanted.hosts],
-      chain,
-      key,
-      notBeforeMs,
-      notAfterMs,
-      renewAtMs: planned.atMs,
-      issuer: authority.name,
-    };
-    const { store, log } = this.#ports;
-    await certificates(store).put(id, certificate, 'anything', hold.fence);
-    const session = await this.#account(authority).session();
-    const offered = (await session.directory().catch(() => undefined))?.renewalInfo;
-    // Asked at once in a turn of its own: the certificate does not wait for it.
-    const askAgainAtMs = offered === undefined ? null : this.#ports.clock.nowMs();
-    await this.#put(turn, {
-      ...calm,
-      phase: 'active',
-      ca: authority.name,
-      profile: state.order?.profile ?? null,
-      attempts: [],
-      failures: 0,
-      rehearsed: false,
-      renewal: { ...planned, askAgainAtMs },
-      notAfterMs,
-      replaces: offered === undefined ? null : (renewalId(chain) ?? null),
+    const { store, log, clock, random } = this.#ports;
+    const active = activated(state, {
+      authority,
+      hosts: state.order?.hosts ?? wanted.hosts,
+      issued,
+      replaces: (await this.#tellsWindows(authority)) ? (renewalId(issued.chain) ?? null) : null,
       rotation: turn.rotation,
+      nowMs: clock.nowMs(),
+      fraction: random.fraction(),
     });
+    await certificates(store).put(id, active.certificate, 'anything', hold.fence);
+    await this.#put(turn, active.state);
     log.info({ certificate: id, hosts: wanted.hosts, reason: turn.reason }, 'certificate issued');
     return { kind: 'again' };
   }
 
-  async #renewal(
-    authority: PublicAuthority,
-    certificate: Certificate,
-    before: CertificateState['renewal'],
-  ): Promise<CertificateState['renewal']> {
-    const { clock, random, log } = this.#ports;
-    const nowMs = clock.nowMs();
-    const id = renewalId(certificate.chain);
+  /** Whether it is to be asked when to renew: also where it does not answer now. */
+  async #tellsWindows(authority: PublicAuthority): Promise<boolean> {
     try {
-      const session = await this.#account(authority).session();
-      const { renewalInfo } = await session.directory();
-      if (renewalInfo === undefined || id === undefined)
-        return before && { ...before, askAgainAtMs: null };
-      const answer = await session.renewalInfo(renewalInfo, id);
-      return renewalFrom(answer, { before, nowMs, fraction: random.fraction() });
+      const session = await this.#authorities.session(authority);
+      return (await session.directory()).renewalInfo !== undefined;
     } catch (error) {
       if (!(error instanceof CaProblem)) throw error;
-      log.warn({ ca: authority.name, error: error.message }, 'no renewal information');
-      return before && { ...before, askAgainAtMs: nowMs + askAgainMs };
+      if (error.passing || error.limited) await this.#authorities.leaveAlone(authority, error);
+      return true;
     }
   }
 
@@ -269,28 +212,21 @@ export class Orders {
       nowMs,
       fraction: random.fraction(),
     };
-    const { state, blame, askedMs } = afterFailure(what.state, failure);
+    const { state, blame } = afterFailure(what.state, failure);
     await this.#put(turn, state);
     log.warn({ certificate: turn.id, ca: authority.name, error: error.message }, 'order failed');
-    const about = { reason: error.message, askedMs, nowMs };
-    if (blame === 'troubled') await this.#standing(authority, (now) => troubled(now, about));
-    if (blame === 'limited') await this.#standing(authority, (now) => limited(now, about));
+    if (blame !== undefined) await this.#authorities.leaveAlone(authority, blame);
   }
 
   /** An order of an account that is gone is over, and no fault of its hosts. */
   async #replaced(authority: PublicAuthority, { message }: Error): Promise<CaProblem> {
     try {
-      await this.#account(authority).replace();
+      await this.#authorities.account(authority).replace();
       return new CaProblem(`${message}: another account is made`);
     } catch (error) {
       if (!(error instanceof CaProblem)) throw error;
-      return new CaProblem(`${message}: ${error.message}`, { retryAfterMs: askAgainMs });
+      return new CaProblem(`${message}: ${error.message}`, { retryAfterMs: accountAgainMs });
     }
-  }
-
-  #standing({ name }: PublicAuthority, change: (now: Standing) => Standing): Promise<void> {
-    const write = (now: Standing) => ({ standing: change(now), result: undefined });
-    return changeStanding(this.#ports.store, name, write);
   }
 
   async #put({ id, hold }: Turn, state: CertificateState): Promise<void> {

@@ -5,7 +5,7 @@ import { noPreflight, publicPreflight } from '../../certs/acme/preflight.ts';
 import type { PublicTerms } from '../../certs/certs.ts';
 import { Rfc2136 } from '../../certs/dns/rfc2136/provider.ts';
 import type { Limits } from '../../certs/limits/budget.ts';
-import { letsEncryptLimits } from '../../certs/limits/budget.ts';
+import { letsEncryptLimits, noLimits } from '../../certs/limits/budget.ts';
 import type { AcmeChoice, CertsChoice } from '../settings/certs.ts';
 import { BadSetting } from '../settings/group.ts';
 import type { System } from './system.ts';
@@ -54,13 +54,11 @@ function authorityOf(
 /** What is published for it, or what the operator was granted; 0 means without limit. */
 function limitsOf(directoryUrl: string, choice: CertsChoice): Limits {
   const published = new URL(directoryUrl).host === 'acme-v02.api.letsencrypt.org';
-  const known: Limits = published
-    ? letsEncryptLimits
-    : { orders: undefined, certificates: undefined, sameHosts: undefined };
+  const known: Limits = published ? letsEncryptLimits : noLimits;
   return {
+    ...known,
     orders: granted(choice.ordersPer3Hours, 3 * hourMs, known.orders),
     certificates: granted(choice.certificatesPerWeek, 7 * 24 * hourMs, known.certificates),
-    sameHosts: known.sameHosts,
   };
 }
 

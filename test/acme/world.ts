@@ -17,6 +17,7 @@ import type { PublicAuthority } from '../../certs/acme/authority.ts';
 import { noPreflight } from '../../certs/acme/preflight.ts';
 import type { Certs, PublicTerms } from '../../certs/certs.ts';
 import { startCerts } from '../../certs/certs.ts';
+import { noLimits } from '../../certs/limits/budget.ts';
 import { desiredPod } from '../pod-examples.ts';
 import { MockAuthority } from './server.ts';
 
@@ -32,7 +33,7 @@ export const authorityAt = (
   contact: ['mailto:ops@example.org'],
   binding: undefined,
   profile: undefined,
-  limits: { orders: undefined, certificates: undefined, sameHosts: undefined },
+  limits: noLimits,
   ...more,
 });
 

@@ -78,17 +78,19 @@ export class Rfc2136 implements DnsProvider {
     if (answer.length < 12 || answer.readUInt16BE(0) !== id) {
       throw new DnsUnavailable(`${server.host}:${server.port} answered something else`);
     }
+    const code = answer.readUInt8(3) & 0x0f;
+    const said = `${server.host}:${server.port} says ${codes[code] ?? code} to a change in ${zone}`;
     try {
       verify(answer, key, mac);
     } catch (cause) {
       // Before the key counts, whoever sits between may say anything; of a refusal we lose nothing.
       if (!(cause instanceof BadSignature))
         throw new DnsUnavailable('a malformed answer', { cause });
+      // A server that fails early does not get to signing; whoever forges this has us ask again.
+      if (code === serverFailed && cause.unsigned) throw new DnsUnavailable(said, { cause });
       throw new DnsRefused(`${server.host}:${server.port}: ${cause.message}`, { cause });
     }
-    const code = answer.readUInt8(3) & 0x0f;
-    const said = `${server.host}:${server.port} says ${codes[code] ?? code} to a change in ${zone}`;
-    if (code === 2) throw new DnsUnavailable(said);
+    if (code === serverFailed) throw new DnsUnavailable(said);
     if (code !== 0) throw new DnsRefused(said);
   }
 
@@ -127,6 +129,8 @@ export class Rfc2136 implements DnsProvider {
     throw new DnsUnavailable('not done in time', { cause: last });
   }
 }
+
+const serverFailed = 2;
 
 /** RFC 1035, 4.1.1 and RFC 2136, 2.2. */
 const codes: Readonly<Record<number, string>> = {

@@ -10,6 +10,13 @@ export interface TsigKey {
 /** The answer does not prove that it is the server's. */
 export class BadSignature extends Error {
   override readonly name = 'BadSignature';
+  /** There is no signature at all. */
+  readonly unsigned: boolean;
+
+  constructor(words: string, unsigned = false) {
+    super(words);
+    this.unsigned = unsigned;
+  }
 }
 
 const algorithm = 'hmac-sha256';
@@ -71,7 +78,7 @@ export function sign(message: Buffer, key: TsigKey, nowMs: number): Signed {
  */
 export function verify(answer: Buffer, key: TsigKey, requestMac: Buffer): void {
   const record = lastRecord(answer);
-  if (!record) throw new BadSignature('the answer is not signed');
+  if (!record) throw new BadSignature('the answer is not signed', true);
   const owner = nameBytes(key.name);
   const { at, data } = record;
   const same = answer.subarray(at, at + owner.length).equals(owner);
