@@ -13,7 +13,7 @@ import type { Orders, TurnPorts } from './turn.ts';
 import { Usage } from './usage.ts';
 import { Waiting } from './waiting.ts';
 
-const concurrentMax = 16; // orders under way: each waits for the authority nearly all its time
+export const concurrentMax = 16; // orders under way: each waits for the authority nearly all its time
 const busyMs = 300; // another replica works on it
 const againMs = 30_000; // after a fault of ours
 const restMostMs = 24 * 60 * 60 * 1000;

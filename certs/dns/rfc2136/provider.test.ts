@@ -21,7 +21,7 @@ async function unsigned(code: number) {
       asked += 1;
       const header = Buffer.alloc(14);
       header.writeUInt16BE(12, 0);
-      bytes.copy(header, 2, 2, 4);
+      header.set(Buffer.from(bytes).subarray(2, 4), 2);
       header.writeUInt16BE(0xa800 | code, 4);
       socket.end(header);
     });
