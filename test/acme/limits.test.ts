@@ -28,8 +28,8 @@ test('more certificates of the same hosts than it gives are waited for, by nobod
   await world.desire('shop');
   await world.issued('shop');
   for (const rotation of [1, 2]) {
-    const expect = rotation === 1 ? 'absent' : 'anything';
-    await certificateRequests(world.store).put(id, { rotation }, expect);
+    const expected = rotation === 1 ? 'absent' : 'anything';
+    await certificateRequests(world.store).put(id, { rotation }, expected);
     await world.until(async () => {
       const state = await world.state(id);
       return (state?.rotation === rotation && !state.order) || state?.nextAttemptAtMs;
