@@ -14,7 +14,7 @@ export const priorities = {
   newPod: 3,
   idle: 4,
 } as const;
-export type Priority = (typeof priorities)[keyof typeof priorities];
+type Priority = (typeof priorities)[keyof typeof priorities];
 
 /** What an order is to its authority, and to us. */
 export interface Need {
