@@ -5,15 +5,12 @@ import type { DesiredPod } from '#contracts/pod.ts';
 import { podKey, sealContext } from '#contracts/pod.ts';
 import type { Sealer } from '#contracts/sealer.ts';
 import { fillPlaceholders } from '#contracts/placeholders.ts';
+import { knownUserOf } from './image-users.ts';
 import { registryOf } from './registries.ts';
 import type { RegistryAccess, RunPrivileges, RunResources, RunSpec } from './runtime/runtime.ts';
 
-const none: RunPrivileges = { root: false, capabilities: [] };
 /** What servers that begin as root need to own their files and to become somebody else. */
-const asRoot: RunPrivileges = {
-  root: true,
-  capabilities: ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'SETGID', 'SETUID'],
-};
+const rootCapabilities = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'SETGID', 'SETUID'];
 const zEnvironment = z.record(z.string(), z.string());
 
 export interface RunSpecContext {
@@ -71,12 +68,17 @@ function resourcesOf({ resources }: DesiredPod): RunResources {
   };
 }
 
+function privilegesOf(desired: DesiredPod, rootTemplates: ReadonlySet<string>): RunPrivileges {
+  const root = mayBeRoot(desired, rootTemplates);
+  return { root, user: knownUserOf(desired.image), capabilities: root ? rootCapabilities : [] };
+}
+
 /** For the image of the template alone: a user who names one of his own gets nothing with it. */
-function privilegesOf({ template }: DesiredPod, allowed: ReadonlySet<string>): RunPrivileges {
-  if (!template || template.own.image !== undefined) return none;
+function mayBeRoot({ template }: DesiredPod, allowed: ReadonlySet<string>): boolean {
+  if (!template || template.own.image !== undefined) return false;
   const layer = template.layers.find(({ definition }) => definition.image !== undefined);
   const [id = ''] = layer?.ref.split(':') ?? [];
-  return allowed.has(id) ? asRoot : none;
+  return allowed.has(id);
 }
 
 /** Own errors instead of the parser's, which quote what they could not read. */

@@ -95,7 +95,7 @@ function seed(podId: string): void {
       gpus: resources.gpus,
     },
     computeQueue: 'default',
-    privileges: { root: false, capabilities: [] },
+    privileges: { root: false, user: null, capabilities: [] },
   };
   const { pod } = manifestsOf(spec, naming);
   const state = { running: { startedAt: new Date().toISOString() } };

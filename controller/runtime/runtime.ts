@@ -47,10 +47,12 @@ export interface RunResources {
   readonly gpus: number;
 }
 
-/** What an operator grants the pods of a template beyond what all have: nothing, by default. */
+/** As whom a run runs, and what an operator grants the pods of a template beyond what all have. */
 export interface RunPrivileges {
   /** As the image wants it, root included; otherwise never as root. */
   readonly root: boolean;
+  /** Instead of root: whom the image is made to become; null: not known. Its group has this number too. */
+  readonly user: number | null;
   /** Names as Linux has them, without `CAP_`. */
   readonly capabilities: readonly string[];
 }

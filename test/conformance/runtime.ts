@@ -432,7 +432,7 @@ export function spec(change: Partial<RunSpec>): RunSpec {
       gpus: 0,
     },
     computeQueue: 'default',
-    privileges: { root: false, capabilities: [] },
+    privileges: { root: false, user: null, capabilities: [] },
     ...change,
   };
 }

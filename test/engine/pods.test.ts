@@ -1,13 +1,8 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Standalone, until } from '../integration/standalone.ts';
-import {
-  busyboxImage,
-  helloImage,
-  makeHelloImage,
-  makePostgresImage,
-  postgresImage,
-} from '../programs/images.ts';
+import { makePostgresImage } from '../programs/database-images.ts';
+import { busyboxImage, helloImage, makeHelloImage } from '../programs/images.ts';
 import { Podman } from '../programs/podman.ts';
 import { postgres } from '../programs/postgres.ts';
 import { ImageRegistry } from '../programs/registry.ts';
@@ -44,7 +39,7 @@ describe.skipIf(!podman)('pods as containers', () => {
     await makeHelloImage(podman);
     if (folder) await makePostgresImage(podman);
     podgate = await start();
-    const images = ['busybox', 'hello', 'postgres'].map((name) => `localhost/${name}`);
+    const images = ['busybox', 'hello'].map((name) => `localhost/${name}`);
     if (registry) images.push(`${registry.server}/none`);
     const list = images.map((image) => ({ image, tenants: ['*'] }));
     const { status } = await podgate.call('POST', '/v3/pods/images/bulk', list);
@@ -105,14 +100,12 @@ describe.skipIf(!podman)('pods as containers', () => {
     async () => {
       await create({
         pod_id: 'pgdb',
-        image: postgresImage,
-        environment_variables: { POSTGRES_PASSWORD: '<<TAPIS_user_password>>' },
-        networking: { default: { protocol: 'postgres', port: 5432 } },
+        template: 'postgres',
         resources: { ...small, mem_limit: 1024 },
       });
       await podgate.state('pgdb', 'AVAILABLE', minute);
       const conninfo =
-        `host=pgdb.pods.localhost hostaddr=127.0.0.1 port=${podgate.ports.https} user=postgres ` +
+        `host=pgdb.pods.localhost hostaddr=127.0.0.1 port=${podgate.ports.https} user=pgdb ` +
         `dbname=postgres sslmode=verify-full sslrootcert=${podgate.caFile}`;
       const argv = [
         `${folder}/psql`,

@@ -7,7 +7,7 @@ import type { EngineFacts } from './engine.ts';
 import { containerLabels, containerName, networkName, runLabelOf } from './labels.ts';
 
 /** Whom a program runs as whose image would have it be root: the user "nonroot" of many images. */
-const unprivileged = '65532:65532';
+const unprivileged = 65_532;
 /** A fork bomb stays in its pod. */
 const pidsMax = 4096;
 /** Of the engine's own copy of a program's output, which ours is made from. */
@@ -47,7 +47,7 @@ export function containerOf(spec: RunSpec, image: ImageFacts, site: Site): Conta
     // As in Kubernetes, a command replaces the image's arguments as well.
     ...(spec.command && { Entrypoint: words(spec.command), Cmd: [] }),
     ...(spec.arguments && { Cmd: words(spec.arguments) }),
-    ...(!spec.privileges.root && isRoot(image.user) && { User: unprivileged }),
+    ...(!spec.privileges.root && isRoot(image.user) && { User: insteadOfRoot(spec) }),
     ExposedPorts: Object.fromEntries(routedPorts(spec).map((port) => [port, {}])),
     HostConfig: { ...hostConfigOf(spec, site), NetworkMode: network },
     NetworkingConfig: { EndpointsConfig: { [network]: { Aliases: aliasesOf(spec) } } },
@@ -56,6 +56,11 @@ export function containerOf(spec: RunSpec, image: ImageFacts, site: Site): Conta
 
 /** A user that is a number other than 0, or a name other than root. */
 const isRoot = (user: string): boolean => ['', '0', 'root'].includes(user.split(':')[0] ?? '');
+
+function insteadOfRoot({ privileges }: RunSpec): string {
+  const user = privileges.user ?? unprivileged;
+  return `${user}:${user}`;
+}
 
 /** Other pods find one by its name when it has something for them. */
 const aliasesOf = ({ networks, podId }: RunSpec): string[] =>

@@ -36,8 +36,15 @@ describe('what an engine is asked for', () => {
     expect(containerOf(spec({}), { ...image, user }, site).User).toBe(asked);
   });
 
+  test('an image that becomes somebody by itself is begun as that user', () => {
+    const privileges = { root: false, user: 999, capabilities: [] };
+    expect(containerOf(spec({ privileges }), image, site).User).toBe('999:999');
+    const own = { ...image, user: 'postgres' };
+    expect(containerOf(spec({ privileges }), own, site).User).toBeUndefined();
+  });
+
   test('an operator may allow root and capabilities', () => {
-    const privileges = { root: true, capabilities: ['CHOWN'] };
+    const privileges = { root: true, user: 999, capabilities: ['CHOWN'] };
     const { User: user, HostConfig: host } = containerOf(spec({ privileges }), image, site);
     expect(user).toBeUndefined();
     expect(host).toMatchObject({ CapDrop: ['ALL'], CapAdd: ['CHOWN'] });
