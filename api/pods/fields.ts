@@ -27,7 +27,7 @@ const resourceFields = {
   cpu_limit: bounded('millicpu', 250, 6000).default(2000),
   mem_request: bounded('MiB', 256, 12_288).default(256),
   mem_limit: bounded('MiB', 256, 12_288).default(3072),
-  gpus: z.literal(0, notYet).default(0),
+  gpus: bounded('GPUs', 0, 1).default(0),
 };
 const zWireResources = z
   .strictObject(resourceFields)

@@ -108,7 +108,7 @@ describe('a tag', () => {
     [{ tapis_auth: true }, 'Unknown field'],
     [{ networking: { web: { tapis_auth: true } } }, 'is not available yet'],
     [{ volume_mounts: { v: {} } }, 'is not available yet'],
-    [{ resources: { gpus: 1 } }, 'is not available yet'],
+    [{ resources: { gpus: 2 } }, 'resources, gpus: must be at most 1'],
     [{ command: ['<<TAPIS_nothing>>'] }, '<<TAPIS_nothing>> is no placeholder'],
     [{ environment_variables: { A: '<TAPIS_other>' } }, '<TAPIS_other> is no placeholder'],
     [{ template: 'away' }, 'there is no template away'],

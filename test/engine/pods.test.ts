@@ -5,15 +5,12 @@ import { makePostgresImage } from '../programs/database-images.ts';
 import { busyboxImage, helloImage, makeHelloImage } from '../programs/images.ts';
 import { Podman } from '../programs/podman.ts';
 import { postgres } from '../programs/postgres.ts';
-import { ImageRegistry } from '../programs/registry.ts';
+import { ImageRegistry, onlyAda } from '../programs/registry.ts';
 import { available, run } from '../programs/run.ts';
 
 const podman = await available('pods as containers', () => Podman.start());
 const folder = await available('Postgres in a container', postgres);
-const registry = await available('images of a registry', () =>
-  // The user ada with the password secret.
-  ImageRegistry.start('ada:$2b$05$K1AyxqczTDSnmL3T5jPZ3.94NBVStvKBtLVJTtXMSBcaEpVIKpTTC'),
-);
+const registry = await available('images of a registry', () => ImageRegistry.start(onlyAda));
 
 const minute = 60_000;
 const small = { cpu_request: 250, cpu_limit: 1000, mem_request: 256, mem_limit: 256 };

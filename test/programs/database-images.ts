@@ -1,4 +1,5 @@
 import {
+  chmodSync,
   chownSync,
   cpSync,
   existsSync,
@@ -113,7 +114,8 @@ function addUser(
   mkdirSync(join(folder, 'etc'), { recursive: true });
   writeFileSync(join(folder, 'etc/passwd'), `${name}:x:${id}:${id}::/tmp:/bin/sh\n`);
   for (const path of owns) {
-    mkdirSync(join(folder, path), { recursive: true, mode: 0o700 });
+    mkdirSync(join(folder, path), { recursive: true });
+    chmodSync(join(folder, path), 0o700);
     chownSync(join(folder, path), id, id);
   }
 }

@@ -32,8 +32,15 @@ export const helloImage = 'localhost/hello:1';
 
 /** The shell and its tools. */
 export async function makeBusyboxImage(engine: Engine): Promise<void> {
-  const program = await debian('/bin/busybox', 'busybox-static');
   const folder = join(engine.folder, 'busybox');
+  await copyBusybox(folder);
+  makeTmp(folder);
+  await makeImage(engine, busyboxImage, folder, 'CMD ["/bin/sh"]', 'ENV PATH=/usr/local/bin:/bin');
+}
+
+/** Into `/bin`, under the names of all its tools. */
+export async function copyBusybox(folder: string): Promise<void> {
+  const program = await debian('/bin/busybox', 'busybox-static');
   const bin = join(folder, 'bin');
   mkdirSync(bin, { recursive: true });
   copyFileSync(program, join(bin, 'busybox'));
@@ -43,8 +50,6 @@ export async function makeBusyboxImage(engine: Engine): Promise<void> {
     .split('\n')
     .filter((each) => each !== 'busybox'))
     symlinkSync('busybox', join(bin, name));
-  makeTmp(folder);
-  await makeImage(engine, busyboxImage, folder, 'CMD ["/bin/sh"]', 'ENV PATH=/usr/local/bin:/bin');
 }
 
 /** Node and the example program, as `podgate/hello` is. */

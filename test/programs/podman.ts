@@ -142,7 +142,7 @@ export class Podman implements Engine {
   async run(...argv: readonly string[]): Promise<string> {
     const { code, out, err } = await run([...this.#argv, ...argv], {
       env: this.#env,
-      timeoutMs: 120_000,
+      timeoutMs: 300_000,
     });
     if (code !== 0) throw new Error(`podman ${argv[0]} ended with ${code}: ${err}`);
     return out;

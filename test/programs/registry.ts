@@ -5,16 +5,21 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { listening } from '../gateway-examples.ts';
 import { debian } from './debian.ts';
 import { freePort } from './redis.ts';
 
 const startMs = 20_000;
+
+/** As a registry wants it of who may come in: ada, with the password "secret". */
+export const onlyAda = 'ada:$2b$05$K1AyxqczTDSnmL3T5jPZ3.txRq.9A.FjcYpunlcR1ps7pI4EV7.ze';
 
 /** Debian's registry of images, on a free port of 127.0.0.1, without TLS. */
 export class ImageRegistry {
   readonly server: string;
   readonly #folder = mkdtempSync(join(tmpdir(), 'podgate-registry-'));
   readonly #child: ChildProcess;
+  readonly #proxies: net.Server[] = [];
 
   private constructor(program: string, port: number, htpasswd: string | undefined) {
     this.server = `127.0.0.1:${port}`;
@@ -48,7 +53,27 @@ export class ImageRegistry {
     return registry;
   }
 
+  /** Another name of it, by which not more than so many bytes come in a second. */
+  async slowly(bytesPerSecond: number): Promise<string> {
+    const [host, port] = this.server.split(':');
+    const proxy = net.createServer((client) => {
+      const registry = net.connect(Number(port), host);
+      const ended = (): unknown => client.destroy() && registry.destroy();
+      for (const socket of [client, registry]) socket.on('error', ended).on('close', ended);
+      client.pipe(registry);
+      registry.on('data', (chunk: Buffer) => {
+        client.write(chunk);
+        registry.pause();
+        setTimeout(() => registry.resume(), (1_000 * chunk.length) / bytesPerSecond);
+      });
+    });
+    this.#proxies.push(proxy);
+    return `127.0.0.1:${await listening(proxy)}`;
+  }
+
   async stop(): Promise<void> {
+    for (const proxy of this.#proxies) proxy.close();
+
     if (this.#child.exitCode === null) {
       this.#child.kill('SIGKILL');
       await once(this.#child, 'exit');

@@ -88,7 +88,7 @@ const bytes = (mebibytes: number): number => mebibytes * 1024 * 1024;
 function hostConfigOf(spec: RunSpec, { engine, root }: Site): HostConfig {
   const { cpuLimitMilli, cpuRequestMilli, memoryLimitMi, memoryRequestMi, gpus } = spec.resources;
   if (gpus > 0 && !engine.gpus)
-    throw new Refused(`it asks for ${gpus} GPUs, and ${engine.name} on this machine has none`);
+    throw new Refused(`resources.gpus is ${gpus}, and ${engine.name} on this machine has no GPUs`);
   // An empty port lets the engine choose.
   const published = routedPorts(spec).map((port) => [
     port,

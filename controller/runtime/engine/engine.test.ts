@@ -78,7 +78,9 @@ describe('what an engine is asked for', () => {
 
   test('is refused when it cannot be', () => {
     const gpus = { ...spec({}).resources, gpus: 1 };
-    expect(() => containerOf(spec({ resources: gpus }), image, site)).toThrow(/GPU/);
+    expect(() => containerOf(spec({ resources: gpus }), image, site)).toThrow(
+      /resources\.gpus is 1, and Docker .*has no GPUs/,
+    );
     const networks = [{ name: 'web', protocol: 'http', port: 99_999 }] as const;
     expect(() => containerOf(spec({ networks }), image, site)).toThrow(/web is 99999/);
   });

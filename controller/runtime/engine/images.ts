@@ -95,7 +95,7 @@ export class Images {
       note(`The image ${image} was fetched.`);
     } catch (error) {
       if (signal.aborted) throw error;
-      throw failure(image, error);
+      throw failure(image, access, error);
     } finally {
       stop();
     }
@@ -160,11 +160,19 @@ class Pull {
   }
 }
 
-function failure(image: string, error: unknown): Error {
+function failure(image: string, access: RegistryAccess | null, error: unknown): Error {
   if (!(error instanceof PullFailed || error instanceof EngineRefusal))
     return error instanceof Error ? error : new Error(String(error));
-  const words = `image ${image} cannot be fetched: ${firstLine(error.message)}`;
+  const words = `image ${image} cannot be fetched: ${firstLine(error.message)}${hint(image, access, error)}`;
   return lasting.test(error.message) ? new Refused(words) : new PullFailed(words);
+}
+
+/** Registries say the same of images that are not there and of those that are not for us. */
+function hint(image: string, access: RegistryAccess | null, { message }: Error): string {
+  if (!/unauthorized|denied|authentication|invalid username/i.test(message)) return '';
+  return access
+    ? ` (the registry ${access.server} does not accept the credentials that PODGATE_REGISTRY_AUTH_FILE has for it)`
+    : ` (PODGATE_REGISTRY_AUTH_FILE has no credentials for the registry ${registryOf(image)})`;
 }
 
 const wordsFor = (error: unknown): string => {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { networksOf, spec as exampleSpec } from '../../../test/conformance/runtime.ts';
-import { environmentOf } from './program.ts';
+import type { Places } from './places.ts';
+import { environmentOf, programOf } from './program.ts';
 
 const spec = exampleSpec({
   command: ['true'],
@@ -26,4 +27,10 @@ test('a program of its user gets all of them, but its ports are ours to say', ()
   const own = { ...spec, environment: { ...spec.environment, PORT: '1' } };
   const environment = environmentOf(own, '/work', ports);
   expect(environment).toMatchObject({ ...spec.environment, PORT: '20001' });
+});
+
+test('GPUs are refused, as nothing hands them to a process', () => {
+  const places = { pods: '/pods', node: '/node', hello: '/hello' } as Places;
+  const resources = { ...spec.resources, gpus: 1 };
+  expect(() => programOf({ ...spec, resources }, places, {})).toThrow(/resources\.gpus is 1/);
 });

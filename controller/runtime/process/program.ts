@@ -18,6 +18,9 @@ export function programOf(
   places: Places,
   environment: Readonly<Record<string, string>>,
 ): Program {
+  const { gpus } = spec.resources;
+  if (gpus > 0)
+    throw new Refused(`resources.gpus is ${gpus}, and pods that are processes are given none`);
   const words = (list: readonly string[] | null): string[] =>
     (list ?? []).map((word) => expand(word, environment));
   const image = imageName(spec.image);
