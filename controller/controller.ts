@@ -128,7 +128,7 @@ async function lead(
   const queue = new WorkQueue({
     ...ports,
     concurrency,
-    work: (key) => reconcile(context, key),
+    work: (key, turn) => reconcile(context, key, turn),
     failed: (key, error) => {
       if (error instanceof FencedOff) lose();
       if (error instanceof WriteConflict || error instanceof NotLeading) return;

@@ -7,22 +7,22 @@ interface Bench {
   readonly queue: WorkQueue;
   readonly log: string[];
   /** Lets the work on a name that is under way end. */
-  finish(this: void, name: string, outcome?: number | Error): Promise<void>;
+  finish(this: void, name: string, outcome?: number | 'act' | Error): Promise<void>;
 }
 
 /** A queue whose work ends when the test says so. */
 function bench({ concurrency = 10, fraction = 1 } = {}): Bench {
   const clock = new ManualClock();
   const log: string[] = [];
-  const open = new Map<string, PromiseWithResolvers<number | undefined>>();
+  const open = new Map<string, PromiseWithResolvers<number | 'act' | undefined>>();
   const queue = new WorkQueue({
     clock,
     random: { bytes: (length) => Buffer.alloc(length), fraction: () => fraction },
     concurrency,
-    work: (name) => {
+    work: (name, turn) => {
       if (open.has(name)) log.push(`${name} twice at once`);
-      log.push(name);
-      const work = Promise.withResolvers<number | undefined>();
+      log.push(turn === 'look' ? name : `act on ${name}`);
+      const work = Promise.withResolvers<number | 'act' | undefined>();
       open.set(name, work);
       return work.promise.finally(() => open.delete(name));
     },
@@ -78,6 +78,47 @@ test('what is added goes before what is looked at when nothing else is to be don
   queue.addIdle('e');
   for (const name of ['a', 'e', 'd', 'b', 'c']) await finish(name);
   expect(log).toEqual(['a', 'e', 'd', 'b', 'c']);
+});
+
+test('acts that take long keep no look waiting, and no act another slot', async () => {
+  const { queue, log, finish } = bench({ concurrency: 1 });
+  for (const name of ['a', 'b']) queue.add(name);
+  await finish('a', 'act');
+  await finish('b', 'act');
+  queue.add('c');
+  expect(log).toEqual(['a', 'b', 'act on a', 'c']);
+  await finish('a');
+  expect(log).toEqual(['a', 'b', 'act on a', 'c', 'act on b']);
+});
+
+test('what waits for its act is looked at when something happens, and acted on only if still due', async () => {
+  const { queue, log, finish } = bench({ concurrency: 1 });
+  for (const name of ['a', 'b', 'c']) {
+    queue.add(name);
+    await finish(name, 'act');
+  }
+  for (const name of ['b', 'c']) queue.add(name);
+  // While it is looked at nobody acts on it.
+  await finish('a');
+  expect(log).toEqual(['a', 'act on a', 'b', 'c', 'b', 'act on c']);
+  await finish('b');
+  // The act has looked at it, too.
+  await finish('c');
+  expect(log).toEqual(['a', 'act on a', 'b', 'c', 'b', 'act on c']);
+});
+
+test('acts that fail come again with growing delays, though the looks between succeed', async () => {
+  const { clock, queue, log, finish } = bench();
+  queue.add('a');
+  for (const waitMs of [100, 200, 400]) {
+    await finish('a', 'act');
+    await finish('a', new Error('no'));
+    const before = log.length;
+    await clock.advance(waitMs - 1);
+    expect(log.length).toBe(before);
+    await clock.advance(1);
+    expect(log.slice(before)).toEqual(['a']);
+  }
 });
 
 test('nothing is worked on before the start, and then all that was added', async () => {

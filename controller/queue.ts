@@ -6,13 +6,19 @@ const backoffMsMax = 60_000;
 // Longer timers are cut: the work looks at the time again anyway.
 const delayMsMax = 3_600_000;
 
+/** What may be done with a name now. */
+export type Turn = 'look' | 'act';
+
 export interface WorkQueueOptions {
   readonly clock: Clock;
   readonly random: Random;
-  /** How many names are worked on at once. */
+  /** So many names are looked at at once, and as many acted on. */
   readonly concurrency: number;
-  /** Works on one name; returns after how long to do so again, if at all. A throw means backoff. */
-  work(this: void, name: string): Promise<number | undefined>;
+  /**
+   * Works on one name; returns after how long to do so again, if at all. A throw means backoff. A look
+   * is short: it returns 'act' if more is to be done, and has a turn for that later.
+   */
+  work(this: void, name: string, turn: Turn): Promise<number | 'act' | undefined>;
   failed(this: void, name: string, error: unknown): void;
 }
 
@@ -26,13 +32,17 @@ interface Waiting {
 /**
  * Names to work on: each waits at most once, is worked on by one at a time, and comes again after
  * a failure with growing delays, or when its work asks for it. What happened goes before what is looked at
- * just in case, which may be 100,000 names at once.
+ * just in case, which may be 100,000 names at once. Looks have slots of their own, because acts may wait
+ * for long: for a program that does not end, or for an API server's limit of requests.
  */
 export class WorkQueue {
   readonly #options: WorkQueueOptions;
   readonly #ready = new Set<string>();
   /** Those that nobody waits for. */
   readonly #idle = new Set<string>();
+  /** Those that were looked at, and with which there is something to do; they may be looked at again. */
+  readonly #acts = new Set<string>();
+  readonly #free: Record<Turn, number>;
   readonly #working = new Map<string, Promise<void>>();
   readonly #names = new Map<string, Waiting>();
   #started = false;
@@ -40,6 +50,7 @@ export class WorkQueue {
 
   constructor(options: WorkQueueOptions) {
     this.#options = options;
+    this.#free = { look: options.concurrency, act: options.concurrency };
   }
 
   /** Works from now on; names that were added before have waited for it. */
@@ -75,37 +86,48 @@ export class WorkQueue {
     this.#stopped = true;
     this.#ready.clear();
     this.#idle.clear();
+    this.#acts.clear();
     for (const { cancelTimer } of this.#names.values()) cancelTimer?.();
     await Promise.all(this.#working.values());
   }
 
   #next(): void {
     if (!this.#started) return;
-    for (const names of [this.#ready, this.#idle]) {
-      for (const name of names) {
-        if (this.#working.size >= this.#options.concurrency) return;
-        names.delete(name);
-        this.#working.set(name, this.#work(name));
-      }
+    for (const names of [this.#ready, this.#idle]) this.#give('look', names);
+    this.#give('act', this.#acts);
+  }
+
+  #give(turn: Turn, names: ReadonlySet<string>): void {
+    for (const name of names) {
+      if (this.#free[turn] <= 0) return;
+      if (this.#working.has(name)) continue;
+      this.#ready.delete(name);
+      this.#idle.delete(name);
+      this.#free[turn] -= 1;
+      this.#working.set(name, this.#work(name, turn));
     }
   }
 
-  async #work(name: string): Promise<void> {
+  async #work(name: string, turn: Turn): Promise<void> {
     const waiting = this.#names.get(name) ?? { failures: 0, dirty: false, cancelTimer: undefined };
-    let againMs: number | undefined;
+    let again: number | 'act' | undefined;
     try {
-      againMs = await this.#options.work(name);
-      waiting.failures = 0;
+      again = await this.#options.work(name, turn);
+      // A look that finds something to do says nothing of whether that succeeds.
+      if (again !== 'act') waiting.failures = 0;
     } catch (error) {
-      againMs = this.#backoffMs(waiting.failures);
+      again = this.#backoffMs(waiting.failures);
       waiting.failures += 1;
       this.#options.failed(name, error);
     }
     this.#working.delete(name);
+    this.#free[turn] += 1;
     if (this.#stopped) return;
+    if (again === 'act') this.#acts.add(name);
+    else this.#acts.delete(name);
     if (waiting.dirty) this.#ready.add(name);
-    else if (againMs !== undefined) this.#later(name, waiting, againMs);
-    else this.#names.delete(name);
+    else if (typeof again === 'number') this.#later(name, waiting, again);
+    else if (again === undefined) this.#names.delete(name);
     waiting.dirty = false;
     this.#next();
   }

@@ -10,6 +10,7 @@ import type { Collection, Fence } from '#contracts/store.ts';
 import type { Facts, Plan } from './plan.ts';
 import { plan } from './plan.ts';
 import type { Publisher } from './publish.ts';
+import type { Turn } from './queue.ts';
 import { primaryNetwork } from './routed-networks.ts';
 import { routesOf } from './routes.ts';
 import { runSpecOf } from './run-spec.ts';
@@ -68,11 +69,15 @@ export async function look(
   };
 }
 
-/** Makes a pod what it should be; returns after how long to look again without an event. */
+/**
+ * Makes a pod what it should be; returns after how long to look again without an event. A look writes
+ * routes and status and takes no step: it returns 'act' where one is due.
+ */
 export async function reconcile(
   context: ReconcileContext,
   key: string,
-): Promise<number | undefined> {
+  turn: Turn = 'act',
+): Promise<number | 'act' | undefined> {
   let launchFailure: RunEnd | undefined;
   for (let step = 0; step < stepsMax; step += 1) {
     const { facts: seen, statusVersion } = await look(context, key);
@@ -91,6 +96,7 @@ export async function reconcile(
     if (next.step.do === 'nothing') {
       return next.againAtMs === undefined ? undefined : next.againAtMs - facts.nowMs;
     }
+    if (turn === 'look') return 'act';
     launchFailure = await take(context, key, next, facts);
   }
   throw new Error(`${key} is not settled after ${stepsMax} steps`);
