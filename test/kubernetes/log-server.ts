@@ -47,9 +47,13 @@ export class LogServer {
     const follow = url.searchParams.get('follow') === 'true';
     const timed = url.searchParams.get('timestamps') === 'true';
     const limit = Number(url.searchParams.get('limitBytes') ?? Infinity);
-    const first = firstChunk(log, since, url.searchParams.get('tailLines'));
-    let sent = 0;
+    const tail = url.searchParams.get('tailLines');
+    const first = tail === null ? start : startOfTail(log.chunks, Number(tail));
+    const sinceMs = since ? Date.parse(since) : -Infinity;
+    let [sent, skips] = [0, false];
     for await (const chunk of chunksOf(log, first, follow, gone.signal)) {
+      if (chunk.startsLine) skips = Date.parse(chunk.at) < sinceMs;
+      if (skips) continue;
       const bytes = withTimes(chunk, timed).subarray(0, limit - sent);
       sent += bytes.length;
       if (!response.write(bytes)) await Promise.race([once(response, 'drain'), aborted(gone)]);
@@ -59,12 +63,15 @@ export class LogServer {
   }
 }
 
-async function* chunksOf(log: ContainerLog, first: number, follow: boolean, gone: AbortSignal) {
-  for (let at = first; !gone.aborted;) {
+async function* chunksOf(log: ContainerLog, first: Start, follow: boolean, gone: AbortSignal) {
+  let offset = first.offset;
+  for (let at = first.chunk; !gone.aborted;) {
     const chunk = log.chunks[at];
     if (chunk) {
       at += 1;
-      yield chunk;
+      const startsLine = chunk.startsLine || offset > 0;
+      yield { ...chunk, startsLine, bytes: chunk.bytes.subarray(offset) };
+      offset = 0;
     } else if (follow && !log.ended) await log.changed(gone);
     else return;
   }
@@ -73,17 +80,37 @@ async function* chunksOf(log: ContainerLog, first: number, follow: boolean, gone
 const aborted = (controller: AbortController): Promise<void> =>
   new Promise((resolve) => controller.signal.addEventListener('abort', () => resolve()));
 
-/** Whole chunks only: nearly what a node does, which counts lines. */
-function firstChunk(log: ContainerLog, since: string | null, tail: string | null): number {
-  let first = 0;
-  if (since) {
-    const second = since.slice(0, 19);
-    while (first < log.chunks.length && (log.chunks[first]?.at ?? '').slice(0, 19) < second)
-      first += 1;
-  }
-  while (first > 0 && !log.chunks[first]?.startsLine && first < log.chunks.length) first -= 1;
-  return tail === null ? first : Math.max(first, log.chunks.length - Number(tail));
+/** A place in a log where a line begins. */
+interface Start {
+  readonly chunk: number;
+  readonly offset: number;
 }
+
+const start: Start = { chunk: 0, offset: 0 };
+const newline = 0x0a;
+
+/** Where the last so many lines begin, the last of which may lack its end. */
+function startOfTail(chunks: ContainerLog['chunks'], lines: number): Start {
+  let left = lines;
+  for (let chunk = chunks.length - 1; chunk >= 0 && left > 0; chunk -= 1) {
+    const { bytes } = chunks[chunk] ?? { bytes: Buffer.alloc(0) };
+    // The newline at the very end ends the last line and begins none.
+    const isLast = chunk === chunks.length - 1 && bytes.at(-1) === newline;
+    let end = isLast ? bytes.length - 1 : bytes.length;
+    for (let at = lastNewline(bytes, end); at !== -1; at = lastNewline(bytes, end)) {
+      left -= 1;
+      if (left === 0)
+        return at + 1 === bytes.length
+          ? { chunk: chunk + 1, offset: 0 }
+          : { chunk, offset: at + 1 };
+      end = at;
+    }
+  }
+  return left === 0 ? { chunk: chunks.length, offset: 0 } : start;
+}
+
+const lastNewline = (bytes: Buffer, before: number): number =>
+  before === 0 ? -1 : bytes.lastIndexOf(newline, before - 1);
 
 /** Kubelets sign their own certificates, too. */
 function selfSigned(): { readonly key: string; readonly cert: string } {

@@ -165,7 +165,8 @@ function jsonOr(body: string): unknown {
   }
 }
 
-const mayPass = (error: unknown): boolean =>
+/** Whether the same request may succeed later. */
+export const mayPass = (error: unknown): boolean =>
   error instanceof ApiError ? error.code === 429 || error.code >= 500 : true;
 
 function unavailable(error: unknown): Error {

@@ -5,7 +5,8 @@ import type { Clock } from '#contracts/clock.ts';
 import { LogFiles } from '../output/log-files.ts';
 import { takeSnapshot } from '../output/snapshot.ts';
 import type { KubernetesApi } from './api.ts';
-import { LineTimes } from './line-times.ts';
+import { mayPass } from './api.ts';
+import { LineTimes, sinceOf } from './line-times.ts';
 import type { Pod } from './pod-state.ts';
 
 // Lines that explain a failure; more belongs into the log.
@@ -14,10 +15,38 @@ const tailLinesMax = 10;
 /** A node that says nothing for so long has no more to say, or does not answer. */
 const silenceMs = 5_000;
 
+/** Of what was not copied yet, so much and no more: nodes may have kept more than we do. */
+const linesMax = 500_000;
+/** Of one answer, with its times: several times what is kept. */
+const answerBytesMax = 64_000_000;
+/** An answer that was cut lacks what is newest: so many times fewer lines are asked for then. */
+const fewer = 4;
+const answersMax = 8;
+/** Of the last look; the API server may have a bad moment just then. */
+const attemptsMax = 3;
+/** Between two tries, and longer each time while they bring nothing. */
+const againMs = { first: 1_000, max: 30_000 } as const;
+
 /** Of `2026-01-01T00:00:00`. */
 const secondLength = 19;
 
-const zPlace = z.object({ uid: z.string(), at: z.string(), lines: z.int(), bytes: z.int() });
+const zPlace = z.object({
+  uid: z.string(),
+  at: z.string(),
+  lines: z.int(),
+  bytes: z.int(),
+  newest: z.string(),
+});
+
+type Query = Readonly<Record<string, string>>;
+
+/** A copy that goes on while the program writes. */
+interface Following {
+  readonly stop: AbortController;
+  /** The program has ended: what comes now is the rest. */
+  readonly over: AbortController;
+  readonly done: Promise<void>;
+}
 
 /**
  * The output of a pod, copied from the API server to files: when somebody asks, while somebody
@@ -30,7 +59,7 @@ export class PodOutput {
   #patience: Patience | undefined;
   readonly #followers = new Set<AbortSignal>();
   #pod: Pod | undefined;
-  #following: { readonly stop: AbortController; readonly done: Promise<void> } | undefined;
+  #following: Following | undefined;
   #copying: Promise<void> = Promise.resolve();
 
   constructor(api: KubernetesApi, folder: string, clock: Clock) {
@@ -63,22 +92,33 @@ export class PodOutput {
     else if (this.#pod && !this.#following) this.#follow(this.#pod);
   }
 
-  /** Copies what there is by now. */
+  /** Copies what there is by now, or less if the API server does not give it. */
   async update(): Promise<void> {
     const pod = this.#pod;
     if (!pod || this.#following) return;
-    await this.#copy(pod, false, new AbortController());
+    await this.#copyRest(pod).catch(() => undefined);
   }
 
-  /** The program has ended: copies the rest, as far as it can be had. */
+  /**
+   * The program has ended: copies the rest, unless the Pod is gone and its output with it. Throws what
+   * keeps it from that.
+   */
   async finish(): Promise<void> {
     const following = this.#following;
     if (following) {
       // The server ends the stream after the last line.
       this.#patience?.hurry();
+      following.over.abort();
       await following.done;
     }
-    await this.update();
+    for (let attempt = 1; this.#pod; attempt += 1) {
+      try {
+        return await this.#copyRest(this.#pod);
+      } catch (error) {
+        if (attempt === attemptsMax || isSilence(error) || !mayPass(error)) throw error;
+        await this.#clock.sleep(againMs.first);
+      }
+    }
   }
 
   /** The newest lines after a position: '' when there are none, or when they cannot be read. */
@@ -103,46 +143,80 @@ export class PodOutput {
   }
 
   #follow(pod: Pod): void {
-    const stop = new AbortController();
-    const done = this.#copy(pod, true, stop).finally(() => {
+    const [stop, over] = [new AbortController(), new AbortController()];
+    const done = this.#followOn(pod, stop, over.signal).finally(() => {
       if (this.#following?.stop === stop) this.#following = undefined;
     });
-    this.#following = { stop, done };
+    this.#following = { stop, over, done };
   }
 
-  /** One at a time, because all write to the same files. Errors end the copy: the next goes on. */
-  #copy(pod: Pod, follow: boolean, stop: AbortController): Promise<void> {
-    const next = this.#copying.then(() => this.#copyNow(pod, follow, stop));
-    this.#copying = next.catch(() => undefined);
-    return this.#copying;
+  /** Goes on when a stream was cut on its way, as balancers and API servers do that start anew. */
+  async #followOn(pod: Pod, stop: AbortController, over: AbortSignal): Promise<void> {
+    const enough = AbortSignal.any([stop.signal, over]);
+    for (let pauseMs: number = againMs.first; !enough.aborted;) {
+      const copy = new AbortController();
+      const end = (): void => copy.abort();
+      stop.signal.addEventListener('abort', end);
+      const beganMs = this.#clock.monotonicMs();
+      await this.#copy(pod, { follow: 'true' }, copy).catch(() => undefined);
+      stop.signal.removeEventListener('abort', end);
+      if (this.#clock.monotonicMs() - beganMs > silenceMs) pauseMs = againMs.first;
+      await this.#clock.sleep(pauseMs, enough).catch(() => undefined);
+      pauseMs = Math.min(againMs.max, pauseMs * 2);
+    }
   }
 
-  async #copyNow(pod: Pod, follow: boolean, stop: AbortController): Promise<void> {
+  async #copyRest(pod: Pod): Promise<void> {
+    let lines = linesMax;
+    for (let answers = 0; answers < answersMax; answers += 1) {
+      const bounds = { tailLines: String(lines), limitBytes: String(answerBytesMax) };
+      if ((await this.#copy(pod, bounds, new AbortController())) < answerBytesMax) return;
+      lines = Math.ceil(lines / fewer);
+    }
+  }
+
+  /** One at a time, because all write to the same files; resolves with the bytes of the answer. */
+  #copy(pod: Pod, how: Query, stop: AbortController): Promise<number> {
+    const next = this.#copying.then(() => this.#copyNow(pod, how, stop));
+    this.#copying = next.then(
+      () => undefined,
+      () => undefined,
+    );
+    return next;
+  }
+
+  async #copyNow(pod: Pod, how: Query, stop: AbortController): Promise<number> {
     const { name, namespace, uid } = pod.metadata;
     const place = this.#readPlace(uid);
     const lines = new LineTimes(place);
     const query = {
       timestamps: 'true',
-      ...(follow ? { follow: 'true' } : {}),
-      ...(place ? { sinceTime: place.at } : {}),
+      tailLines: String(linesMax),
+      ...how,
+      ...(place ? { sinceTime: sinceOf(place) } : {}),
     };
     const path = `/api/v1/namespaces/${namespace}/pods/${name}/log`;
     using patience = new Patience(this.#clock, stop);
     this.#patience = patience;
-    if (!follow) patience.hurry();
+    if (!('follow' in how)) patience.hurry();
     const answer = await this.#api.open({ method: 'GET', path, query }, stop.signal);
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-    let writtenMs = 0;
+    let [writtenMs, received] = [0, 0];
     const files = new LogFiles(this.#folder, () => writtenMs);
     try {
       for await (const chunk of answer as AsyncIterable<Buffer>) {
         patience.heard();
+        received += chunk.length;
         for (const piece of bySecond(lines.take(chunk))) {
           writtenMs = piece.atMs;
           files.append(piece.bytes);
         }
-        writeFileSync(this.#placeFile(), JSON.stringify({ uid, ...lines.place }), { mode: 0o600 });
+        if (lines.place.at !== '')
+          writeFileSync(this.#placeFile(), JSON.stringify({ uid, ...lines.place }), {
+            mode: 0o600,
+          });
       }
+      return received;
     } finally {
       files.close();
     }
@@ -161,6 +235,10 @@ export class PodOutput {
     }
   }
 }
+
+/** A node that is silent stays so. */
+const isSilence = (error: unknown): boolean =>
+  error instanceof Error && error.name === 'AbortError';
 
 /** Lines of one second together: so many writes are enough, and files note no finer times. */
 function* bySecond(

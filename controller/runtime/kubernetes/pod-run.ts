@@ -93,13 +93,13 @@ export class PodRun {
   /** The Pod is gone. */
   async vanished(): Promise<void> {
     const pod = this.#pod;
+    this.output.gone();
     const known = this.#state?.end;
     const by = this.#record.stopping ? 'stopped' : 'lost';
     const exitCode = known?.exitCode ?? null;
     const endedAtMs = known?.endedAtMs ?? this.#terms.clock.nowMs();
     await this.finish({ by, exitCode, signal: null, message: whyGone(pod), endedAtMs });
     this.#pod = undefined;
-    this.output.gone();
   }
 
   note(id: string, note: RunNote): void {
