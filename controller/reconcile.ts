@@ -22,7 +22,7 @@ import { statusOf } from './status.ts';
 const stopGraceMs = 10_000;
 /** How long a pod may outlive its route for the sake of a gateway that does not answer. */
 const withdrawMs = 1_000;
-// Stop, remove, launch and a look: more steps in a row mean that something is amiss.
+// Stop, remove, launch and a look: more steps to what is wanted mean that something is amiss.
 const stepsMax = 8;
 
 export interface ReconcileContext {
@@ -45,6 +45,7 @@ export interface ReconcileContext {
 
 interface Seen {
   readonly facts: Facts;
+  readonly desiredVersion: number | undefined;
   readonly statusVersion: number | undefined;
 }
 
@@ -65,6 +66,7 @@ export async function look(
   ]);
   return {
     facts: { desired: wanted?.value, status: status?.value, observed, nowMs: clock.nowMs() },
+    desiredVersion: wanted?.version,
     statusVersion: status?.version,
   };
 }
@@ -79,8 +81,12 @@ export async function reconcile(
   turn: Turn = 'act',
 ): Promise<number | 'act' | undefined> {
   let launchFailure: RunEnd | undefined;
-  for (let step = 0; step < stepsMax; step += 1) {
-    const { facts: seen, statusVersion } = await look(context, key);
+  let towards: number | undefined;
+  for (let steps = 0; steps < stepsMax; steps += 1) {
+    const { facts: seen, desiredVersion, statusVersion } = await look(context, key);
+    // Users may change their minds as often as they like, and steps may take long.
+    if (desiredVersion !== towards) steps = 0;
+    towards = desiredVersion;
     const facts = { ...seen, launchFailure };
     const next = plan(facts);
     context.checkLeading();
@@ -168,7 +174,7 @@ async function launch(
 async function writeStatus(
   context: ReconcileContext,
   key: string,
-  { facts, statusVersion }: Seen,
+  { facts, statusVersion }: Pick<Seen, 'facts' | 'statusVersion'>,
   next: Plan,
 ): Promise<void> {
   const standing = routeStanding(context, key, facts.desired);

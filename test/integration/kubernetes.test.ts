@@ -1,6 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createKubernetesRuntime } from '../../controller/runtime/kubernetes/runtime.ts';
-import { exited, networksOf, observed, runtimeConforms, spec } from '../conformance/runtime.ts';
+import {
+  exited,
+  networksOf,
+  observed,
+  runtimeConforms,
+  shellSpec,
+  spec,
+} from '../conformance/runtime.ts';
 import { ApiDouble } from '../kubernetes/api-double.ts';
 import type { ClusterPlace } from '../kubernetes/conformance.ts';
 import { apiOf, clusterPlace, kubeletKind, ports } from '../kubernetes/conformance.ts';
@@ -134,6 +141,20 @@ describe('an API server on a bad day', () => {
     expect(Math.min(...delays)).toBeLessThan(100);
     runtime.close();
   });
+});
+
+test('the last lines of a program that crashed are known though its log cannot be had', async () => {
+  const allowed = new Set<string>();
+  double.users.set('blind', { forbidden: allowed });
+  const place = await clusterPlace(double.config(), { as: double.config('blind') });
+  places.push(place);
+  const runtime = await place.open();
+  allowed.add('get pods/log');
+  const image = kubeletKind.images.shell;
+  await runtime.start(shellSpec('echo "no such table: users" >&2; exit 3', { image }));
+  const { end } = await exited(runtime, wait);
+  expect(end).toMatchObject({ by: 'itself', exitCode: 3, message: 'no such table: users' });
+  runtime.close();
 });
 
 test('a right that is missing is named at the start', async () => {

@@ -33,10 +33,13 @@ export interface ClusterPlace extends RuntimePlace {
   readonly kubelet: Kubelet;
 }
 
-/** A namespace of a test's own with a node that works there; the cluster may have others. */
+/**
+ * A namespace of a test's own with a node that works there; the cluster may have others. `as` is whom
+ * the runtime calls as, if it is another than the node.
+ */
 export async function clusterPlace(
   config: KubeConfig,
-  options: Partial<KubeletOptions> = {},
+  { as = config, ...options }: Partial<KubeletOptions> & { readonly as?: KubeConfig } = {},
 ): Promise<ClusterPlace> {
   const api = apiOf(config);
   const namespace = `podgate-test-${systemRandom.bytes(5).toString('hex')}`;
@@ -47,7 +50,7 @@ export async function clusterPlace(
   const kubelet = new Kubelet({ ...ports, api, images, namespace, ...options });
   await kubelet.start();
   const open = (): Promise<Runtime> =>
-    createKubernetesRuntime({ ...ports, config, namespace, installation: 'test', dataDir });
+    createKubernetesRuntime({ ...ports, config: as, namespace, installation: 'test', dataDir });
   const clean = async (): Promise<void> => {
     await kubelet.stop();
     const pods = `/api/v1/namespaces/${namespace}/pods`;

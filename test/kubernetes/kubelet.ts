@@ -53,6 +53,8 @@ export class Kubelet {
   readonly #options: KubeletOptions;
   readonly #containers = new Map<string, Container>();
   readonly #seen = new Set<string>();
+  /** Deleted, maybe before their program began. */
+  readonly #doomed = new Set<string>();
   readonly #closed = new AbortController();
   readonly #logs = new LogServer((name) => {
     for (const each of this.#containers.values())
@@ -106,7 +108,10 @@ export class Kubelet {
     const container = this.#containers.get(uid);
     if (deletionTimestamp) {
       if (container) void this.#end(container, deletionGracePeriodSeconds ?? 30);
-      else if (pod.spec.nodeName) void this.#delete(pod);
+      else if (pod.spec.nodeName) {
+        this.#doomed.add(uid);
+        void this.#delete(pod);
+      }
       return;
     }
     if (this.#seen.has(uid)) return;
@@ -118,6 +123,7 @@ export class Kubelet {
 
   #forget(object: unknown): void {
     const { uid } = zKubePod.parse(object).metadata;
+    this.#doomed.add(uid);
     kill(this.#containers.get(uid)?.child, 'SIGKILL');
     this.#containers.delete(uid);
   }
@@ -133,6 +139,7 @@ export class Kubelet {
     }
     if (!pod.spec.nodeName) await this.#bind(pod);
     await this.#tell(pod, 'Scheduled', `assigned to ${nodeName}`);
+    if (this.#doomed.has(pod.metadata.uid)) return;
     await (wrong ? this.#statusOf(pod, wrong) : this.#create(pod));
   }
 
@@ -172,6 +179,7 @@ export class Kubelet {
       const terminated = { ...made, startedAt, finishedAt: startedAt };
       return this.#containerStatus(pod, 'Failed', { terminated });
     }
+    if (this.#doomed.has(pod.metadata.uid)) return void killGroup(child.pid);
     const gone = Promise.withResolvers<void>();
     const container: Container = {
       pod,

@@ -15,10 +15,11 @@ const tailLinesMax = 10;
 /** A node that says nothing for so long has no more to say, or does not answer. */
 const silenceMs = 5_000;
 
-/** Of what was not copied yet, so much and no more: nodes may have kept more than we do. */
-const linesMax = 500_000;
-/** Of one answer, with its times: several times what is kept. */
-const answerBytesMax = 64_000_000;
+/**
+ * Of what was not copied yet, so many lines and no more: nodes may have kept more than we do. Of one
+ * answer, with its times, several times what is kept.
+ */
+const usualBounds = { lines: 500_000, answerBytes: 64_000_000 } as const;
 /** An answer that was cut lacks what is newest: so many times fewer lines are asked for then. */
 const fewer = 4;
 const answersMax = 8;
@@ -38,6 +39,10 @@ const zPlace = z.object({
   newest: z.string(),
 });
 
+interface Bounds {
+  readonly lines: number;
+  readonly answerBytes: number;
+}
 type Query = Readonly<Record<string, string>>;
 
 /** A copy that goes on while the program writes. */
@@ -56,14 +61,16 @@ export class PodOutput {
   readonly #api: KubernetesApi;
   readonly #folder: string;
   readonly #clock: Clock;
+  readonly #bounds: Bounds;
   #patience: Patience | undefined;
   readonly #followers = new Set<AbortSignal>();
   #pod: Pod | undefined;
   #following: Following | undefined;
   #copying: Promise<void> = Promise.resolve();
 
-  constructor(api: KubernetesApi, folder: string, clock: Clock) {
+  constructor(api: KubernetesApi, folder: string, clock: Clock, bounds: Bounds = usualBounds) {
     this.#api = api;
+    this.#bounds = bounds;
     this.#clock = clock;
     this.#folder = folder;
   }
@@ -167,10 +174,11 @@ export class PodOutput {
   }
 
   async #copyRest(pod: Pod): Promise<void> {
-    let lines = linesMax;
+    let { lines } = this.#bounds;
+    const { answerBytes } = this.#bounds;
     for (let answers = 0; answers < answersMax; answers += 1) {
-      const bounds = { tailLines: String(lines), limitBytes: String(answerBytesMax) };
-      if ((await this.#copy(pod, bounds, new AbortController())) < answerBytesMax) return;
+      const bounds = { tailLines: String(lines), limitBytes: String(answerBytes) };
+      if ((await this.#copy(pod, bounds, new AbortController())) < answerBytes) return;
       lines = Math.ceil(lines / fewer);
     }
   }
@@ -191,7 +199,7 @@ export class PodOutput {
     const lines = new LineTimes(place);
     const query = {
       timestamps: 'true',
-      tailLines: String(linesMax),
+      tailLines: String(this.#bounds.lines),
       ...how,
       ...(place ? { sinceTime: sinceOf(place) } : {}),
     };
