@@ -179,7 +179,7 @@ export class Kubelet {
       const terminated = { ...made, startedAt, finishedAt: startedAt };
       return this.#containerStatus(pod, 'Failed', { terminated });
     }
-    if (this.#doomed.has(pod.metadata.uid)) return void killGroup(child.pid);
+    if (this.#doomed.has(pod.metadata.uid)) return killGroup(child.pid);
     const gone = Promise.withResolvers<void>();
     const container: Container = {
       pod,
