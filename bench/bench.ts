@@ -45,6 +45,9 @@ export interface GatewayOptions {
   /** Counts no requests: nothing that a user could have. */
   readonly uncounted?: boolean;
   readonly terms?: Partial<ServingTerms>;
+  readonly stored?: GatewayRun['stored'];
+  /** Where it keeps its files, beside the others' when it is not told. */
+  readonly folder?: string;
   readonly upstreamPort: number;
 }
 
@@ -178,8 +181,8 @@ export class Bench {
   async #gateway(root: string, options: GatewayOptions): Promise<Subject> {
     const { name = 'podgate', upstreamPort } = options;
     const port = await freePort();
-    const folder = join(this.folder, `${name}-${port}`);
-    mkdirSync(folder);
+    const folder = join(this.folder, options.folder ?? `${name}-${port}`);
+    mkdirSync(folder, { recursive: true });
     const upstream = { host: '127.0.0.1', port: upstreamPort };
     const run: GatewayRun = {
       port,
@@ -189,6 +192,7 @@ export class Bench {
       routes: [exampleRoute({ host: podHost, pod: 'a', upstream, ...options.route })],
       others: options.others ?? 0,
       terms: options.terms ?? {},
+      stored: options.stored,
       uncounted: options.uncounted ?? false,
     };
     const argv = [process.execPath, join(root, 'bench', 'gateway', 'main.ts'), JSON.stringify(run)];

@@ -74,7 +74,7 @@ export const limits = {
 
   /** Certificates. */
   certificateWaitMs: 250, // the first handshake of a cold host may wait this long, then the wildcard
-  contextsMax: 5_000, // 45 KB each: 225 MB
+  contextsMax: 5_000, // unless the operator has set another number; 45 KB each: 225 MB
   contextBuildsPerSecondMax: 200, // 340 µs each: 7 % of a core at most for a flood of names
 
   /** Challenges of certificate authorities. Names of strangers reach the store, so little of it is theirs. */

@@ -23,6 +23,8 @@ export interface ServingTerms {
   readonly accessLogFile: string;
   /** `max-age` of Strict-Transport-Security (RFC 6797) on answers over TLS; 0: none is sent. */
   readonly hstsSeconds: number;
+  /** Certificates that a worker keeps ready. */
+  readonly contextsMax: number;
 }
 
 /** What a worker must know before it serves; the parent sends it first. */

@@ -45,6 +45,7 @@ export const servingTerms: ServingTerms = {
   proxyProtocol: false,
   forwardedHeader: false,
   hstsSeconds: 0,
+  contextsMax: limits.contextsMax,
   accessLog: 'off',
   accessLogFile: '',
   api: { host: '127.0.0.1', port: 1 },

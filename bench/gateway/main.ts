@@ -14,6 +14,7 @@ import { openSealer } from '#adapters/system/sealer.ts';
 import { startGateway } from '../../gateway/gateway.ts';
 import type { ServingTerms } from '../../gateway/messages.ts';
 import { eventually } from '../../test/processes.ts';
+import { openTestRedis } from '../../test/programs/redis-store.ts';
 import { servingTerms } from '../../test/gateway-examples.ts';
 
 /**
@@ -31,6 +32,8 @@ export interface GatewayRun {
   /** Hosts beside those of `routes`, each with a route and a certificate of its own. */
   readonly others: number;
   readonly terms: Partial<ServingTerms>;
+  /** The certificates are in the Redis of this URL already, sealed with this key; else they are made in memory. */
+  readonly stored: { readonly redis: string; readonly keyFile: string } | undefined;
   /** Its workers count no requests. */
   readonly uncounted: boolean;
 }
@@ -51,9 +54,10 @@ if (run.uncounted) {
   chmodSync(wrapper, 0o755);
   process.execPath = wrapper;
 }
-const sealer = openSealer(`${run.folder}/key`);
+const sealer = openSealer(run.stored?.keyFile ?? `${run.folder}/key`);
 const identity = { chain: readFileSync(run.chain, 'utf8'), key: readFileSync(run.key, 'utf8') };
-const store = certificates(new MemoryStore());
+const documents = run.stored ? (await openTestRedis(run.stored.redis)).store : new MemoryStore();
+const store = certificates(documents);
 
 async function certify(id: string, host: string): Promise<void> {
   const certificate = {
@@ -75,8 +79,10 @@ const others = Array.from({ length: run.others }, (_, number) => ({
   host: `other${number}.pods.example.test`,
   pod: `other${number}`,
 }));
-await certify('wildcard', '*.pods.example.test');
-for (const { host, pod } of [...run.routes, ...others]) await certify(`pod/default/${pod}`, host);
+if (!run.stored) {
+  await certify('wildcard', '*.pods.example.test');
+  for (const { host, pod } of [...run.routes, ...others]) await certify(`pod/default/${pod}`, host);
+}
 
 const bus = new MemoryRouteBus();
 const gateway = await startGateway(

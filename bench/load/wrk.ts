@@ -23,13 +23,22 @@ export interface WrkOptions {
   readonly connections: number;
   readonly seconds: number;
   readonly headers?: readonly string[];
+  /** A file in Lua that says what is asked. */
+  readonly script?: string;
 }
 
-export const wrkArguments = ({ url, connections, seconds, headers = [] }: WrkOptions): string[] => [
+export const wrkArguments = ({
+  url,
+  connections,
+  seconds,
+  headers = [],
+  script,
+}: WrkOptions): string[] => [
   '--latency',
   '-t1',
   `-c${connections}`,
   `-d${seconds}s`,
   ...headers.flatMap((header) => ['-H', header]),
+  ...(script === undefined ? [] : ['-s', script]),
   url,
 ];

@@ -14,15 +14,18 @@ interface ClientOptions {
   readonly port: number;
   readonly target: number;
   readonly resumed: boolean;
+  /** The name that it connects to; by default that which it is asked for. */
+  readonly host?: string;
 }
 
 /**
  * HAProxy as a client: takes requests in the clear and asks each on a connection of its own. An answer
  * of a connection that was not resumed as it should be, or was although it should not, becomes a 500.
  */
-function client({ folder, port, target, resumed }: ClientOptions): readonly string[] {
+export function client({ folder, port, target, resumed, host }: ClientOptions): readonly string[] {
   const file = join(folder, `client-${target}.cfg`);
   const wrong = resumed ? '!{ ssl_bc_is_resumed }' : '{ ssl_bc_is_resumed }';
+  const name = host === undefined ? 'req.hdr(host)' : `str(${host})`;
   writeFileSync(
     file,
     `global
@@ -40,9 +43,9 @@ frontend plain
   default_backend target
 backend target
   http-reuse never
-  http-request set-header Host ${podHost}
+  ${host === undefined ? '' : `http-request set-header Host ${host}`}
   http-response set-status 500 if ${wrong}
-  server target 127.0.0.1:${target} ssl sni str(${podHost})${resumed ? '' : ' no-ssl-reuse'}
+  server target 127.0.0.1:${target} ssl sni ${name}${resumed ? '' : ' no-ssl-reuse'}
 `,
   );
   return [pathOf('haproxy'), '-db', '-f', file];
@@ -59,7 +62,7 @@ async function handshakes(bench: Bench, resumed: boolean, rounds: number): Promi
   const clients = new Map<Subject, number>();
   for (const subject of subjects) {
     const argv = (port: number): readonly string[] =>
-      client({ folder: bench.folder, port, target: subject.port, resumed });
+      client({ folder: bench.folder, port, target: subject.port, resumed, host: podHost });
     clients.set(subject, await bench.beside(`client-${subject.name}`, argv));
   }
   const load = async (subject: Subject, seconds: number): Promise<Load> => {

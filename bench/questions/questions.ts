@@ -1,3 +1,4 @@
+import { certificatesInUse } from './certificates.ts';
 import { handshakesFull, handshakesResumed } from './handshakes.ts';
 import { http1Large, http1Small } from './http1.ts';
 import { http2 } from './http2.ts';
@@ -30,6 +31,7 @@ export const questions: readonly Question[] = [
   kubernetes,
   idle,
   routes,
+  certificatesInUse,
   scale,
   observability,
   compression,

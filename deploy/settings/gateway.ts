@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { limits } from '../../gateway/limits.ts';
 import { accessLogLevels } from '../../gateway/observe/access-log.ts';
 import { blocks, httpsPort, onOff, portNumber, text } from './fields.ts';
 import { BadSetting, group } from './group.ts';
@@ -23,6 +24,12 @@ const shape = {
     .min(0, 'must not be negative')
     .max(63_072_000, 'must be at most 63072000 (two years)')
     .default(0),
+  PODGATE_TLS_CONTEXTS: z.coerce
+    .number('must be a number')
+    .int('must be a whole number')
+    .min(100, 'must be at least 100')
+    .max(1_000_000, 'must be at most 1000000 (45 GB)')
+    .default(limits.contextsMax),
   PODGATE_ACCESS_LOG: z.enum(accessLogLevels, 'must be all, errors or off').default('errors'),
   PODGATE_ACCESS_LOG_FILE: text.optional(),
 };
@@ -41,6 +48,8 @@ export const gateway = group({
       proxyProtocol: values.PODGATE_PROXY_PROTOCOL === 'on',
       forwardedHeader: values.PODGATE_FORWARDED_HEADER === 'on',
       hstsSeconds: values.PODGATE_HSTS_SECONDS,
+      /** Of each worker. */
+      contextsMax: values.PODGATE_TLS_CONTEXTS,
       accessLog: values.PODGATE_ACCESS_LOG,
       /** Nothing: stderr. */
       accessLogFile: values.PODGATE_ACCESS_LOG_FILE ? resolve(values.PODGATE_ACCESS_LOG_FILE) : '',

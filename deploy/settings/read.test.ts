@@ -87,6 +87,7 @@ test.each([
   ['PODGATE_ADMIN_TOKEN', 'sixteen letters and spaces'],
   ['PODGATE_DATA_DIR', ''],
   ['PODGATE_GATEWAY_WORKERS', '0'],
+  ['PODGATE_TLS_CONTEXTS', '99'],
   ['PODGATE_TRUSTED_PROXIES', '10.0.0.0/33'],
   ['PODGATE_TRUSTED_PROXIES', 'balancer.example.org'],
   ['PODGATE_PROXY_PROTOCOL', 'yes'],

@@ -5,12 +5,15 @@ import { limits } from '../limits.ts';
 import type { Presented } from '../tls.ts';
 import { Contexts } from './contexts.ts';
 
-const identity = makeIdentity();
+const [identity, another] = [makeIdentity(), makeIdentity()];
+const damaged = { chain: 'none', key: 'none' };
 let wanted: string[];
 let contexts: Contexts;
+let unusable: string[];
 
 beforeEach(() => {
   wanted = [];
+  unusable = [];
   contexts = new Contexts(
     { clock: new ManualClock(), limits: { ...limits, contextsMax: 2 } },
     Buffer.alloc(32, 1),
@@ -19,7 +22,7 @@ beforeEach(() => {
         wanted.push(host);
         contexts.answer(host, identity);
       },
-      unusable: (_host, reason) => expect.unreachable(reason),
+      unusable: (host) => void unusable.push(host),
       limited: (_host, bound) => expect.unreachable(bound),
     },
   );
@@ -47,4 +50,46 @@ test('a context that was dropped goes on serving who holds it', () => {
   visit('c');
   expect(held.covers('a.pods.example.test')).toBe(true);
   expect(visit('a')).not.toBe(held);
+});
+
+/** What is shown for a host that has none of its own. */
+function stranger(host: string): Presented | undefined {
+  let shown: Presented | undefined;
+  contexts.get(host, false, (presented) => (shown = presented));
+  return shown;
+}
+
+test('wildcards of many domains are built as they are used, within the same bound', () => {
+  for (const domain of ['a.test', 'b.test', 'c.test']) contexts.setWildcard(domain, identity);
+  expect(contexts.count).toBe(0);
+  const a = stranger('x.pods.a.test');
+  expect(stranger('y.pods.a.test')).toBe(a);
+  for (const domain of ['b.test', 'c.test']) stranger(`x.pods.${domain}`);
+  expect(contexts.count).toBe(2);
+  expect(stranger('x.pods.a.test')).not.toBe(a);
+  expect(stranger('elsewhere.test')).toBeDefined();
+  expect(unusable).toEqual([]);
+});
+
+test('a wildcard is replaced by one that can be used, and by no other', () => {
+  contexts.setWildcard('a.test', identity);
+  const before = stranger('x.pods.a.test');
+  contexts.setWildcard('a.test', damaged);
+  expect(stranger('x.pods.a.test')).toBe(before);
+  contexts.forget(['*.pods.a.test']);
+  expect(stranger('x.pods.a.test')).toBeDefined();
+  contexts.setWildcard('a.test', another);
+  const after = stranger('x.pods.a.test');
+  expect(after).not.toBe(before);
+  contexts.setWildcard('a.test', undefined);
+  expect(stranger('x.pods.a.test')).toBeUndefined();
+  expect(unusable).toEqual(['*.pods.a.test']);
+});
+
+test('a first wildcard that cannot be used is told of once, and another domain’s answers', () => {
+  contexts.setWildcard('a.test', damaged);
+  contexts.setWildcard('b.test', identity);
+  expect(stranger('x.pods.a.test')).toBe(stranger('x.pods.b.test'));
+  stranger('x.pods.a.test');
+  expect(unusable).toEqual(['*.pods.a.test']);
 });

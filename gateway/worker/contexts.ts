@@ -1,5 +1,5 @@
 import type { Clock } from '#contracts/clock.ts';
-import { parentOf, podsDomain, wildcardOf } from '#contracts/hosts.ts';
+import { parentOf, podsDomain } from '#contracts/hosts.ts';
 import type { Limits } from '../limits.ts';
 import type { Identity } from '../tls.ts';
 import { Presented } from '../tls.ts';
@@ -33,8 +33,8 @@ export class Contexts {
   readonly #owner: ContextsOwner;
   readonly #built = new Map<string, Presented>();
   readonly #waiting = new Map<string, Waiting>();
-  /** By what the hosts they are for end with. */
-  readonly #wildcards = new Map<string, Presented>();
+  /** By what the hosts they are for end with; their contexts are among the others, by `*.` and that. */
+  readonly #wildcards = new Map<string, Identity>();
   #buildsInSecond = 0;
   #second = 0;
 
@@ -57,9 +57,18 @@ export class Contexts {
   /** One that cannot be used leaves the one before in use; undefined: there is none any more. */
   setWildcard(domain: string, identity: Identity | undefined): void {
     const parent = podsDomain(domain);
-    const built = identity && this.#build(identity, wildcardOf(domain));
-    if (built) this.#wildcards.set(parent, built);
-    else if (!identity) this.#wildcards.delete(parent);
+    if (!identity) {
+      this.#wildcards.delete(parent);
+      this.#built.delete(`*.${parent}`);
+      return;
+    }
+    // The first of a domain is built when it is used: there may be as many as tenants.
+    if (this.#wildcards.has(parent)) {
+      const built = this.#build(identity, `*.${parent}`);
+      if (!built) return;
+      this.#used(`*.${parent}`, built);
+    }
+    this.#wildcards.set(parent, identity);
   }
 
   /** Contexts take it over one by one, as they are used. */
@@ -105,10 +114,23 @@ export class Contexts {
 
   /** Who names no host, and the API of a domain, are shown any: better than no word at all. */
   #wildcardFor(host: string): Presented | undefined {
-    const [any] = this.#wildcards.values();
-    const found = this.#wildcards.get(parentOf(host)) ?? any;
-    found?.keepTickets(this.#master);
-    return found;
+    const own = this.#wildcard(parentOf(host));
+    if (own) return own;
+    for (const parent of this.#wildcards.keys()) {
+      const any = this.#wildcard(parent);
+      if (any) return any;
+    }
+    return undefined;
+  }
+
+  #wildcard(parent: string): Presented | undefined {
+    const identity = this.#wildcards.get(parent);
+    if (!identity) return undefined;
+    const name = `*.${parent}`;
+    const built = this.#built.get(name) ?? this.#build(identity, name);
+    if (built) this.#used(name, built);
+    else this.#wildcards.delete(parent);
+    return built;
   }
 
   /** One record that is damaged must not end the process that serves everybody else. */

@@ -82,7 +82,8 @@ export class Worker {
     this.#addresses = new AddressLimits(limits, this.#deadlines, terms.trustedProxies, (bound) =>
       this.#meters.limitHit(bound),
     );
-    this.#contexts = new Contexts({ clock, limits }, terms.ticketMaster, {
+    const bounds = { ...limits, contextsMax: terms.contextsMax };
+    this.#contexts = new Contexts({ clock, limits: bounds }, terms.ticketMaster, {
       wanted: (host) => ports.send({ kind: 'certificate-wanted', host }),
       unusable: (host, reason) => ports.send({ kind: 'certificate-unusable', host, reason }),
       limited: (host, bound) => this.#meters.limitHit(bound, 'shown the wildcard instead', host),
