@@ -12,6 +12,7 @@ import type { Certificate } from '#contracts/certificate.ts';
 import { certificates } from '#contracts/certificate.ts';
 import { challenges } from '#contracts/challenge.ts';
 import { sealContext } from '#contracts/pod.ts';
+import { StoreUnavailable } from '#contracts/store.ts';
 import { sessionTickets } from './ticket-key.ts';
 import type { Begun, Route } from '#contracts/route.ts';
 import { MemoryRouteBus } from '#adapters/memory/route-bus.ts';
@@ -56,6 +57,17 @@ const start = (
   collection = certificates(store),
 ): Promise<Gateway> =>
   startGateway({ ...ports, routes, certificates: collection }, { ...settings, ...other });
+
+const away = () => Promise.reject(new StoreUnavailable('the store is away'));
+const storeAway: ReturnType<typeof certificates> = {
+  ...certificates(store),
+  get: away,
+  ids: away,
+  list: away,
+  pagesSince: async function* () {
+    yield await away();
+  },
+};
 
 const identities = new Map<string, { chain: string; key: string }>();
 
@@ -327,6 +339,40 @@ test('with no controller at all, a new gateway serves the tables of the last run
   await eventually(
     async () => (await get('kept.pods.example.test', alone.httpsPort)).status === 200,
   );
+  await alone.stop();
+}, 30_000);
+
+test('with everything else dead, a new gateway has all certificates of the last run', async () => {
+  const dataDir = mkdtempSync(join(folder, 'alone-'));
+  const before = certificates(new MemoryStore());
+  const names = Array.from({ length: 1_000 }, (_, index) => `own${index}`);
+  const hostOf = (name: string): string => route(name).host;
+  // Of most nobody ever asks, so they need not differ.
+  const any = certificate('any', hostOf('own1'));
+  for (const name of names) {
+    const id = `pod/default/${name}`;
+    const hosts = [hostOf(name)];
+    const key = sealer.seal(makeIdentity(hostOf('own1')).key, sealContext.certificate(id));
+    await before.put(id, { ...any, hosts, key }, 'absent');
+  }
+  await before.put(
+    'pod/default/own999',
+    certificate('pod/default/own999', hostOf('own999')),
+    'anything',
+  );
+  await before.put('wildcard', certificate('wildcard', '*.pods.example.test'), 'absent');
+  const own = new MemoryRouteBus();
+  const last = await start(own, { dataDir }, before);
+  const { revision } = await own.begin(1, names.map(route));
+  await eventually(() => own.acks().some((ack) => ack.revision >= revision));
+  expect(await namesShown(hostOf('own999'), last.httpsPort)).toBe(`DNS:${hostOf('own999')}`);
+  await last.stop();
+  const alone = await start(new MemoryRouteBus(), { dataDir }, storeAway);
+  await eventually(() => alone.ready());
+  // Nobody had asked for the one of `own1` before.
+  for (const name of ['own999', 'own1'])
+    expect(await namesShown(hostOf(name), alone.httpsPort)).toBe(`DNS:${hostOf(name)}`);
+  expect((await get(hostOf('nobody'), alone.httpsPort)).status).toBe(404);
   await alone.stop();
 }, 30_000);
 

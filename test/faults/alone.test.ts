@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import https from 'node:https';
+import tls from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { natsProgram } from '../programs/nats.ts';
 import { redisProgram } from '../programs/redis.ts';
@@ -29,6 +31,16 @@ const echo = async (some: readonly Tunnel[]): Promise<void> => {
   await until(() => some.every((tunnel, at) => tunnel.echoes() > (before[at] ?? 0) + 5));
   expect(some.map((tunnel) => tunnel.ended())).toEqual(some.map(() => undefined));
 };
+
+/** The names of the certificate that a gateway shows for a host. */
+async function namesShown(cluster: TestCluster, gateway: 1 | 2, host: string): Promise<unknown> {
+  const port = cluster.ports[`https-${gateway}`];
+  const socket = tls.connect({ host: '127.0.0.1', port, servername: host, ca: cluster.ca });
+  await once(socket, 'secureConnect');
+  const { subjectaltname } = socket.getPeerCertificate();
+  socket.destroy();
+  return subjectaltname;
+}
 
 describe.skipIf(!found)('gateways when everything else is killed', () => {
   let cluster: TestCluster;
@@ -103,6 +115,11 @@ describe.skipIf(!found)('gateways when everything else is killed', () => {
       `a gateway on its own served ${Math.round(performance.now() - startedMs)} ms after its start\n`,
     );
     expect((await cluster.request(1, 'off')).status).toBe(503);
+    // Of its own, not the wildcard.
+    for (const pod of ['echo', 'off'])
+      expect(await namesShown(cluster, 1, `${pod}.pods.localhost`)).toContain(
+        `DNS:${pod}.pods.localhost`,
+      );
     const again = [
       await openWebSocket(cluster, 1, 'echo'),
       await openTcp(cluster, 1, 'echo-raw.pods.localhost'),
