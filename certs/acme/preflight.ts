@@ -48,6 +48,7 @@ function readToken(challenge: Challenge, address: string | undefined): Promise<s
       port: at.port === '' ? 80 : at.port,
       path: `/.well-known/acme-challenge/${token}`,
       headers: { host: challenge.host },
+      agent: false, // a kept connection would show one gateway of many, again and again
       signal: AbortSignal.timeout(deadlineMs),
     },
     (answer) => {
