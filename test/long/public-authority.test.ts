@@ -18,6 +18,12 @@ const programs = await available('certificates of a real authority at the edge',
   bind: await bindProgram(),
 }));
 
+const off = (podId: string) => ({
+  pod_id: podId,
+  image: 'podgate/hello',
+  status_requested: 'OFF',
+});
+
 describe.skipIf(!programs)('with a real authority', () => {
   const { pebble: pebbleFile = '', bind: bindFile = '' } = programs ?? {};
   let bind: Bind;
@@ -87,7 +93,7 @@ describe.skipIf(!programs)('with a real authority', () => {
     until(
       async () => (await shown(where, host))?.split(', ').includes(`DNS:${name}`) ?? false,
       () => `${host} does not show ${name}\n${where.podgate.output}`,
-      60_000,
+      100_000,
     );
 
   test('each pod has its own certificate at the edge soon after it is desired', async () => {
@@ -120,12 +126,6 @@ describe.skipIf(!programs)('with a real authority', () => {
     await inUse(where, 'hello.pods.example.test');
     return where.pebble.orders;
   }
-
-  const off = (podId: string) => ({
-    pod_id: podId,
-    image: 'podgate/hello',
-    status_requested: 'OFF',
-  });
 
   test('workers that are killed when the authority comes to look are followed by others that know the answer', async () => {
     await using where = await site();
