@@ -47,6 +47,9 @@ export interface CancelAnswer {
   readonly owner: Address | undefined;
 }
 
+/** `none`: the host has none of its own until its certificate changes; undefined: none that can be used now. */
+export type OwnIdentity = Identity | 'none' | undefined;
+
 interface RouteChanges {
   readonly puts: readonly Route[];
   readonly drops: readonly string[];
@@ -57,8 +60,8 @@ interface RouteChanges {
 export type ToWorker =
   | { readonly kind: 'begin'; readonly terms: WorkerTerms }
   | ({ readonly kind: 'routes' } & RouteChanges)
-  /** An answer to 'certificate-wanted'; undefined: the host has none of its own yet. */
-  | { readonly kind: 'certificate'; readonly host: string; readonly identity: Identity | undefined }
+  /** An answer to 'certificate-wanted'. */
+  | { readonly kind: 'certificate'; readonly host: string; readonly identity: OwnIdentity }
   /** What was loaded for these hosts is out of date. */
   | { readonly kind: 'certificates-changed'; readonly hosts: readonly string[] }
   /** The domain is served with this wildcard; undefined: no more, unless it is the site's own. */

@@ -13,6 +13,7 @@ import { systemClock } from '#adapters/system/clock.ts';
 import { openSealer } from '#adapters/system/sealer.ts';
 import { makeIdentity } from '../../test/edge.ts';
 import { eventually } from '../../test/processes.ts';
+import type { OwnIdentity } from '../messages.ts';
 import type { Identity } from '../tls.ts';
 import type { CertificateFeedPorts } from './feed.ts';
 import { CertificateFeed } from './feed.ts';
@@ -94,7 +95,7 @@ const away: CertificateFeedPorts['certificates'] = {
   watch: async function* () {},
 };
 
-const wanted = (feed: CertificateFeed, name: string): Promise<Identity | undefined> =>
+const wanted = (feed: CertificateFeed, name: string): Promise<OwnIdentity> =>
   new Promise((resolve) => feed.wanted(hostOf(name), resolve));
 
 function damage(name: string): void {
@@ -221,6 +222,7 @@ test('while the store is away a damaged one is not there, and others are', async
   expect(await wanted(alone, 'a')).toBeUndefined();
   expect(await wanted(alone, 'a')).toBeUndefined();
   expect(await wanted(alone, 'b')).toEqual(first);
+  expect(await wanted(alone, 'c')).toBe('none');
   expect(alone.counts).toEqual({ known: 2, unusable: 1 });
 });
 

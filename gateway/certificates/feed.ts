@@ -5,6 +5,7 @@ import { sealContext } from '#contracts/pod.ts';
 import type { Sealer } from '#contracts/sealer.ts';
 import type { Change, Collection, Typed } from '#contracts/store.ts';
 import { BrokenDocument } from '#contracts/store.ts';
+import type { OwnIdentity } from '../messages.ts';
 import type { Identity } from '../tls.ts';
 import { problemOf } from './check.ts';
 import { openCertificateFile } from './file.ts';
@@ -81,9 +82,10 @@ export class CertificateFeed {
    * Calls back with what `identity` says: at once, so that no news of a change can overtake it, or after the
    * store was asked for one that is damaged on disk.
    */
-  wanted(host: string, done: (identity: Identity | undefined) => void): void {
-    const identity = this.identity(host);
-    const mending = this.#mending.get(this.#kept.index.idOf(host) ?? '');
+  wanted(host: string, done: (identity: OwnIdentity) => void): void {
+    const id = this.#kept.index.idOf(host);
+    const identity = id === undefined ? 'none' : this.identity(host);
+    const mending = this.#mending.get(id ?? '');
     if (identity || !mending) done(identity);
     else void this.#answerMended(host, mending, done);
   }
@@ -229,7 +231,7 @@ export class CertificateFeed {
   async #answerMended(
     host: string,
     mending: Promise<boolean>,
-    done: (identity: Identity | undefined) => void,
+    done: (identity: OwnIdentity) => void,
   ): Promise<void> {
     done((await mending) ? this.identity(host) : undefined);
   }

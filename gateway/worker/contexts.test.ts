@@ -2,6 +2,7 @@ import { beforeEach, expect, test } from 'vitest';
 import { ManualClock } from '#adapters/memory/clock.ts';
 import { makeIdentity } from '../../test/edge.ts';
 import { limits } from '../limits.ts';
+import type { OwnIdentity } from '../messages.ts';
 import type { Presented } from '../tls.ts';
 import { Contexts } from './contexts.ts';
 
@@ -10,6 +11,8 @@ const damaged = { chain: 'none', key: 'none' };
 let wanted: string[];
 let contexts: Contexts;
 let unusable: string[];
+/** What the parent says of `without.test`. */
+let own: OwnIdentity;
 
 beforeEach(() => {
   wanted = [];
@@ -20,7 +23,7 @@ beforeEach(() => {
     {
       wanted: (host) => {
         wanted.push(host);
-        contexts.answer(host, identity);
+        contexts.answer(host, host === 'without.test' ? own : identity);
       },
       unusable: (host) => void unusable.push(host),
       limited: (_host, bound) => expect.unreachable(bound),
@@ -92,4 +95,30 @@ test('a first wildcard that cannot be used is told of once, and another domainâ€
   expect(stranger('x.pods.a.test')).toBe(stranger('x.pods.b.test'));
   stranger('x.pods.a.test');
   expect(unusable).toEqual(['*.pods.a.test']);
+});
+
+test('of a host that has none of its own is asked once, until its certificate changes', () => {
+  contexts.setWildcard('a.test', identity);
+  own = 'none';
+  const wildcard = visit('without.test');
+  expect(visit('without.test')).toBe(wildcard);
+  expect(wanted).toEqual(['without.test']);
+  contexts.forget(['without.test']);
+  own = undefined; // there is one, and it cannot be used at the moment
+  expect(visit('without.test')).toBe(wildcard);
+  own = another;
+  const shown = visit('without.test');
+  expect(shown).not.toBe(wildcard);
+  expect(visit('without.test')).toBe(shown);
+  expect(wanted).toHaveLength(3);
+});
+
+test('no more hosts without one of their own are remembered than contexts are kept', () => {
+  contexts.setWildcard('a.test', identity);
+  for (const host of ['x.test', 'y.test', 'z.test']) {
+    contexts.forget([host]);
+    contexts.answer(host, 'none');
+  }
+  for (const host of ['y.test', 'z.test', 'x.test']) visit(host);
+  expect(wanted).toEqual(['x.test']);
 });

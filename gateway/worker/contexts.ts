@@ -1,6 +1,7 @@
 import type { Clock } from '#contracts/clock.ts';
 import { parentOf, podsDomain } from '#contracts/hosts.ts';
 import type { Limits } from '../limits.ts';
+import type { OwnIdentity } from '../messages.ts';
 import type { Identity } from '../tls.ts';
 import { Presented } from '../tls.ts';
 
@@ -32,6 +33,8 @@ export class Contexts {
   #master: Buffer;
   readonly #owner: ContextsOwner;
   readonly #built = new Map<string, Presented>();
+  /** Hosts that have none of their own: nobody is asked for it again. */
+  readonly #without = new Set<string>();
   readonly #waiting = new Map<string, Waiting>();
   /** By what the hosts they are for end with; their contexts are among the others, by `*.` and that. */
   readonly #wildcards = new Map<string, Identity>();
@@ -78,15 +81,18 @@ export class Contexts {
 
   /** `own`: the host has a route and so may have its own certificate; others get the wildcard. */
   get(host: string, own: boolean, done: Done): void {
-    const built = own ? this.#built.get(host) : this.#wildcardFor(host);
+    if (!own || this.#without.has(host)) {
+      done(this.#wildcardFor(host));
+      return;
+    }
+    const built = this.#built.get(host);
     if (built) {
-      if (own) this.#used(host, built);
+      this.#used(host, built);
       done(built);
       return;
     }
     const waiting = this.#waiting.get(host);
     if (waiting) waiting.callbacks.push(done);
-    else if (!own) done(undefined);
     else if (!this.#mayBuild()) {
       this.#owner.limited(host, 'contextBuildsPerSecondMax');
       done(this.#wildcardFor(host));
@@ -101,15 +107,27 @@ export class Contexts {
   }
 
   /** The parent's answer; one that comes late is kept for the next handshake. */
-  answer(host: string, identity: Identity | undefined): void {
-    const context = identity && this.#build(identity, host);
+  answer(host: string, identity: OwnIdentity): void {
+    if (identity === 'none') this.#remember(host);
+    const context = identity && identity !== 'none' ? this.#build(identity, host) : undefined;
     if (context) this.#used(host, context);
     this.#settle(host, context ?? this.#wildcardFor(host));
   }
 
   /** The next handshake of these hosts asks anew; connections keep what they have. */
   forget(hosts: readonly string[]): void {
-    for (const host of hosts) this.#built.delete(host);
+    for (const host of hosts) {
+      this.#built.delete(host);
+      this.#without.delete(host);
+    }
+  }
+
+  #remember(host: string): void {
+    this.#without.add(host);
+    const [oldest] = this.#without;
+    if (this.#without.size > this.#limits.contextsMax && oldest !== undefined) {
+      this.#without.delete(oldest);
+    }
   }
 
   /** Who names no host, and the API of a domain, are shown any: better than no word at all. */
