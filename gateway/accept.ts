@@ -5,7 +5,7 @@ import { admit } from './admission.ts';
 import { alerts } from './alerts.ts';
 import { ClientHelloReader } from './client-hello.ts';
 import type { Proving } from './challenges/proving.ts';
-import { ClientSocket } from './client-socket.ts';
+import { ClientSocket, ignore } from './client-socket.ts';
 import type { Mortal } from './deadlines.ts';
 import type { Peer } from './http1/context.ts';
 import type { Meters } from './observe/meters.ts';
@@ -45,6 +45,7 @@ type Terminated = Extract<Admission, { kind: 'terminate' }>;
 
 const tlsRecord = 0x16;
 const httpLetters = /^[A-Z]/;
+const nothing: Buffer = Buffer.alloc(0);
 
 /**
  * Peeks at the first bytes of a connection and decides: the route is known before TLS starts, so
@@ -57,7 +58,7 @@ export class Accepting implements Mortal {
   readonly #address: string;
   readonly #context: AcceptContext;
   /** The first bytes, while they are too few to tell what they are. */
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes = nothing;
   #reader: ClientHelloReader | undefined;
   #gssRefused = false;
   #sslRequest = false;
@@ -67,6 +68,10 @@ export class Accepting implements Mortal {
   #told = false;
   readonly #onData = (bytes: Buffer): void => this.#data(bytes);
   readonly #onEnd = (): void => this.#raw.destroySoon();
+  readonly #onClose = (): void => {
+    this.#context.deadlines.delete(this);
+    if (this.#spoke) this.#tell('failed');
+  };
 
   constructor(raw: net.Socket, address: string, context: AcceptContext) {
     const { deadlines, limits } = context;
@@ -76,12 +81,9 @@ export class Accepting implements Mortal {
     this.deadlineMs = deadlines.nowMs + limits.firstByteMs;
     deadlines.add(this);
     raw.on('data', this.#onData);
-    raw.on('error', () => undefined);
+    raw.on('error', ignore);
     raw.on('end', this.#onEnd);
-    raw.on('close', () => {
-      deadlines.delete(this);
-      if (this.#spoke) this.#tell('failed');
-    });
+    raw.on('close', this.#onClose);
   }
 
   expire(): void {
@@ -128,7 +130,7 @@ export class Accepting implements Mortal {
       this.#raw.destroy();
       return;
     }
-    this.#bytes = Buffer.alloc(0);
+    this.#bytes = nothing;
     this.#sslRequest = request === 'ssl';
     this.#gssRefused ||= request === 'gss';
     this.#raw.write(request === 'ssl' ? 'S' : 'N');
@@ -163,7 +165,7 @@ export class Accepting implements Mortal {
     this.#raw.pause();
     // An idle connection must not keep its ClientHello in memory.
     this.#reader = undefined;
-    this.#bytes = Buffer.alloc(0);
+    this.#bytes = nothing;
     this.deadlineMs = deadlines.nowMs + limits.handshakeMs;
     if (admission.kind === 'challenge') this.#prove(admission, reader.received);
     else if (admission.kind === 'pass') this.#pass(admission, reader.received);
@@ -222,23 +224,20 @@ export class Accepting implements Mortal {
   }
 
   #handshake(shown: Presented, { alpn, host, service }: Terminated): void {
-    const socket = new ClientSocket(this.#raw, {
-      isServer: true,
-      secureContext: shown.context,
-      ...(alpn ? { ALPNProtocols: [...alpn] } : {}),
-    });
-    socket.on('error', () => undefined);
-    socket.on('_tlsError', () => socket.destroy());
-    socket.on('close', () => this.#raw.destroy());
-    // Half-open sockets stay: who leaves in the middle of a handshake has nothing left to hear.
-    const left = (): void => void socket.destroy();
-    socket.on('end', left);
+    const socket = new ClientSocket(this.#raw, { secureContext: shown.context, alpn });
     socket.once('secure', () => {
-      socket.off('end', left);
-      this.#context.deadlines.delete(this);
+      socket.established();
+      this.#letGo();
       this.#tell(socket.isSessionReused() ? 'resumed' : 'full');
       this.#serve(socket, service, { sni: host ?? '', address: this.#address, shown });
     });
+  }
+
+  /** Of what may be idle for hours, so that nothing of this is kept for as long. */
+  #letGo(): void {
+    this.#context.deadlines.delete(this);
+    this.#raw.off('end', this.#onEnd);
+    this.#raw.off('close', this.#onClose);
   }
 
   #serve(

@@ -76,19 +76,27 @@ export class ClientHelloReader {
   }
 }
 
-/** Bytes that grow at their end, each copied a bounded number of times. */
+/** Bytes that grow at their end, each copied a bounded number of times, and those that came first not at all. */
 class GrowingBytes {
-  #store = Buffer.allocUnsafe(2_048); // a usual ClientHello with a post-quantum key share
+  #store: Buffer = nothing;
   #length = 0;
 
   get bytes(): Buffer {
-    return this.#store.subarray(0, this.#length);
+    return this.#length === this.#store.length
+      ? this.#store
+      : this.#store.subarray(0, this.#length);
   }
 
   append(bytes: Buffer): void {
+    // A usual ClientHello comes in one piece. That is nobody else's memory, and is never written to.
+    if (this.#length === 0) {
+      this.#store = bytes;
+      this.#length = bytes.length;
+      return;
+    }
     const length = this.#length + bytes.length;
     if (length > this.#store.length) {
-      const larger = Buffer.allocUnsafe(Math.max(length, 2 * this.#store.length));
+      const larger = Buffer.allocUnsafe(Math.max(length, 2 * this.#store.length, piecesBytesMin));
       this.#store.copy(larger, 0, 0, this.#length);
       this.#store = larger;
     }
@@ -96,6 +104,9 @@ class GrowingBytes {
     this.#length = length;
   }
 }
+
+const nothing = Buffer.alloc(0);
+const piecesBytesMin = 2_048; // one with a post-quantum key share, in pieces
 
 function parseHello(message: Buffer): ClientHello | 'refused' {
   try {
@@ -108,34 +119,40 @@ function parseHello(message: Buffer): ClientHello | 'refused' {
 
 /** Takes pieces off the front; throws RangeError where they are not there. */
 class Reader {
-  #bytes: Buffer;
+  readonly #bytes: Buffer;
+  #at: number;
+  readonly #end: number;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, at = 0, end = bytes.length) {
     this.#bytes = bytes;
+    this.#at = at;
+    this.#end = end;
   }
 
   get empty(): boolean {
-    return this.#bytes.length === 0;
+    return this.#at === this.#end;
   }
 
-  take(length: number): Buffer {
-    if (this.#bytes.length < length) throw new RangeError('the ClientHello is cut off');
-    const taken = this.#bytes.subarray(0, length);
-    this.#bytes = this.#bytes.subarray(length);
-    return taken;
+  /** Returns where the piece begins. */
+  take(length: number): number {
+    const from = this.#at;
+    if (this.#end - from < length) throw new RangeError('the ClientHello is cut off');
+    this.#at = from + length;
+    return from;
   }
 
   number(bytes: 1 | 2): number {
-    return this.take(bytes).readUIntBE(0, bytes);
+    return this.#bytes.readUIntBE(this.take(bytes), bytes);
   }
 
   /** A vector with its length in front. */
   vector(lengthBytes: 1 | 2): Reader {
-    return new Reader(this.take(this.number(lengthBytes)));
+    const from = this.take(this.number(lengthBytes));
+    return new Reader(this.#bytes, from, this.#at);
   }
 
   text(): string {
-    return this.#bytes.toString('latin1');
+    return this.#bytes.toString('latin1', this.#at, this.#end);
   }
 }
 

@@ -1,4 +1,5 @@
 import net from 'node:net';
+import type { SecureContext } from 'node:tls';
 import tls from 'node:tls';
 
 /** Whom bytes are passed on to: while it holds any, they are not its client's to overwrite. */
@@ -6,7 +7,33 @@ interface Borrower {
   readonly writableLength: number;
 }
 
-type Reader = (bytes: Buffer) => void;
+interface Reader {
+  /** The bytes are good for the call only, unless `ClientSocket.lend` makes them last. */
+  received(bytes: Buffer): void;
+}
+
+/**
+ * Whoever a connection with a client is for, told by method: thousands of idle connections have no
+ * closures of their own.
+ */
+export interface SocketUser extends Reader {
+  /** It takes bytes again. */
+  drained(): void;
+  /** The client sends no more. */
+  ended(): void;
+  /** The last of what was written has left. */
+  finished?(): void;
+  closed(): void;
+}
+
+export interface ServerTerms {
+  readonly secureContext: SecureContext;
+  /** To choose from, best first; undefined leaves the extension unanswered. */
+  readonly alpn: readonly string[] | undefined;
+}
+
+/** For sockets whose 'close' says enough. */
+export const ignore = (): void => undefined;
 
 const recordBytesMax = 16_384; // RFC 8446, 5.1
 // Below that a copy is cheaper than memory of its own for each read, and a slow pod holds less of it.
@@ -32,15 +59,15 @@ function takeNext(): Buffer | undefined {
   return memory;
 }
 
-function received(this: ClientSocket, length: number): boolean {
-  return this.received(length);
+function filled(this: ClientSocket, length: number): boolean {
+  return this.filled(length);
 }
 
 function readIntoShared(socket: ClientSocket): void {
   const handle: unknown = Reflect.get(socket, '_handle');
   const useUserBuffer: unknown = Reflect.get(Object(handle), 'useUserBuffer');
   if (typeof useUserBuffer !== 'function' || names.includes(undefined)) return;
-  for (const [at, value] of [shared, received, takeNext].entries()) {
+  for (const [at, value] of [shared, filled, takeNext].entries()) {
     Reflect.set(socket, names[at] ?? '', value);
   }
   Reflect.apply(useUserBuffer, handle, [shared]);
@@ -49,9 +76,12 @@ function readIntoShared(socket: ClientSocket): void {
 /**
  * A client's TLS connection whose bytes can go straight to a reader. The queue and the events of a
  * stream, and memory of its own for each read, cost a small request as much as reading its head, and
- * serve nothing where every byte is used as soon as it is there.
+ * serve nothing where every byte is used as soon as it is there. One that leaves in the middle of the
+ * handshake is closed at once: it has nothing left to hear.
  */
 export class ClientSocket extends tls.TLSSocket {
+  readonly raw: net.Socket;
+  user: SocketUser | undefined;
   #reader: Reader | undefined;
   #held = false;
   /** Where Node puts what it reads. */
@@ -61,15 +91,36 @@ export class ClientSocket extends tls.TLSSocket {
   #given = false;
   #borrower: Borrower | undefined;
 
-  constructor(raw: net.Socket, options: tls.TLSSocketOptions) {
-    super(raw, options);
+  /** Ends TLS on `raw`, which it closes with itself. */
+  constructor(raw: net.Socket, { secureContext, alpn }: ServerTerms) {
+    super(raw, {
+      isServer: true,
+      secureContext,
+      ...(alpn ? { ALPNProtocols: [...alpn] } : {}),
+    });
     readIntoShared(this);
+    this.raw = raw;
+    this.on('error', ignore);
+    this.on('_tlsError', leave);
+    this.on('end', leave);
+    this.on('close', closed);
   }
 
-  /**
-   * What is read goes to `reader`, also the little that comes after a `pause`; the end is an event
-   * still. The bytes are good for the call only, unless it lends them.
-   */
+  /** The handshake is done: from now on an end is its user's business. */
+  established(): void {
+    this.off('end', leave);
+  }
+
+  /** From here on all that happens goes to `user`, bytes as in `readTo`. */
+  serve(user: SocketUser): void {
+    this.user = user;
+    this.#reader = user;
+    this.on('drain', drained);
+    this.on('end', ended);
+    this.on('finish', finished);
+  }
+
+  /** What is read goes to `reader`, also the little that comes after a `pause`; the end is an event still. */
   readTo(reader: Reader): void {
     this.#reader = reader;
   }
@@ -97,7 +148,7 @@ export class ClientSocket extends tls.TLSSocket {
   /** Called by Node where it cannot read into memory of ours; returns whether it is to go on reading. */
   override push(chunk: Buffer | null, encoding?: BufferEncoding): boolean {
     if (!this.#reader || chunk === null) return super.push(chunk, encoding);
-    this.#reader(chunk);
+    this.#reader.received(chunk);
     return !this.#held;
   }
 
@@ -120,13 +171,13 @@ export class ClientSocket extends tls.TLSSocket {
   }
 
   /** Called by Node with how much it read into `#memory`; returns as `push` does. */
-  received(length: number): boolean {
+  filled(length: number): boolean {
     this.#lent = false;
     this.#given = false;
     const bytes = this.#memory.subarray(0, length);
     if (!this.#reader) return super.push(Buffer.from(bytes));
     try {
-      this.#reader(bytes);
+      this.#reader.received(bytes);
     } finally {
       this.#chooseMemory();
     }
@@ -144,20 +195,51 @@ export class ClientSocket extends tls.TLSSocket {
   }
 }
 
-/** Reads from any client, the fast way where there is one: then bytes are good for the call only. */
-export function readFrom(socket: net.Socket, reader: Reader): void {
-  if (socket instanceof ClientSocket) socket.readTo(reader);
-  else socket.on('data', reader);
+// Listeners that all connections share: Node calls them with the socket as `this`.
+
+function leave(this: ClientSocket): void {
+  this.destroy();
 }
 
-/** Makes what `readFrom` gave last: until `to` has written it, or for good. See `ClientSocket.lend`. */
+function drained(this: ClientSocket): void {
+  this.user?.drained();
+}
+
+function ended(this: ClientSocket): void {
+  this.user?.ended();
+}
+
+function finished(this: ClientSocket): void {
+  this.user?.finished?.();
+}
+
+function closed(this: ClientSocket): void {
+  this.raw.destroy();
+  this.user?.closed();
+}
+
+/** All that happens on a client's connection goes to `user`, the fast way where there is one. */
+export function serve(socket: net.Socket, user: SocketUser): void {
+  if (socket instanceof ClientSocket) {
+    socket.serve(user);
+    return;
+  }
+  socket.on('data', (bytes: Buffer) => user.received(bytes));
+  socket.on('drain', () => user.drained());
+  socket.on('end', () => user.ended());
+  socket.on('finish', () => user.finished?.());
+  socket.on('error', ignore);
+  socket.on('close', () => user.closed());
+}
+
+/** Makes what a user was given last: until `to` has written it, or for good. See `ClientSocket.lend`. */
 export type Lend = (bytes: Buffer, to?: Borrower) => Buffer;
 
 export const lender = (socket: net.Socket): Lend =>
   socket instanceof ClientSocket ? (bytes, to) => socket.lend(bytes, to) : (bytes) => bytes;
 
-/** Undoes `readFrom`: the next reader listens for events, which nobody else does any more. */
-export function readNoMore(socket: net.Socket): void {
+/** Its bytes and their end go to whoever listens next; the user hears of 'finish' and 'close' still. */
+export function handOver(socket: net.Socket): void {
   for (const event of ['data', 'drain', 'end']) socket.removeAllListeners(event);
   if (socket instanceof ClientSocket) socket.readAsStream();
 }

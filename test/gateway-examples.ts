@@ -77,6 +77,7 @@ export const httpContext = (
   forwardedHeader: false,
   hsts: '',
   webSockets: new Set<never>(),
+  connections: new Set(),
   random: systemRandom,
   meters: silentMeters(systemClock),
   deadlines,

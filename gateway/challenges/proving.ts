@@ -43,16 +43,11 @@ export class Proving {
   /** Ends the connection when the handshake is done (RFC 8737, 3). Its deadline is the caller's. */
   handshake(raw: net.Socket, secureContext: SecureContext): void {
     this.#running += 1;
-    const ALPNProtocols = [challengeProtocol];
-    const socket = new ClientSocket(raw, { isServer: true, secureContext, ALPNProtocols });
-    socket.on('error', () => undefined);
-    socket.on('_tlsError', () => socket.destroy());
-    socket.on('end', () => socket.destroy());
+    const socket = new ClientSocket(raw, { secureContext, alpn: [challengeProtocol] });
     socket.once('secure', () => {
       socket.resume();
       socket.end();
     });
-    socket.on('close', () => raw.destroy());
     raw.on('close', () => (this.#running -= 1));
   }
 }

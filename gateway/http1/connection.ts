@@ -1,6 +1,7 @@
 import type net from 'node:net';
 import type { Policy } from '#contracts/policy.ts';
-import { lender, readFrom, readNoMore } from '../client-socket.ts';
+import type { SocketUser } from '../client-socket.ts';
+import { handOver, lender, serve } from '../client-socket.ts';
 import { RequestMeter } from '../observe/request-meter.ts';
 import type { Page } from '../pages/pages.ts';
 import { pages } from '../pages/pages.ts';
@@ -29,7 +30,7 @@ import type { ResponseHead } from './response-head.ts';
  *   head ──▶ exchange ──▶ head …        closing: the last answer is out, the rest is not read
  *               └──▶ tunnel (after 101)
  */
-export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
+export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink, SocketUser {
   deadlineMs: number;
   readonly #meter: RequestMeter;
   readonly #requestBody: BodyMeter;
@@ -64,17 +65,19 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     this.#exchange = this.#http1;
     this.deadlineMs = context.deadlines.nowMs + context.limits.headMs;
     context.deadlines.add(this);
-    readFrom(socket, (bytes) => this.#data(bytes));
-    socket.on('drain', () => this.#drained());
-    socket.on('end', () => this.#end());
-    // The last answer has left: from here on only the client's own end is waited for.
-    socket.on('finish', () => this.#await(context.limits.drainMs));
-    socket.on('error', () => undefined);
-    socket.on('close', () => {
-      context.deadlines.delete(this);
-      this.#exchange.abandon();
-      this.#answer.abandon();
-    });
+    serve(socket, this);
+  }
+
+  closed(): void {
+    this.#context.connections.delete(this);
+    this.#context.deadlines.delete(this);
+    this.#exchange.abandon();
+    this.#answer.abandon();
+  }
+
+  /** The last answer has left: from here on only the client's own end is waited for. */
+  finished(): void {
+    this.deadlineMs = this.#context.deadlines.nowMs + this.#context.limits.drainMs;
   }
 
   /** Ends with the next answer. Where nothing is under way, a request may be on its way to us. */
@@ -159,14 +162,14 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     if (!this.#request) return;
     this.#phase = 'tunnel';
     this.#context.deadlines.delete(this);
-    readNoMore(this.#socket);
+    handOver(this.#socket);
     this.#answer.switched(head, this.#request);
     pod.write(this.#received.rest());
     this.#meter.tunnel(pod, first);
     new WebSocketTunnel({ client: this.#socket, pod }, this.#context, () => this.cut()).open(first);
   }
 
-  #data(bytes: Buffer): void {
+  received(bytes: Buffer): void {
     if (this.#phase === 'closing') return;
     this.#meter.received(bytes.length);
     try {
@@ -182,14 +185,14 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     if (this.#received.length > this.#context.limits.pipelinedBytesMax) this.#socket.pause();
   }
 
-  #drained(): void {
+  drained(): void {
     this.#exchange.clientDrained();
     if (this.#phase !== 'head') return;
     this.#socket.resume();
     this.#advance();
   }
 
-  #end(): void {
+  ended(): void {
     this.#clientEnded = true;
     if (this.#phase === 'head') this.#advance();
     else if (this.#phase === 'closing') this.#socket.destroySoon();
@@ -212,10 +215,6 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     else if (head instanceof Refusal) this.failed(pages.refused(head.status, head.reason));
     else this.#begin(head);
     return head !== undefined;
-  }
-
-  #await(ms: number): void {
-    this.deadlineMs = this.#context.deadlines.nowMs + ms;
   }
 
   #awaitHead(): void {
@@ -254,7 +253,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     } else this.#exchange = this.#http1;
     this.#exchange.begin({ request, introduction, id, route, upstream, meter: this.#meter });
     if (!this.requestDone && this.#received.length > 0) this.#passBody(this.#received.rest());
-    if (this.#clientEnded) this.#end();
+    if (this.#clientEnded) this.ended();
   }
 
   #passBody(bytes: Buffer): void {
@@ -289,7 +288,7 @@ export class Http1Connection implements ExchangeClient, AnswerOwner, BodySink {
     this.#request = undefined;
     this.#policy = undefined;
     this.#answering = false;
-    this.#await(this.#context.limits.bodyIdleMs);
+    this.deadlineMs = this.#context.deadlines.nowMs + this.#context.limits.bodyIdleMs;
     this.#phase = keepAlive ? 'head' : 'closing';
     if (!keepAlive) this.#received.rest();
     if (!keepAlive) this.#socket.end();

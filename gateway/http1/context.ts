@@ -24,6 +24,8 @@ export interface Http1Context extends TunnelContext {
   /** The field line that answers over TLS get (RFC 6797), or nothing. */
   readonly hsts: string;
   draining(): boolean;
+  /** All that are open, for the day the worker drains. */
+  readonly connections: Set<{ drain(): void }>;
 }
 
 /** What is known of one connection before its first request. */

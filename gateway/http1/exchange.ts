@@ -78,6 +78,7 @@ export class Http1Exchange implements Exchange, UpstreamUser {
   }
 
   abandon(): void {
+    this.#forget();
     this.#upstream?.destroy();
     this.#upstream = undefined;
     this.#response = undefined;
@@ -214,6 +215,7 @@ export class Http1Exchange implements Exchange, UpstreamUser {
     this.#response = undefined;
     this.#sink = undefined;
     const request = this.#outgoing?.request;
+    this.#forget();
     const reusable = clean && head?.keepAlive === true && this.#inOrder;
     if (upstream && reusable && request?.minor === 1 && !request.bindsConnection) {
       this.#context.upstreams.release(upstream);
@@ -232,6 +234,12 @@ export class Http1Exchange implements Exchange, UpstreamUser {
     }
     this.#upstream = undefined;
     this.#client.tunnel(head, upstream.release(), this.#answered.rest());
+  }
+
+  /** The request, which a connection that is idle for long shall not keep. */
+  #forget(): void {
+    this.#outgoing = undefined;
+    this.#sentHead = '';
   }
 
   #cut(): void {

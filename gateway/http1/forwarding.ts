@@ -39,11 +39,13 @@ export class Introductions {
 
   #write(request: Said): string {
     const { chain, proto, host, port } = forwarding(request, this.#peer);
-    return (
-      `X-Forwarded-For: ${chain}\r\nX-Forwarded-Proto: ${proto}\r\n` +
-      `X-Forwarded-Host: ${host}\r\nX-Forwarded-Port: ${port}\r\n` +
-      (this.#header ? forwardedField(chain, proto, host) : '')
-    );
+    const lines = [
+      `X-Forwarded-For: ${chain}\r\nX-Forwarded-Proto: ${proto}\r\n`,
+      `X-Forwarded-Host: ${host}\r\nX-Forwarded-Port: ${port}\r\n`,
+      this.#header ? forwardedField(chain, proto, host) : '',
+    ];
+    // Joined it is one text; put together by `+` it would be kept in pieces.
+    return lines.join('');
   }
 }
 

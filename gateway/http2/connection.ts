@@ -1,5 +1,6 @@
 import type net from 'node:net';
-import { lender, readFrom } from '../client-socket.ts';
+import type { SocketUser } from '../client-socket.ts';
+import { lender, serve } from '../client-socket.ts';
 import type { Mortal } from '../deadlines.ts';
 import type { Http1Context, Peer } from '../http1/context.ts';
 import { FrameReader } from './frame-reader.ts';
@@ -13,7 +14,7 @@ import { Http2Session } from './session.ts';
  *   serving ──▶ leaving: GOAWAY is out, what is under way is finished ──▶ closing: the last is out
  *      └──────────────── a fault of the client's ───────────────────────────▲
  */
-export class Http2Connection implements Mortal {
+export class Http2Connection implements Mortal, SocketUser {
   readonly #socket: net.Socket;
   readonly #context: Http1Context;
   readonly #writer: FrameWriter;
@@ -34,17 +35,16 @@ export class Http2Connection implements Mortal {
     this.#session = new Http2Session(terms, this.#writer, this);
     this.#reader = new FrameReader(this.#session);
     this.#idleUntilMs = deadlines.nowMs + limits.headMs;
-    readFrom(socket, (bytes) => this.#data(bytes));
-    socket.on('drain', () => this.#drained());
-    socket.on('end', () => this.#left());
-    socket.on('error', () => undefined);
-    socket.on('close', () => {
-      deadlines.delete(this);
-      this.#phase = 'closing';
-      this.#session.streams.abandon();
-    });
+    serve(socket, this);
     deadlines.add(this);
     this.#session.begin();
+  }
+
+  closed(): void {
+    this.#context.connections.delete(this);
+    this.#context.deadlines.delete(this);
+    this.#phase = 'closing';
+    this.#session.streams.abandon();
   }
 
   get deadlineMs(): number {
@@ -76,7 +76,7 @@ export class Http2Connection implements Mortal {
     else if (this.#phase === 'leaving') this.#close();
   }
 
-  #data(bytes: Buffer): void {
+  received(bytes: Buffer): void {
     if (this.#phase === 'closing') return;
     try {
       this.#reader.push(bytes);
@@ -96,7 +96,7 @@ export class Http2Connection implements Mortal {
     if (this.#writer.waiting > limits.h2UnreadBytesMax) this.#socket.pause();
   }
 
-  #drained(): void {
+  drained(): void {
     this.#socket.resume();
     this.#session.drained();
   }
@@ -128,7 +128,7 @@ export class Http2Connection implements Mortal {
   }
 
   /** The client sends no more: nobody can tell whether it still reads. */
-  #left(): void {
+  ended(): void {
     if (this.#phase !== 'closing') this.#close();
     this.#socket.destroySoon();
   }

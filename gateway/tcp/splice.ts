@@ -31,7 +31,7 @@ function pass(from: net.Socket, to: net.Socket): void {
   // What came before there was anybody to pass it on to, all of it: one read may give a part.
   from.pause();
   for (let early: unknown = from.read(); Buffer.isBuffer(early); early = from.read()) write(early);
-  from.readTo(write);
+  from.readTo({ received: write });
 }
 
 function closeWith(from: net.Socket, to: net.Socket): void {

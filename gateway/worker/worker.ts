@@ -66,8 +66,8 @@ export class Worker {
   readonly #meters: Meters;
   readonly #log: AccessLog;
   readonly #reporter: Reporter;
-  readonly #sockets = new Set<net.Socket>();
-  readonly #connections = new Set<Http1Connection | Http2Connection>();
+  /** With the address that each counts for; undefined while it counts for none. */
+  readonly #sockets = new Map<net.Socket, string | undefined>();
   readonly #servers: net.Server[] = [];
   #draining = false;
 
@@ -102,6 +102,7 @@ export class Worker {
       upstreams: new UpstreamPool(this.#deadlines, limits),
       h2cSessions: new H2cSessions(this.#deadlines, limits),
       webSockets: new Set(),
+      connections: new Set(),
       coders: { running: 0 },
       forwardedHeader: terms.forwardedHeader,
       hsts: hstsField(terms.hstsSeconds),
@@ -199,18 +200,15 @@ export class Worker {
 
   #serve(listener: Listener, accepted: (socket: net.Socket, address: string) => void): void {
     const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-      this.#sockets.add(socket);
+      this.#sockets.set(socket, undefined);
       this.#meters.connection(listener);
-      socket.on('close', () => {
-        this.#sockets.delete(socket);
-        if (this.#draining && this.#sockets.size === 0) this.#end();
-      });
+      socket.on('close', () => this.#closed(socket));
       identify(socket, this.#terms, this.#accept, (address) => {
         if (!this.#addresses.opened(address)) {
           socket.resetAndDestroy();
           return;
         }
-        socket.on('close', () => this.#addresses.closed(address));
+        this.#sockets.set(socket, address);
         accepted(socket, address);
       });
     });
@@ -221,6 +219,13 @@ export class Worker {
     this.#servers.push(server);
   }
 
+  #closed(socket: net.Socket): void {
+    const address = this.#sockets.get(socket);
+    if (address !== undefined) this.#addresses.closed(address);
+    this.#sockets.delete(socket);
+    if (this.#draining && this.#sockets.size === 0) this.#end();
+  }
+
   #https(socket: net.Socket, peer: Pick<Peer, 'sni' | 'address' | 'shown'>): void {
     const { publicHttpsPort: port, trustedProxies } = this.#terms;
     this.#http(socket, { ...peer, port, trustedProxies });
@@ -228,11 +233,8 @@ export class Worker {
 
   #http(socket: net.Socket, peer: Peer): void {
     const h2 = socket instanceof tls.TLSSocket && socket.alpnProtocol === 'h2';
-    const connection = h2
-      ? new Http2Connection(socket, this.#http1, peer)
-      : new Http1Connection(socket, this.#http1, peer);
-    this.#connections.add(connection);
-    socket.on('close', () => this.#connections.delete(connection));
+    const Connection = h2 ? Http2Connection : Http1Connection;
+    this.#http1.connections.add(new Connection(socket, this.#http1, peer));
   }
 
   /** Idle connections end soon, others with their answer; what remains at the deadline is cut. */
@@ -240,7 +242,7 @@ export class Worker {
     if (this.#draining) return;
     this.#draining = true;
     for (const server of this.#servers) server.close();
-    for (const connection of this.#connections) connection.drain();
+    for (const connection of this.#http1.connections) connection.drain();
     for (const tunnel of this.#http1.webSockets) tunnel.leave();
     if (this.#sockets.size === 0) this.#end();
     else this.#ports.clock.after(limits.drainMs, () => this.#end());
