@@ -218,6 +218,13 @@ function closed(this: ClientSocket): void {
   this.user?.closed();
 }
 
+/**
+ * What is written now is encrypted before `write` returns, so that its memory may be used again: TLS
+ * stands, and no write waits (nobody writes nothing, which would wait without being counted).
+ */
+export const takesAtOnce = (socket: net.Socket): boolean =>
+  socket instanceof ClientSocket && socket.writableLength === 0 && socket.writableCorked === 0;
+
 /** All that happens on a client's connection goes to `user`, the fast way where there is one. */
 export function serve(socket: net.Socket, user: SocketUser): void {
   if (socket instanceof ClientSocket) {

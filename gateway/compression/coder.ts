@@ -1,6 +1,7 @@
 import type { Transform } from 'node:stream';
 import zlib from 'node:zlib';
 import type { ContentSink } from '../upstream/exchange.ts';
+import { kept } from '../upstream/pool.ts';
 import type { Coding } from './negotiate.ts';
 
 /** Who hears of a coder at work. */
@@ -67,7 +68,8 @@ export class Coder implements ContentSink {
 
   content(bytes: Buffer | string): void {
     this.#unwritten += 1;
-    this.#stream.write(bytes, 'latin1', () => this.#written());
+    const own = typeof bytes === 'string' ? bytes : kept(bytes);
+    this.#stream.write(own, 'latin1', () => this.#written());
   }
 
   /** What the pod said so far goes out, unless more of it waits already. */

@@ -1,5 +1,6 @@
 import type net from 'node:net';
 import type { Policy } from '#contracts/policy.ts';
+import { takesAtOnce } from '../client-socket.ts';
 import type { CoderOwner } from '../compression/coder.ts';
 import { Coder } from '../compression/coder.ts';
 import { negotiate } from '../compression/negotiate.ts';
@@ -9,6 +10,7 @@ import type { RequestMeter } from '../observe/request-meter.ts';
 import type { Page } from '../pages/pages.ts';
 import { renderPage } from '../pages/render.ts';
 import type { ContentSink } from '../upstream/exchange.ts';
+import { kept, withHead } from '../upstream/pool.ts';
 import { acceptFor, closeCodeOf, closeFrame } from '../websocket.ts';
 import { chunk, lastChunk } from './chunks.ts';
 import type { Http1Context, Peer } from './context.ts';
@@ -158,8 +160,9 @@ export class Http1Answer implements ContentSink {
       this.#write(head + bytes.toString('latin1'));
       return;
     }
-    if (head !== '') this.#write(head);
-    if (bytes.length > 0) this.#write(bytes);
+    const together = takesAtOnce(this.#socket) ? withHead(head, bytes) : undefined;
+    if (!together && head !== '') this.#write(head);
+    if (bytes.length > 0) this.#write(together ?? bytes);
   }
 
   framedEnd(): void {
@@ -187,7 +190,7 @@ export class Http1Answer implements ContentSink {
   #write(bytes: Buffer | string): void {
     this.#meter.sent(bytes.length);
     if (typeof bytes === 'string') this.#socket.write(bytes, 'latin1');
-    else this.#socket.write(bytes);
+    else this.#socket.write(takesAtOnce(this.#socket) ? bytes : kept(bytes));
   }
 }
 

@@ -88,7 +88,7 @@ export class Http1Exchange implements Exchange, UpstreamUser {
 
   upstreamData(bytes: Buffer, length: number): void {
     if (this.#response) {
-      this.#passBody(Buffer.from(bytes.subarray(0, length)));
+      this.#passBody(bytes.subarray(0, length));
       return;
     }
     const answered = this.#answered;
@@ -163,7 +163,7 @@ export class Http1Exchange implements Exchange, UpstreamUser {
         return;
       }
     }
-    const first = this.#answered.rest();
+    const first = this.#answered.take();
     const body = this.#responseBody;
     body.begin(head.framing, head.length);
     // Nonsense that comes along with the head can still be told in words.

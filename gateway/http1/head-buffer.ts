@@ -50,6 +50,13 @@ export class HeadBuffer {
     return bytes;
   }
 
+  /** The same without a copy: good for as long as the bytes that were pushed. */
+  take(): Buffer {
+    const bytes = this.#there();
+    this.#set(nothing, 0);
+    return bytes;
+  }
+
   /** The same as text, where the head that was last found brought all of it along. */
   restText(): string | undefined {
     if (this.#text.length !== this.length) return undefined;

@@ -8,7 +8,7 @@ import type { Page } from '../pages/pages.ts';
 
 /** Where the content of an answer goes when it is not passed on as the pod framed it. */
 export interface ContentSink {
-  /** A short piece may come as text, a character for a byte. */
+  /** A short piece may come as text, a character for a byte. Bytes are good until `flush` or `end`. */
   content(bytes: Buffer | string): void;
   /** No more has come for now: what is held back leaves. */
   flush(): void;
@@ -30,7 +30,7 @@ export interface ExchangeClient extends Mortal {
    * `framed` as HTTP/1.1 has it; a pod that does not speak that has only content to give.
    */
   answer(head: ResponseHead, body: 'framed' | 'content'): ContentSink | undefined;
-  /** A short piece may come as text, a character for a byte. */
+  /** A short piece may come as text, a character for a byte. Bytes are good for this call only. */
   framed(bytes: Buffer | string): void;
   framedEnd(): void;
   /** Nothing of an answer is out: this page goes in its place. */
