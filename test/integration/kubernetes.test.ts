@@ -8,6 +8,7 @@ import {
   shellSpec,
   spec,
 } from '../conformance/runtime.ts';
+import { apiServerBehaves } from '../kubernetes/contract.ts';
 import { ApiDouble } from '../kubernetes/api-double.ts';
 import type { ClusterPlace } from '../kubernetes/conformance.ts';
 import { apiOf, clusterPlace, kubeletKind, ports } from '../kubernetes/conformance.ts';
@@ -25,6 +26,7 @@ afterEach(async () => {
 });
 
 runtimeConforms('runtime kubernetes', kubeletKind, () => clusterPlace(double.config()));
+apiServerBehaves('the double of an API server', () => double.config());
 
 const wait = { timeout: 20_000, interval: 5 };
 const hello = (change = {}) =>
@@ -154,6 +156,28 @@ test('the last lines of a program that crashed are known though its log cannot b
   await runtime.start(shellSpec('echo "no such table: users" >&2; exit 3', { image }));
   const { end } = await exited(runtime, wait);
   expect(end).toMatchObject({ by: 'itself', exitCode: 3, message: 'no such table: users' });
+  runtime.close();
+});
+
+test('tenants with namespaces of their own may have pods of the same name', async () => {
+  const place = await clusterPlace(double.config(), {
+    statusesOnly: true,
+    namespaces: 'podgate-{test}-{tenant}',
+  });
+  places.push(place);
+  const runtime = await place.open();
+  await runtime.start(hello());
+  await runtime.start(hello({ key: 'other/pod', tenant: 'other' }));
+  await listens(runtime);
+  const other = place.namespace.replace(/default$/, 'other');
+  const found = double.store.list('pods').map(({ metadata }) => metadata.namespace);
+  expect(found).toEqual(expect.arrayContaining([place.namespace, other]));
+  expect(await observed(runtime, 'other/pod')).toMatchObject({ phase: 'starting' });
+  await runtime.remove('other/pod');
+  expect(double.store.list('secrets').filter((one) => one.metadata.namespace === other)).toEqual(
+    [],
+  );
+  expect(await runtime.list()).toEqual(['default/pod']);
   runtime.close();
 });
 

@@ -96,10 +96,11 @@ export class ApiDouble {
     if (request.method === 'GET' && target.name === undefined) {
       if (url.searchParams.get('watch') === 'true')
         return watchAnswer(this.store, this.faults, { target, url, response });
-      return json(response, 200, listAnswer(this.store, target, url));
+      return json(response, 200, listAnswer(this.store, this.faults, target, url));
     }
     const value = body === '' ? undefined : parse(request, body);
     const type = request.headers['content-type'] ?? '';
+    if (request.method === 'PATCH' && type === 'application/json') throw unknownFormat();
     const { code, answer } = this.#writes.handle(request.method ?? '', {
       ...target,
       query: url.searchParams,
@@ -150,13 +151,11 @@ function json(response: ServerResponse, code: number, value: unknown): void {
 const contentTypes =
   /^application\/(json|apply-patch\+yaml|strategic-merge-patch\+json|merge-patch\+json)$/;
 
+const unknownFormat = (): StatusError =>
+  new StatusError(415, 'UnsupportedMediaType', 'the body of the request was in an unknown format');
+
 function parse({ headers }: IncomingMessage, body: string): unknown {
-  if (!contentTypes.test(headers['content-type'] ?? ''))
-    throw new StatusError(
-      415,
-      'UnsupportedMediaType',
-      'the body of the request was in an unknown format',
-    );
+  if (!contentTypes.test(headers['content-type'] ?? '')) throw unknownFormat();
   try {
     return JSON.parse(body);
   } catch (error) {

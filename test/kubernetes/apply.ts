@@ -31,7 +31,9 @@ export function applyTo(
   }
   for (const { path } of own ? leaves(own.fieldsV1, true) : [])
     if (!wanted.some((leaf) => same(leaf.path, path))) removeAt(result, path);
-  for (const { path, value } of wanted) setAt(result, path, value);
+  for (const { path, value } of wanted)
+    // A map without entries takes nothing away from those of others.
+    if (!isObject(value) || !isObject(valueAt(result, path))) setAt(result, path, value);
   const entry: ManagedFields = {
     manager,
     operation: 'Apply',

@@ -10,6 +10,8 @@ export class Faults {
   broken = { count: 0, code: 503 };
   /** So many requests lose their connection. */
   cut = 0;
+  /** So many pages of lists beyond the first have expired when they are asked for. */
+  expiredPages = 0;
   /** Watches say nothing, not even bookmarks. */
   silentWatch = false;
   /** How often a watch is told how far it is. */

@@ -1,22 +1,9 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { parseAllDocuments } from 'yaml';
 import { rights } from '../../controller/runtime/kubernetes/rights.ts';
-import { root } from '../integration/standalone.ts';
+import { readManifests } from './deployed.ts';
 import { isObject, problemsOf } from './schema.ts';
 
-const folder = join(root, 'deploy', 'kubernetes');
-const files = readdirSync(folder).filter((file) => file.endsWith('.yaml'));
-
-const objects = files
-  .filter((file) => file !== 'kustomization.yaml')
-  .flatMap((file) =>
-    parseAllDocuments(readFileSync(join(folder, file), 'utf8')).map((document): unknown =>
-      document.toJS(),
-    ),
-  )
-  .filter(isObject);
+const objects = readManifests();
 
 test('every manifest is as the OpenAPI of Kubernetes has it', () => {
   expect(objects.length).toBeGreaterThan(15);
