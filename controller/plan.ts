@@ -209,7 +209,7 @@ function afterEnd(facts: Facts, end: RunEnd, ledger: Ledger, next: Ledger): Plan
     case 'stopped':
       return launch(next, 'ON is requested and it was stopped');
     case 'lost':
-      return launch(next, 'its last run ended while the controller was away');
+      return launch(next, `its last run was lost${end.message ? `: ${end.message}` : ''}`);
     case 'refused':
       return rest('failed', ledger, 'it cannot be started');
     case 'itself':

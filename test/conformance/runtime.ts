@@ -17,6 +17,8 @@ export interface PlaceKind {
   readonly images: {
     /** The example program, started without a command, which listens on `PORT`. */
     readonly hello: string;
+    /** What starts that program in its image, where it is not what the image would execute. */
+    readonly helloCommand?: readonly string[];
     /** Has `/bin/sh`, `sleep`, `env`, `cat`, `seq` and `sed`. */
     readonly shell: string;
     /** Is nowhere. */
@@ -48,7 +50,11 @@ export function runtimeConforms(
   const shell = (script: string, change: Partial<RunSpec> = {}): RunSpec =>
     shellSpec(script, { image: images.shell, ...change });
   const hello = (...networks: readonly string[]): RunSpec =>
-    spec({ image: images.hello, networks: networksOf(...networks) });
+    spec({
+      image: images.hello,
+      command: images.helloCommand ?? null,
+      networks: networksOf(...networks),
+    });
   const places: RuntimePlace[] = [];
   const opened: Runtime[] = [];
 

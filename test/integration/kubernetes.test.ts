@@ -44,12 +44,12 @@ describe('what a cluster does to a pod is told in words', () => {
     [
       'no node has room',
       { kind: 'unschedulable', message: '0/3 nodes are available: 3 Insufficient memory.' },
-      'no node can take it: 0/3 nodes are available: 3 Insufficient memory.',
+      'No node has enough memory left for it: 0/3 nodes are available: 3 Insufficient memory.',
     ],
     [
       'a registry that does not answer',
       { kind: 'waiting', reason: 'ImagePullBackOff', message: 'dial tcp: i/o timeout' },
-      'image example/hello cannot be fetched yet: dial tcp: i/o timeout',
+      'Image example/hello cannot be fetched yet: dial tcp: i/o timeout',
     ],
   ];
   test.each(stays)('%s: it stays starting', async (_name, wrong, message) => {
@@ -65,7 +65,7 @@ describe('what a cluster does to a pod is told in words', () => {
     [
       'an image that the registry does not have',
       { kind: 'waiting', reason: 'ErrImagePull', message: 'manifest unknown' },
-      { by: 'refused', message: 'image example/hello cannot be fetched: manifest unknown' },
+      { by: 'refused', message: 'Image example/hello cannot be fetched: manifest unknown' },
     ],
     [
       'more memory than its limit',
@@ -75,12 +75,12 @@ describe('what a cluster does to a pod is told in words', () => {
     [
       'an eviction',
       { kind: 'failed', reason: 'Evicted', message: 'The node was low on memory.' },
-      { by: 'lost', message: 'it was evicted from its node: The node was low on memory.' },
+      { by: 'itself', message: 'It was evicted from its node: The node was low on memory.' },
     ],
     [
       'a node that is lost',
       { kind: 'failed', reason: 'NodeLost', message: '' },
-      { by: 'lost', message: 'its node does not answer' },
+      { by: 'itself', message: 'Its node does not answer.' },
     ],
   ];
   test.each(ends)('%s ends it', async (_name, wrong, end) => {

@@ -23,8 +23,8 @@ export interface KubeletOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** Whose pods are its own. */
-  readonly namespace: string;
+  /** Whose pods are its own; all, as of a node that is not a test's, when it is left out. */
+  readonly namespace?: string;
   /** Programs of images; an image that is not here cannot be fetched. `[]`: the pod's own command. */
   readonly images: Readonly<Record<string, readonly string[]>>;
   /** Statuses only: no program is started, and every pod is ready at once. */
@@ -32,6 +32,8 @@ export interface KubeletOptions {
   readonly misbehave?: (pod: KubePod) => Misbehaviour | undefined;
 }
 
+/** Of nodes that are a part of a test. */
+export const ownNodeLabel = 'podgate.test/node';
 const nodeName = 'node-1';
 const probeMs = 50;
 
@@ -70,9 +72,11 @@ export class Kubelet {
   async start(): Promise<void> {
     const port = await this.#logs.listen();
     await this.#registerNode(port);
+    const { namespace } = this.#options;
+    const within = namespace === undefined ? '' : `/namespaces/${namespace}`;
     const pods = new Reflector(
       { ...this.#options, signal: this.#closed.signal },
-      { path: `/api/v1/namespaces/${this.#options.namespace}/pods`, query: {} },
+      { path: `/api/v1${within}/pods`, query: {} },
       {
         replaced: (objects) => objects.forEach((object) => this.#see(object)),
         changed: (type, object) => (type === 'DELETED' ? this.#forget(object) : this.#see(object)),
@@ -90,8 +94,9 @@ export class Kubelet {
   }
 
   async #registerNode(port: number): Promise<void> {
-    const { api } = this.#options;
-    const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: nodeName } };
+    const { api, namespace } = this.#options;
+    const labels = namespace === undefined ? {} : { [ownNodeLabel]: namespace };
+    const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: nodeName, labels } };
     await quiet(api.call({ method: 'POST', path: '/api/v1/nodes', body: node }));
     await this.#patch(`/api/v1/nodes/${nodeName}/status`, {
       status: {

@@ -39,7 +39,8 @@ const rules: Readonly<Record<string, (object: KubeObject) => string[]>> = {
   Service: (object) => {
     const ports = arrayAt(object, 'spec', 'ports');
     return [
-      ...ports.flatMap(portNameProblems),
+      // A label; only ports of containers have names as IANA gives them.
+      ...ports.flatMap((port) => portNameProblems(port, 63)),
       ...(ports.length > 1 && ports.some((port) => !at(port, 'name'))
         ? ['spec.ports: Required value: a name where there are several']
         : []),
@@ -48,7 +49,7 @@ const rules: Readonly<Record<string, (object: KubeObject) => string[]>> = {
 };
 
 function containerProblems(container: unknown): string[] {
-  const found = arrayAt(container, 'ports').flatMap(portNameProblems);
+  const found = arrayAt(container, 'ports').flatMap((port) => portNameProblems(port, 15));
   for (const kind of ['requests', 'limits'])
     for (const [name, value] of Object.entries(record(at(container, 'resources', kind))))
       if (!quantity.test(String(value))) found.push(`resources.${kind}[${name}]: Invalid value`);
@@ -56,11 +57,11 @@ function containerProblems(container: unknown): string[] {
   return found;
 }
 
-function portNameProblems(port: unknown): string[] {
+function portNameProblems(port: unknown, lengthMax: number): string[] {
   const name = at(port, 'name');
   if (typeof name !== 'string') return [];
-  if (name.length > 15)
-    return [`ports.name: Invalid value: "${name}": must be no more than 15 characters`];
+  if (name.length > lengthMax)
+    return [`ports.name: Invalid value: "${name}": must be no more than ${lengthMax} characters`];
   return /^[a-z0-9-]*[a-z][a-z0-9-]*$/.test(name) ? [] : [`ports.name: Invalid value: "${name}"`];
 }
 

@@ -1,16 +1,26 @@
 import { KubeConfig } from '@kubernetes/client-node';
 import { afterAll, describe, expect, test, vi } from 'vitest';
+import { z } from 'zod';
 import { createKubernetesRuntime } from '../../controller/runtime/kubernetes/runtime.ts';
 import { runtimeConforms } from '../conformance/runtime.ts';
 import { ApiServer, configFor } from '../kubernetes/api-server.ts';
-import { apiOf, clusterPlace, kubeletKind, ports } from '../kubernetes/conformance.ts';
+import { ApiDouble } from '../kubernetes/api-double.ts';
+import {
+  apiOf,
+  clusterPlace,
+  hasNodes,
+  kubeletKind,
+  nodesKind,
+  ports,
+} from '../kubernetes/conformance.ts';
 import { apiServerBehaves } from '../kubernetes/contract.ts';
 import type { Manifest } from '../kubernetes/deployed.ts';
 import { apply, kustomize, readManifests, tokenOf } from '../kubernetes/deployed.ts';
+import { Kubelet } from '../kubernetes/kubelet.ts';
 import { isObject } from '../kubernetes/schema.ts';
 import { available } from '../programs/run.ts';
 
-/** With `KUBECONFIG`: any API server that has no scheduler and no nodes; else one of our own. */
+/** With `KUBECONFIG` any cluster, with nodes or with nothing but an API server; else one of our own. */
 const file = process.env['KUBECONFIG'];
 const given = new KubeConfig();
 if (file) given.loadFromFile(file);
@@ -37,10 +47,13 @@ async function controller(): Promise<KubeConfig> {
 }
 
 test.skipIf(!built)('kustomize builds what is in the files', async () => {
-  const names = (objects: readonly Manifest[]) =>
-    objects.map(({ kind, metadata }) => `${String(kind)} ${JSON.stringify(metadata)}`).toSorted();
-  expect(names((await built?.()) ?? [])).toEqual(names(shipped));
+  const sorted = (objects: readonly Manifest[]): Manifest[] =>
+    objects.toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+  expect(sorted((await built?.()) ?? [])).toEqual(sorted(shipped));
 });
+
+const nameOf = ({ kind, metadata }: Manifest): string =>
+  `${String(kind)} ${String(isObject(metadata) && metadata['name'])}`;
 
 describe.skipIf(!own)('our manifests on a real API server', () => {
   test('are all taken, as they are and once more', async () => {
@@ -54,12 +67,9 @@ describe.skipIf(!own)('our manifests on a real API server', () => {
   test('have Pods that the security level of their namespace admits', async () => {
     const workloads = [...kindOf('Deployment'), ...kindOf('StatefulSet')];
     expect(workloads).toHaveLength(6);
-    for (const { metadata, spec } of workloads) {
-      const template = isObject(spec) && isObject(spec['template']) ? spec['template'] : {};
+    for (const workload of workloads) {
       const path = '/api/v1/namespaces/podgate/pods';
-      const name = `${String(isObject(metadata) && metadata['name'])}-0`;
-      const body = { ...template, apiVersion: 'v1', kind: 'Pod', metadata: { name } };
-      await api.call({ method: 'POST', path, query: { dryRun: 'All' }, body });
+      await api.call({ method: 'POST', path, query: { dryRun: 'All' }, body: firstPod(workload) });
     }
   });
 
@@ -113,6 +123,50 @@ describe.skipIf(!own)('a namespace for each tenant on a real API server', () => 
   });
 });
 
-describe.skipIf(!file)('on a cluster that is given', () => {
-  runtimeConforms('runtime kubernetes', kubeletKind, () => clusterPlace(given));
+/** As the controller of a Deployment or StatefulSet makes it. */
+function firstPod({ metadata, spec }: Manifest): Manifest {
+  const { template, volumeClaimTemplates } = zWorkload.parse(spec);
+  const name = `${String(isObject(metadata) && metadata['name'])}-0`;
+  const claimed = volumeClaimTemplates.map((claim) => ({
+    name: claim.metadata.name,
+    persistentVolumeClaim: { claimName: claim.metadata.name },
+  }));
+  const volumes = [...template.spec.volumes, ...claimed];
+  return { apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: { ...template.spec, volumes } };
+}
+
+const zWorkload = z.object({
+  template: z.object({ spec: z.looseObject({ volumes: z.array(z.unknown()).default([]) }) }),
+  volumeClaimTemplates: z.array(z.object({ metadata: z.object({ name: z.string() }) })).default([]),
+});
+
+/** Whose node runs pods is found out, not said: with nodes of its own a cluster needs an image. */
+describe.skipIf(!file)('on a cluster that is given', async () => {
+  if (!file) return;
+  const theirs = await hasNodes(api);
+  const kind = theirs ? nodesKind(process.env) : kubeletKind;
+  runtimeConforms('runtime kubernetes', kind, () => clusterPlace(given, { theirs }));
+});
+
+describe('on a cluster with nodes of its own, for which one of ours stands in', async () => {
+  const double = await ApiDouble.start();
+  const [config, image] = [double.config(), 'example/small'];
+  const kubelet = new Kubelet({ ...ports, api: apiOf(config), images: { [image]: [] } });
+  afterAll(async () => {
+    await kubelet.stop();
+    await double.stop();
+  });
+
+  test('is told from one without', async () => {
+    expect(await hasNodes(apiOf(config))).toBe(false);
+    const place = await clusterPlace(config);
+    expect(await hasNodes(apiOf(config))).toBe(false);
+    await place.clean();
+    await apiOf(config).call({ method: 'DELETE', path: '/api/v1/nodes/node-1' });
+    await kubelet.start();
+    expect(await hasNodes(apiOf(config))).toBe(true);
+  });
+
+  const kind = { ...nodesKind({ PODGATE_TEST_POD_IMAGE: image }), patienceMs: 30_000 };
+  runtimeConforms('runtime kubernetes', kind, () => clusterPlace(config, { theirs: true }));
 });

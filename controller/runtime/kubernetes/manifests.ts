@@ -14,6 +14,7 @@ import {
   annotationOf,
   keyLabel,
   digest,
+  gpuResource,
   runAnnotation,
   systemLabel,
   tenantLabel,
@@ -23,7 +24,6 @@ import {
 const graceSeconds = 30;
 /** Nodes of a queue carry this label, and may carry a taint of the same name. */
 const queueLabel = 'podgate.io/queue';
-const gpuResource = 'nvidia.com/gpu';
 const dockerHub = 'https://index.docker.io/v1/';
 
 /** All objects that a run of a pod consists of; the Pod itself comes last. */

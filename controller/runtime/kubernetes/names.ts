@@ -11,6 +11,8 @@ export const runAnnotation = 'podgate.io/run';
 /** Pods with this label, in namespaces that have it too, may reach all that is routed. */
 export const systemLabel = 'podgate.io/system';
 
+export const gpuResource = 'nvidia.com/gpu';
+
 /** Labels have at most 63 characters, and not all; a digest fits whatever was in the text. */
 export const digest = (text: string): string =>
   createHash('sha256').update(text).digest('hex').slice(0, 16);

@@ -98,7 +98,13 @@ export class PodRun {
     const by = this.#record.stopping ? 'stopped' : 'lost';
     const exitCode = known?.exitCode ?? null;
     const endedAtMs = known?.endedAtMs ?? this.#terms.clock.nowMs();
-    await this.finish({ by, exitCode, signal: null, message: whyGone(pod), endedAtMs });
+    await this.finish({
+      by,
+      exitCode,
+      signal: null,
+      message: by === 'lost' ? whyGone(pod) : '',
+      endedAtMs,
+    });
     this.#pod = undefined;
   }
 
@@ -125,11 +131,12 @@ export class PodRun {
       this.#terms.log.warn({ key, error: String(error) }, 'output of a pod could not be kept');
     });
     const { outputStart } = this.#record;
-    // A limit that was met explains more than what the program was about to do.
-    const explained = end.message !== '' && end.by !== 'itself';
+    // Of what ended by itself its last lines explain more, but for a limit that was met.
+    const program = end.by === 'itself' && end.exitCode !== null;
+    const lines = program || end.message === '' ? await this.output.lastLines(outputStart) : '';
     const isOom = end.message.includes('OOMKilled');
-    const lines = explained || isOom ? '' : await this.output.lastLines(outputStart);
-    this.#write({ ...this.#record, end: { ...end, message: lines || end.message } });
+    const message = isOom && lines ? `${end.message}\n${lines}` : lines || end.message;
+    this.#write({ ...this.#record, end: { ...end, message } });
     this.#ended.resolve();
     this.#terms.changed();
   }
@@ -204,5 +211,5 @@ export class PodRun {
 function whyGone(pod: Pod | undefined): string {
   const disruption = pod?.status?.conditions?.find(({ type }) => type === 'DisruptionTarget');
   if (disruption) return `the cluster ended it: ${disruption.message ?? disruption.reason ?? ''}`;
-  return '';
+  return 'its Pod was deleted, and not by Podgate';
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { RunEnd } from '../runtime.ts';
+import { gpuResource } from './names.ts';
 
 const zTerminated = z.object({
   exitCode: z.int(),
@@ -116,28 +117,29 @@ function endOfProgram(
     return { by: 'refused', exitCode: null, signal: null, message, endedAtMs: nowMs };
   const text =
     reason === 'OOMKilled'
-      ? `it used more memory than its limit of ${memoryLimitMi} MiB, so it was ended (OOMKilled)`
+      ? `It used more memory than its limit of ${memoryLimitMi} MiB, so it was ended (OOMKilled).`
       : message;
   return { by: 'itself', exitCode, signal: null, message: text.trimEnd(), endedAtMs };
 }
 
 const neverBegan = new Set(['StartError', 'ContainerCannotRun', 'RunContainerError']);
 
+/** A failure like others, so that what nodes refuse again and again is not tried for ever. */
 function endWithoutProgram({ status }: Pod, endedAtMs: number): RunEnd {
   const { reason = '', message = '' } = status ?? {};
-  const why = plainReasons[reason] ?? (reason || 'its node gave it up');
-  const text = message ? `${why}: ${message}` : why;
-  return { by: 'lost', exitCode: null, signal: null, message: text, endedAtMs };
+  const why = plainReasons[reason] ?? `Its node gave it up${reason && ` (${reason})`}`;
+  const text = message ? `${why}: ${message}` : `${why}.`;
+  return { by: 'itself', exitCode: null, signal: null, message: text, endedAtMs };
 }
 
 const plainReasons: Readonly<Record<string, string>> = {
-  Evicted: 'it was evicted from its node',
-  NodeLost: 'its node does not answer',
-  Preempting: 'it had to make room for a more important pod',
-  Shutdown: 'its node was shut down',
-  Terminated: 'its node was shut down',
-  NodeShutdown: 'its node was shut down',
-  UnexpectedAdmissionError: 'its node did not admit it',
+  Evicted: 'It was evicted from its node',
+  NodeLost: 'Its node does not answer',
+  Preempting: 'It had to make room for a more important pod',
+  Shutdown: 'Its node was shut down',
+  Terminated: 'Its node was shut down',
+  NodeShutdown: 'Its node was shut down',
+  UnexpectedAdmissionError: 'Its node did not admit it',
 };
 
 /** Waiting for these is of no use. */
@@ -156,7 +158,7 @@ function refusalOf(pod: Pod, endedAtMs: number): RunEnd | undefined {
   const pulling = reason === 'ErrImagePull' || reason === 'ImagePullBackOff';
   const why = pulling && permanent.test(message) ? 'cannot be fetched' : refusals[reason];
   if (why === undefined) return undefined;
-  const text = `image ${imageOf(pod)} ${why}: ${hint(message)}`;
+  const text = `Image ${imageOf(pod)} ${why}: ${hint(message)}`;
   return { by: 'refused', exitCode: null, signal: null, message: text, endedAtMs };
 }
 
@@ -170,17 +172,35 @@ const imageOf = (pod: Pod): string => pod.spec.containers[0]?.image ?? '';
 /** What it waits for, for people. */
 function messageOf(pod: Pod, running: boolean): string | undefined {
   if (conditionOf(pod, 'Ready')?.reason === 'NodeStatusUnknown' || pod.status?.phase === 'Unknown')
-    return `its node ${pod.spec.nodeName ?? ''} does not answer`;
+    return `Its node ${pod.spec.nodeName ?? ''} does not answer.`;
   return running ? undefined : waitsFor(pod);
 }
 
 function waitsFor(pod: Pod): string {
   const scheduled = conditionOf(pod, 'PodScheduled');
   if (scheduled?.status === 'False')
-    return `no node can take it: ${scheduled.message ?? scheduled.reason ?? ''}`;
-  if (!pod.spec.nodeName) return 'waits for a node';
+    return unschedulable(scheduled.message ?? scheduled.reason ?? '');
+  if (!pod.spec.nodeName) return 'It waits for a node.';
   const { reason, message } = pod.status?.containerStatuses?.[0]?.state?.waiting ?? {};
   if (reason === 'ErrImagePull' || reason === 'ImagePullBackOff')
-    return `image ${imageOf(pod)} cannot be fetched yet: ${message ?? reason}`;
-  return `node ${pod.spec.nodeName} fetches its image and creates it`;
+    return `Image ${imageOf(pod)} cannot be fetched yet: ${message ?? reason}`;
+  return `Node ${pod.spec.nodeName} fetches its image and creates it.`;
 }
+
+/** What the scheduler says, after what that means; not what it thought of to make room. */
+function unschedulable(message: string): string {
+  const said = message.replace(/\s*preemption:.*$/s, '');
+  const names = [...said.matchAll(/Insufficient ([\w./-]+\w)/g)].map(([, name = '']) => name);
+  const short = [...new Set(names)].map((name) => plainResources[name] ?? name);
+  if (short.length > 0) return `No node has enough ${short.join(' and ')} left for it: ${said}`;
+  // Nothing else in our Pods asks for certain nodes.
+  if (/affinity|selector/.test(said))
+    return `No node that can take it is of its compute queue: ${said}`;
+  return `No node can take it: ${said}`;
+}
+
+const plainResources: Readonly<Record<string, string>> = {
+  cpu: 'CPU',
+  [gpuResource]: 'GPUs',
+  'ephemeral-storage': 'disk space',
+};
