@@ -159,6 +159,38 @@ test('the last lines of a program that crashed are known though its log cannot b
   runtime.close();
 });
 
+test("a pod's life takes ten requests, and its stop one look at its log", async () => {
+  double.users.set('counted', { forbidden: new Set() });
+  const place = await clusterPlace(double.config(), { as: double.config('counted') });
+  places.push(place);
+  const runtime = await place.open();
+  const asked = (): string[] => {
+    const own = double.requests.splice(0).filter(({ token }) => token === 'counted');
+    return own.map(({ method, path }) => `${method} ${path.replace(/.*namespaces\/[^/]*\//, '')}`);
+  };
+  const before: string[] = [];
+  // Each collection is listed and watched.
+  await vi.waitFor(() => {
+    before.push(...asked().filter((one) => one.startsWith('GET ')));
+    expect(before.toSorted()).toEqual(['GET events', 'GET events', 'GET pods', 'GET pods']);
+  }, wait);
+  await runtime.start(hello());
+  await listens(runtime);
+  const name = expect.stringMatching(/^[A-Z]+ [a-z]+\/pod-\w+$/);
+  expect(asked().toSorted()).toEqual([name, name, name, name, 'POST pods']);
+  await runtime.stop('default/pod', 5_000);
+  const [first = '', second = '', ...others] = asked().toSorted();
+  expect([first, second, others]).toEqual([
+    expect.stringMatching(/^DELETE pods\/pod-\w+$/),
+    expect.stringMatching(/^GET pods\/pod-\w+\/log$/),
+    [],
+  ]);
+  await runtime.remove('default/pod');
+  const gone = ['DELETE networkpolicies', 'DELETE secrets', 'DELETE services'];
+  expect(asked().toSorted()).toEqual(gone);
+  runtime.close();
+});
+
 test('tenants with namespaces of their own may have pods of the same name', async () => {
   const place = await clusterPlace(double.config(), {
     statusesOnly: true,
