@@ -100,7 +100,6 @@ export class ApiDouble {
     }
     const value = body === '' ? undefined : parse(request, body);
     const type = request.headers['content-type'] ?? '';
-    if (request.method === 'PATCH' && type === 'application/json') throw unknownFormat();
     const { code, answer } = this.#writes.handle(request.method ?? '', {
       ...target,
       query: url.searchParams,
@@ -151,11 +150,14 @@ function json(response: ServerResponse, code: number, value: unknown): void {
 const contentTypes =
   /^application\/(json|apply-patch\+yaml|strategic-merge-patch\+json|merge-patch\+json)$/;
 
-const unknownFormat = (): StatusError =>
-  new StatusError(415, 'UnsupportedMediaType', 'the body of the request was in an unknown format');
-
-function parse({ headers }: IncomingMessage, body: string): unknown {
-  if (!contentTypes.test(headers['content-type'] ?? '')) throw unknownFormat();
+function parse({ headers, method }: IncomingMessage, body: string): unknown {
+  const type = headers['content-type'] ?? '';
+  if (!contentTypes.test(type) || (method === 'PATCH' && type === 'application/json'))
+    throw new StatusError(
+      415,
+      'UnsupportedMediaType',
+      'the body of the request was in an unknown format',
+    );
   try {
     return JSON.parse(body);
   } catch (error) {

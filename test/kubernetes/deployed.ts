@@ -9,7 +9,7 @@ import { run } from '../programs/run.ts';
 import { isObject } from './schema.ts';
 
 /** The manifests that we ship. */
-export const manifests = join(root, 'deploy', 'kubernetes');
+const manifests = join(root, 'deploy', 'kubernetes');
 
 export type Manifest = Record<string, unknown>;
 

@@ -95,8 +95,8 @@ test('a watch that only has bookmarks is alive', async () => {
   void reflector.run();
   await vi.waitFor(() => expect(asked()).toBe(2));
   for (let minute = 0; minute < 5; minute += 1) {
-    timers.mockClear();
     await clock.advance(60_000);
+    timers.mockClear();
     // Each word sets a new limit.
     await vi.waitFor(() => expect(timers).toHaveBeenCalled());
   }

@@ -47,10 +47,11 @@ async function controller(): Promise<KubeConfig> {
 }
 
 test.skipIf(!built)('kustomize builds what is in the files', async () => {
-  const sorted = (objects: readonly Manifest[]): Manifest[] =>
-    objects.toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
   expect(sorted((await built?.()) ?? [])).toEqual(sorted(shipped));
 });
+
+const sorted = (objects: readonly Manifest[]): Manifest[] =>
+  objects.toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
 
 const nameOf = ({ kind, metadata }: Manifest): string =>
   `${String(kind)} ${String(isObject(metadata) && metadata['name'])}`;
@@ -58,9 +59,7 @@ const nameOf = ({ kind, metadata }: Manifest): string =>
 describe.skipIf(!own)('our manifests on a real API server', () => {
   test('are all taken, as they are and once more', async () => {
     const objects = (await built?.()) ?? shipped;
-    const first = (kind: string) => (object: Manifest) => (object['kind'] === kind ? 0 : 1);
-    const order = first('Namespace');
-    for (const object of objects.toSorted((a, b) => order(a) - order(b))) await apply(api, object);
+    for (const object of objects.toSorted((a, b) => rank(a) - rank(b))) await apply(api, object);
     for (const object of objects) await apply(api, object);
   });
 
@@ -122,6 +121,9 @@ describe.skipIf(!own)('a namespace for each tenant on a real API server', () => 
     return clusterPlace(admin, { as: await controller(), namespaces: 'podgate-{test}-{tenant}' });
   });
 });
+
+/** As kubectl does, what others are in comes first. */
+const rank = ({ kind }: Manifest): number => (kind === 'Namespace' ? 0 : 1);
 
 /** As the controller of a Deployment or StatefulSet makes it. */
 function firstPod({ metadata, spec }: Manifest): Manifest {
