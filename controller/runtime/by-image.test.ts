@@ -5,7 +5,7 @@ import { ended, running } from '../../test/pod-examples.ts';
 import { Broadcast } from './broadcast.ts';
 import { runtimeByImage } from './by-image.ts';
 import type { Observed, RunSpec, Runtime } from './runtime.ts';
-import { RunInProgress } from './runtime.ts';
+import { RunInProgress, RuntimeUnavailable } from './runtime.ts';
 
 const key = 'default/pod';
 
@@ -71,6 +71,7 @@ function both() {
 }
 
 const hello = spec({ image: 'podgate/hello:1', networks: networksOf('default') });
+const away = (): Promise<never> => Promise.reject(new RuntimeUnavailable('away'));
 const nginx = spec({ image: 'nginx:1', run: 2 });
 
 describe('the runtime by image', () => {
@@ -100,6 +101,32 @@ describe('the runtime by image', () => {
     expect(await runtime.observe(key)).toMatchObject({ run: 1 });
     processes.seen.set(key, { ...ended({ run: 1 }), podCreatedAtMs: Number.MAX_SAFE_INTEGER });
     expect(await runtime.observe(key)).toMatchObject({ run: 1 });
+  });
+
+  test('sees to processes that live while the engine does not answer, and to nothing else', async () => {
+    const { containers, runtime } = both();
+    await runtime.start(hello);
+    containers.observe = away;
+    containers.list = away;
+    expect(await runtime.list()).toEqual([key]);
+    expect(await runtime.observe(key)).toMatchObject({ run: hello.run });
+    expect(await runtime.logs(key)).toBe('processes');
+    await expect(runtime.observe('default/other')).rejects.toThrow(RuntimeUnavailable);
+    await expect(runtime.start({ ...hello, key: 'default/other' })).rejects.toThrow('away');
+  });
+
+  test('of two runs that have ended none is shown while only one is known', async () => {
+    const { processes, containers, runtime } = both();
+    processes.seen.set(key, ended());
+    containers.observe = away;
+    await expect(runtime.observe(key)).rejects.toThrow('away');
+  });
+
+  test('stopping all waits for both, whatever becomes of one', async () => {
+    const { processes, containers, runtime } = both();
+    containers.stopAll = away;
+    await expect(runtime.stopAll(1_000)).rejects.toThrow('away');
+    expect(processes.calls).toEqual(['stopAll']);
   });
 
   test('stops and removes a pod wherever it is', async () => {

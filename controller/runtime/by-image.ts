@@ -41,8 +41,9 @@ class RuntimeByImage implements Runtime {
   }
 
   async list(): Promise<readonly string[]> {
-    const [a, b] = await Promise.all([this.#processes.list(), this.#containers.list()]);
-    return [...new Set([...a, ...b])];
+    // What is not told is unknown, never gone: who wants to know asks for each.
+    const told = await Promise.allSettled([this.#processes.list(), this.#containers.list()]);
+    return [...new Set(told.flatMap((each) => (each.status === 'fulfilled' ? each.value : [])))];
   }
 
   async stop(key: string, graceMs: number): Promise<void> {
@@ -85,7 +86,10 @@ class RuntimeByImage implements Runtime {
   }
 
   async stopAll(deadlineMs: number): Promise<void> {
-    await Promise.all([this.#processes.stopAll(deadlineMs), this.#containers.stopAll(deadlineMs)]);
+    const stops = [this.#processes.stopAll(deadlineMs), this.#containers.stopAll(deadlineMs)];
+    // One that fails must not cut the other short.
+    const failed = (await Promise.allSettled(stops)).find(({ status }) => status === 'rejected');
+    if (failed?.status === 'rejected') throw failed.reason;
   }
 
   close(): void {
@@ -98,14 +102,18 @@ class RuntimeByImage implements Runtime {
   }
 
   async #newest(key: string): Promise<{ runtime: Runtime; seen: Observed } | undefined> {
-    const [inProcess, contained] = await Promise.all([
-      this.#processes.observe(key),
-      this.#containers.observe(key),
-    ]);
-    const process = inProcess && { runtime: this.#processes, seen: inProcess };
-    const container = contained && { runtime: this.#containers, seen: contained };
-    if (!process || !container) return process ?? container;
-    return isNewer(process.seen, container.seen) ? process : container;
+    const looks = await Promise.allSettled(
+      [this.#processes, this.#containers].map(async (runtime) => {
+        const seen = await runtime.observe(key);
+        return seen && { runtime, seen };
+      }),
+    );
+    const found = looks.flatMap((each) => (each.status === 'fulfilled' ? (each.value ?? []) : []));
+    const [newest] = found.toSorted((a, b) => (isNewer(a.seen, b.seen) ? -1 : 1));
+    const failed = looks.find(({ status }) => status === 'rejected');
+    // What lives is seen to although the other runtime is away; else that might know of a newer run.
+    if (failed?.status === 'rejected' && newest?.seen.end !== null) throw failed.reason;
+    return newest;
   }
 }
 

@@ -41,7 +41,7 @@ export async function startStandalone(
   stack: AsyncDisposableStack,
 ): Promise<Running> {
   // The api has to know what pods can run on as well.
-  const settings = { ...given, runtime: await settleRuntime(given.runtime) };
+  const settings = { ...given, runtime: await settleRuntime(given.runtime, given.data.dir) };
   const registries = readRegistries(settings.runtime);
   const { rootTemplates } = settings.runtime;
   const ports = await openPorts(settings, stack);

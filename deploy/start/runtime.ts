@@ -4,7 +4,7 @@ import { runtimeByImage } from '../../controller/runtime/by-image.ts';
 import type { EngineAddress } from '../../controller/runtime/engine/address.ts';
 import { describeAddress, usualSockets } from '../../controller/runtime/engine/address.ts';
 import { Engine } from '../../controller/runtime/engine/engine.ts';
-import { createEngineRuntime } from '../../controller/runtime/engine/runtime.ts';
+import { createEngineRuntime, haveRunContainers } from '../../controller/runtime/engine/runtime.ts';
 import type { ProcessRuntimePorts } from '../../controller/runtime/process/runtime.ts';
 import { createProcessRuntime } from '../../controller/runtime/process/runtime.ts';
 import type { RegistryAccess, Runtime } from '../../controller/runtime/runtime.ts';
@@ -28,19 +28,28 @@ type RuntimeChoice = Choices<{ runtime: typeof runtime }>['runtime'];
 
 /**
  * The choice with `auto` decided: `engine` and where it answers, or still `auto` where none does, and
- * only built-in images can run. Throws `BadSetting` when an engine is asked for and none answers.
+ * only built-in images can run. Throws `BadSetting` when none answers although one is asked for, or
+ * pods of this data directory have run on one: they would be taken for gone.
  */
-export async function settleRuntime(choice: RuntimeChoice): Promise<RuntimeChoice> {
+export async function settleRuntime(
+  choice: RuntimeChoice,
+  dataDir: string,
+): Promise<RuntimeChoice> {
   if (choice.kind === 'process' || choice.kind === 'kubernetes') return choice;
   const { address, runtimeDir } = choice.engine;
   const places = address ? [address] : usualSockets(runtimeDir);
   const found = await firstAnswering(places);
   if (found) return { ...choice, kind: 'engine', engine: { address: found, runtimeDir } };
-  if (choice.kind === 'auto') return choice;
+  const why =
+    choice.kind === 'engine'
+      ? 'PODGATE_RUNTIME is "engine"'
+      : haveRunContainers(dataDir) && 'pods of this data directory run in containers';
+  if (!why) return choice;
   const tried = places.map(describeAddress).join(', ');
   throw new BadSetting(
-    'PODGATE_RUNTIME is "engine", and no container engine answers ' +
-      `(${tried === '' ? 'there is no usual socket' : `tried ${tried}`}): DOCKER_HOST says where, such as unix:///var/run/docker.sock`,
+    `${why}, and no container engine answers ` +
+      `(${tried === '' ? 'there is no usual socket' : `tried ${tried}`}): start it, or say where it is by ` +
+      'DOCKER_HOST, such as unix:///var/run/docker.sock; PODGATE_RUNTIME=process does without',
   );
 }
 
@@ -64,7 +73,7 @@ export async function openRuntime(
   settings: Choices<Groups>,
 ): Promise<Runtime> {
   const { data: kept, runtime: chosen } = settings;
-  const { kind, engine, processUser } = await settleRuntime(chosen);
+  const { kind, engine, processUser } = await settleRuntime(chosen, kept.dir);
   const dataDir = kept.dir;
   const processes = await createProcessRuntime({ ...ports, dataDir, user: processUser });
   if (kind === 'kubernetes')

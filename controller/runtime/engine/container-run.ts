@@ -1,6 +1,7 @@
 import type { Clock } from '#contracts/clock.ts';
 import type { Log } from '#contracts/log.ts';
 import { keepLooking } from '../looks.ts';
+import { writeRecord } from '../records.ts';
 import type { Observed, RunNote, RunSpec } from '../runtime.ts';
 import { notesMax, RuntimeUnavailable } from '../runtime.ts';
 import type { ContainerState } from './container-state.ts';
@@ -9,7 +10,6 @@ import { EngineRefusal } from './engine.ts';
 import type { Launcher } from './launcher.ts';
 import { Listeners } from './listeners.ts';
 import type { Record } from './records.ts';
-import { writeRecord } from './records.ts';
 import type { Reason } from './run-end.ts';
 import { endOf, endWithout, failedLaunch } from './run-end.ts';
 import { RunOutput } from './run-output.ts';

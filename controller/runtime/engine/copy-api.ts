@@ -1,13 +1,10 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '#contracts/clock.ts';
 import type { LogFiles } from '../output/log-files.ts';
+import { CopiedPlace } from './copied-place.ts';
 import type { Engine } from './engine.ts';
 import { isNotFound } from './engine.ts';
 
-/** How often the place is noted; what was written since is compared by its length. */
-const noteMs = 250;
 const againMs = 500;
 const headBytes = 8;
 
@@ -56,30 +53,23 @@ export async function copyFromApi(terms: CopyTerms): Promise<void> {
     if (ended) break;
     await clock.sleep(againMs, signal).catch(() => undefined);
   } while (!signal.aborted);
-  copy.note();
+  copy.place.note();
 }
 
 class Copy {
   readonly #terms: CopyTerms;
-  #place: Place;
-  /** Bytes that come again although they are there. */
-  #surplus: number;
-  #notedMs = -Infinity;
+  readonly place: CopiedPlace<Place>;
 
   constructor(terms: CopyTerms) {
     this.#terms = terms;
-    const { container, folder, files } = terms;
-    const noted = readPlace(folder);
-    this.#place =
-      noted?.container === container
-        ? noted
-        : { container, time: '', frames: 0, offset: files.end };
-    this.#surplus = Math.max(0, files.end - this.#place.offset);
+    const { container, files } = terms;
+    const first = { container, offset: files.end, time: '', frames: 0 };
+    this.place = new CopiedPlace(terms, zPlace, first);
   }
 
   async follow(): Promise<void> {
     const { engine, container, signal, heard } = this.#terms;
-    const { time, frames } = this.#place;
+    const { time, frames } = this.place.at;
     const options = {
       follow: true,
       stdout: true,
@@ -111,37 +101,10 @@ class Copy {
   #take(batch: readonly Frame[]): void {
     const last = batch.at(-1);
     if (!last) return;
-    const { files, clock } = this.#terms;
     const bytes = Buffer.concat(batch.map((frame) => frame.bytes));
-    const fresh = bytes.subarray(Math.min(bytes.length, this.#surplus));
-    this.#surplus -= bytes.length - fresh.length;
-    if (fresh.length > 0) files.append(fresh);
     const alike = batch.filter(({ at }) => at === last.at).length;
-    const before = last.at === this.#place.time ? this.#place.frames : 0;
-    const offset = this.#place.offset + bytes.length;
-    this.#place = { ...this.#place, time: last.at, frames: before + alike, offset };
-    if (clock.monotonicMs() - this.#notedMs >= noteMs) this.note();
-  }
-
-  note(): void {
-    this.#notedMs = this.#terms.clock.monotonicMs();
-    const file = placeFile(this.#terms.folder);
-    try {
-      writeFileSync(`${file}.new`, JSON.stringify(this.#place), { mode: 0o600 });
-      renameSync(`${file}.new`, file);
-    } catch {
-      // The pod was removed meanwhile, or the disk is full: then some of it may come twice.
-    }
-  }
-}
-
-const placeFile = (folder: string): string => join(folder, 'copied.json');
-
-function readPlace(folder: string): Place | undefined {
-  try {
-    return zPlace.safeParse(JSON.parse(readFileSync(placeFile(folder), 'utf8'))).data;
-  } catch {
-    return undefined;
+    const { time, frames } = this.place.at;
+    this.place.take(bytes, { time: last.at, frames: (last.at === time ? frames : 0) + alike });
   }
 }
 

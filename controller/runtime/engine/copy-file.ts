@@ -1,19 +1,9 @@
-import {
-  closeSync,
-  fstatSync,
-  openSync,
-  readFileSync,
-  readSync,
-  renameSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { z } from 'zod';
+import { CopiedPlace } from './copied-place.ts';
 import type { CopyTerms } from './copy-api.ts';
 
 const lookMs = 100;
-const noteMs = 250;
 const chunkBytes = 256 * 1024;
 const newline = 0x0a;
 const space = 0x20;
@@ -47,28 +37,22 @@ export async function copyFromFile(file: string, terms: CopyTerms): Promise<void
     if (!found) await clock.sleep(lookMs, signal).catch(() => undefined);
     else await new Promise((resolve) => setImmediate(resolve));
   }
-  copy.note();
+  copy.place.note();
 }
 
 class Copy implements Disposable {
   readonly #file: string;
   readonly #terms: CopyTerms;
   readonly #buffer = Buffer.alloc(chunkBytes);
-  #place: Place;
-  #surplus: number;
+  readonly place: CopiedPlace<Place>;
   #fd: number | undefined;
-  #notedMs = -Infinity;
 
   constructor(file: string, terms: CopyTerms) {
     this.#file = file;
     this.#terms = terms;
-    const noted = readPlace(terms.folder);
     const { container, files } = terms;
-    this.#place =
-      noted?.container === container
-        ? noted
-        : { container, inode: 0, position: 0, offset: files.end };
-    this.#surplus = Math.max(0, files.end - this.#place.offset);
+    const first = { container, offset: files.end, inode: 0, position: 0 };
+    this.place = new CopiedPlace(terms, zPlace, first);
   }
 
   [Symbol.dispose](): void {
@@ -79,7 +63,7 @@ class Copy implements Disposable {
   look(): boolean {
     this.#fd ??= this.#open();
     if (this.#fd === undefined) return false;
-    const length = readSync(this.#fd, this.#buffer, 0, chunkBytes, this.#place.position);
+    const length = readSync(this.#fd, this.#buffer, 0, chunkBytes, this.place.at.position);
     const whole = this.#buffer.subarray(0, length).lastIndexOf(newline) + 1;
     // A line that does not fit is none of Podman's, which cuts at 8 KiB.
     const taken = whole === 0 && length === chunkBytes ? length : whole;
@@ -90,22 +74,11 @@ class Copy implements Disposable {
     return this.#replaced();
   }
 
-  note(): void {
-    this.#notedMs = this.#terms.clock.monotonicMs();
-    const file = placeFile(this.#terms.folder);
-    try {
-      writeFileSync(`${file}.new`, JSON.stringify(this.#place), { mode: 0o600 });
-      renameSync(`${file}.new`, file);
-    } catch {
-      // The pod was removed meanwhile, or the disk is full: then some of it may come twice.
-    }
-  }
-
   #open(): number | undefined {
     try {
       const fd = openSync(this.#file, 'r');
       const { ino: inode } = fstatSync(fd);
-      if (inode !== this.#place.inode) this.#place = { ...this.#place, inode, position: 0 };
+      if (inode !== this.place.at.inode) this.place.move({ inode, position: 0 });
       return fd;
     } catch {
       return undefined;
@@ -115,7 +88,7 @@ class Copy implements Disposable {
   /** The old file is read to its end: goes on with the one that has its name now. */
   #replaced(): boolean {
     try {
-      if (statSync(this.#file).ino === this.#place.inode) return false;
+      if (statSync(this.#file).ino === this.place.at.inode) return false;
     } catch {
       return false;
     }
@@ -125,19 +98,9 @@ class Copy implements Disposable {
   }
 
   #take(lines: Buffer): void {
-    const { files, clock, heard } = this.#terms;
-    heard();
-    const bytes = textOf(lines);
-    const fresh = bytes.subarray(Math.min(bytes.length, this.#surplus));
-    this.#surplus -= bytes.length - fresh.length;
-    if (fresh.length > 0) files.append(fresh);
-    const { position, offset } = this.#place;
-    this.#place = {
-      ...this.#place,
-      position: position + lines.length,
-      offset: offset + bytes.length,
-    };
-    if (clock.monotonicMs() - this.#notedMs >= noteMs) this.note();
+    this.#terms.heard();
+    const position = this.place.at.position + lines.length;
+    this.place.take(textOf(lines), { position });
   }
 }
 
@@ -156,14 +119,4 @@ export function textOf(lines: Buffer): Buffer {
     at = end + 1;
   }
   return text.subarray(0, length);
-}
-
-const placeFile = (folder: string): string => join(folder, 'copied.json');
-
-function readPlace(folder: string): Place | undefined {
-  try {
-    return zPlace.safeParse(JSON.parse(readFileSync(placeFile(folder), 'utf8'))).data;
-  } catch {
-    return undefined;
-  }
 }

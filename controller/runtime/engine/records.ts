@@ -1,19 +1,9 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { z } from 'zod';
-import { errorCode } from '../error-code.ts';
+import { zRunEnd } from '../records.ts';
 import type { RunLabel } from './labels.ts';
 
-const zEnd = z.strictObject({
-  by: z.enum(['itself', 'stopped', 'lost', 'refused']),
-  exitCode: z.int().nullable(),
-  signal: z.string().nullable(),
-  message: z.string(),
-  endedAtMs: z.number(),
-});
-
-/** What is remembered of the newest run of a pod, beside its output. Never holds a secret. */
-const zRecord = z.object({
+/** What is remembered of the newest run of a pod. */
+export const zRecord = z.object({
   run: z.int(),
   podCreatedAtMs: z.number(),
   startedAtMs: z.number(),
@@ -34,7 +24,7 @@ const zRecord = z.object({
   /** Where the output of this run begins. */
   outputStart: z.int(),
   notes: z.array(z.strictObject({ atMs: z.number(), text: z.string() })),
-  end: zEnd.nullable(),
+  end: zRunEnd.nullable(),
 });
 export type Record = z.infer<typeof zRecord>;
 
@@ -52,39 +42,3 @@ export const newRecord = (label: RunLabel, atMs: number, outputStart: number): R
   notes: [],
   end: null,
 });
-
-const recordFile = (folder: string): string => join(folder, 'run.json');
-
-/** Replaces the record as a whole: a reader sees the old one or the new one. */
-export function writeRecord(folder: string, record: Record): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const file = recordFile(folder);
-  writeFileSync(`${file}.new`, JSON.stringify(record), { mode: 0o600 });
-  renameSync(`${file}.new`, file);
-}
-
-/** By key, all that an earlier controller left in `root`; half a record is none. */
-export function readRecords(root: string): Map<string, Record> {
-  const found = new Map<string, Record>();
-  for (const tenant of foldersIn(root)) {
-    for (const podId of foldersIn(join(root, tenant))) {
-      const record = readRecord(join(root, tenant, podId));
-      if (record) found.set(`${tenant}/${podId}`, record);
-    }
-  }
-  return found;
-}
-
-function readRecord(folder: string): Record | undefined {
-  try {
-    return zRecord.safeParse(JSON.parse(readFileSync(recordFile(folder), 'utf8'))).data;
-  } catch (error) {
-    if (error instanceof SyntaxError || errorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-const foldersIn = (parent: string): string[] =>
-  readdirSync(parent, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map(({ name }) => name);

@@ -1,13 +1,12 @@
-import { EventEmitter } from 'node:events';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '#contracts/clock.ts';
 import type { Log } from '#contracts/log.ts';
 import type { LogPiece, LogStart, LogWindow } from '#contracts/logs.ts';
 import { Broadcast } from '../broadcast.ts';
-import { followOutput } from '../output/follow.ts';
-import { takeSnapshot } from '../output/snapshot.ts';
+import { PodOutputs } from '../output/pod-outputs.ts';
+import { readRecords } from '../records.ts';
 import type { Observed, RunSpec, Runtime } from '../runtime.ts';
 import { RunInProgress } from '../runtime.ts';
 import type { EngineAddress } from './address.ts';
@@ -18,7 +17,7 @@ import { installationOf } from './installation.ts';
 import { runLabelOf } from './labels.ts';
 import { Launcher } from './launcher.ts';
 import { outputEnd } from './output.ts';
-import { newRecord, readRecords } from './records.ts';
+import { newRecord, zRecord } from './records.ts';
 import type { Found } from './watch.ts';
 import { findContainers, watchContainers } from './watch.ts';
 
@@ -36,6 +35,14 @@ export interface EngineRuntimeSettings {
   readonly dataDir: string;
 }
 
+const containersFolder = (dataDir: string): string => join(dataDir, 'containers');
+
+/** Whether pods of this data directory have run in containers, and may still. */
+export function haveRunContainers(dataDir: string): boolean {
+  const root = containersFolder(dataDir);
+  return existsSync(root) && readRecords(root, zRecord).size > 0;
+}
+
 /**
  * Runs pods as containers of an engine that speaks the Docker Engine API (Docker, Podman) on this
  * machine. Finds the runs that an earlier controller with this data directory has started. Throws
@@ -47,7 +54,7 @@ export async function createEngineRuntime(
 ): Promise<Runtime> {
   const engine = new Engine(address);
   const facts = await engine.facts();
-  const root = join(dataDir, 'containers');
+  const root = containersFolder(dataDir);
   mkdirSync(root, { recursive: true, mode: 0o700 });
   const runtime = new EngineRuntime({ ...ports, engine, facts, root });
   await runtime.adopt();
@@ -66,12 +73,13 @@ class EngineRuntime implements Runtime {
   readonly #launcher: Launcher;
   readonly #runs = new Map<string, ContainerRun>();
   readonly #events = new Broadcast();
-  readonly #removals = new EventEmitter().setMaxListeners(0);
+  readonly #outputs: PodOutputs;
   readonly #closed = new AbortController();
 
   constructor(place: Place) {
     this.#place = place;
     const { engine, clock, facts, root } = place;
+    this.#outputs = new PodOutputs(clock, (key) => this.#folder(key));
     this.#installation = installationOf(root);
     const site = { installation: this.#installation, engine: facts, root };
     this.#launcher = new Launcher(engine, site, clock);
@@ -81,7 +89,7 @@ class EngineRuntime implements Runtime {
   async adopt(): Promise<void> {
     const { engine, root, log, clock } = this.#place;
     const containers = await findContainers(engine, this.#installation);
-    for (const [key, record] of readRecords(root)) {
+    for (const [key, record] of readRecords(root, zRecord)) {
       const container = containers.find(
         ({ label }) => label.key === key && label.run === record.run,
       );
@@ -132,7 +140,7 @@ class EngineRuntime implements Runtime {
   async remove(key: string): Promise<void> {
     await this.stop(key, 0);
     this.#runs.get(key)?.close();
-    this.#removals.emit(key);
+    this.#outputs.removed(key);
     await rm(this.#folder(key), { recursive: true, force: true });
     this.#runs.delete(key);
     const [tenant = ''] = key.split('/');
@@ -140,23 +148,12 @@ class EngineRuntime implements Runtime {
     if (!others) await this.#launcher.discardNetwork(tenant);
   }
 
-  async logs(key: string, window: LogWindow = {}): Promise<string> {
-    await using kept = await takeSnapshot(this.#folder(key));
-    return (await kept.read(await kept.startOf(window), kept.end)).toString();
+  logs(key: string, window?: LogWindow): Promise<string> {
+    return this.#outputs.read(key, window);
   }
 
-  async *followLogs(key: string, start: LogStart, signal: AbortSignal): AsyncGenerator<LogPiece> {
-    const { clock } = this.#place;
-    const removal = new AbortController();
-    const removed = (): void => removal.abort();
-    this.#removals.on(key, removed);
-    const ended = AbortSignal.any([signal, this.#closed.signal]);
-    try {
-      const terms = { clock, signal: ended, removed: removal.signal };
-      yield* followOutput(this.#folder(key), start, terms);
-    } finally {
-      this.#removals.off(key, removed);
-    }
+  followLogs(key: string, start: LogStart, signal: AbortSignal): AsyncIterable<LogPiece> {
+    return this.#outputs.follow(key, start, signal);
   }
 
   events(signal: AbortSignal): AsyncIterable<string> {
@@ -173,6 +170,7 @@ class EngineRuntime implements Runtime {
 
   close(): void {
     this.#closed.abort();
+    this.#outputs.close();
     for (const run of this.#runs.values()) run.close();
   }
 

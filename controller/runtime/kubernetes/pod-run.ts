@@ -10,7 +10,7 @@ import type { PodOutput } from './output.ts';
 import type { Pod, PodState } from './pod-state.ts';
 import { stateOf } from './pod-state.ts';
 import type { Record } from './records.ts';
-import { writeRecord } from './records.ts';
+import { writeRecord } from '../records.ts';
 
 interface Terms {
   readonly folder: string;

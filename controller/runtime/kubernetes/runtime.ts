@@ -10,6 +10,7 @@ import { Broadcast } from '../broadcast.ts';
 import { followOutput } from '../output/follow.ts';
 import { takeSnapshot } from '../output/snapshot.ts';
 import type { Observed, RunSpec, Runtime } from '../runtime.ts';
+import { readRecords, writeRecord } from '../records.ts';
 import { RunInProgress, RuntimeUnavailable } from '../runtime.ts';
 import { KubernetesApi } from './api.ts';
 import { readEvent } from './events.ts';
@@ -20,7 +21,7 @@ import { newRecord, PodRun } from './pod-run.ts';
 import type { Pod } from './pod-state.ts';
 import { zPod } from './pod-state.ts';
 import type { Record } from './records.ts';
-import { readRecords, writeRecord } from './records.ts';
+import { zRecord } from './records.ts';
 import { Reflector } from './reflector.ts';
 import { checkRights } from './rights.ts';
 
@@ -73,7 +74,7 @@ class KubernetesRuntime implements Runtime {
 
   async open(): Promise<void> {
     await checkRights(this.#api, this.#naming);
-    for (const record of readRecords(this.#root)) this.#know(record);
+    for (const record of readRecords(this.#root, zRecord).values()) this.#know(record);
     const shared = this.#naming.sharedNamespace;
     const within = shared === undefined ? '/api/v1' : `/api/v1/namespaces/${shared}`;
     const terms = { ...this.#options, api: this.#api, signal: this.#closed.signal };

@@ -1,5 +1,4 @@
 import type { ChildProcess } from 'node:child_process';
-import { EventEmitter } from 'node:events';
 import { chown, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '#contracts/clock.ts';
@@ -16,8 +15,7 @@ import { Broadcast } from '../broadcast.ts';
 import type { LaunchOrder, RunRecord } from './files.ts';
 import { podFiles, readRecord, writeRecord } from './files.ts';
 import { launch } from './launch.ts';
-import { followOutput } from '../output/follow.ts';
-import { takeSnapshot } from '../output/snapshot.ts';
+import { PodOutputs } from '../output/pod-outputs.ts';
 import type { Places } from './places.ts';
 import { makeFolder, preparePlaces } from './places.ts';
 import { freePorts } from './ports.ts';
@@ -64,8 +62,7 @@ class ProcessRuntime implements Runtime {
   readonly #runs = new Map<string, SupervisedRun>();
   readonly #reserved = new Set<number>();
   readonly #events = new Broadcast();
-  readonly #removals = new EventEmitter().setMaxListeners(0);
-  readonly #closed = new AbortController();
+  readonly #outputs: PodOutputs;
   /** Keys that are being launched: their files are ours to write. */
   readonly #launching = new Set<string>();
   readonly #name: string;
@@ -74,6 +71,7 @@ class ProcessRuntime implements Runtime {
     this.#places = places;
     this.#user = user;
     this.#ports = ports;
+    this.#outputs = new PodOutputs(ports.clock, (key) => this.#folder(key));
     this.#name = ports.random.bytes(16).toString('hex');
   }
 
@@ -123,23 +121,12 @@ class ProcessRuntime implements Runtime {
     this.#forget(key, this.#runs.get(key));
   }
 
-  async logs(key: string, window: LogWindow = {}): Promise<string> {
-    await using kept = await takeSnapshot(this.#folder(key));
-    return (await kept.read(await kept.startOf(window), kept.end)).toString();
+  logs(key: string, window?: LogWindow): Promise<string> {
+    return this.#outputs.read(key, window);
   }
 
-  async *followLogs(key: string, start: LogStart, signal: AbortSignal): AsyncGenerator<LogPiece> {
-    const { clock } = this.#ports;
-    const removal = new AbortController();
-    const removed = (): void => removal.abort();
-    this.#removals.on(key, removed);
-    const ended = AbortSignal.any([signal, this.#closed.signal]);
-    try {
-      const terms = { clock, signal: ended, removed: removal.signal };
-      yield* followOutput(this.#folder(key), start, terms);
-    } finally {
-      this.#removals.off(key, removed);
-    }
+  followLogs(key: string, start: LogStart, signal: AbortSignal): AsyncIterable<LogPiece> {
+    return this.#outputs.follow(key, start, signal);
   }
 
   events(signal: AbortSignal): AsyncIterable<string> {
@@ -153,7 +140,7 @@ class ProcessRuntime implements Runtime {
   }
 
   close(): void {
-    this.#closed.abort();
+    this.#outputs.close();
     for (const run of this.#runs.values()) run.close();
   }
 
@@ -171,7 +158,7 @@ class ProcessRuntime implements Runtime {
   #forget(key: string, run: SupervisedRun | undefined): void {
     run?.close();
     this.#runs.delete(key);
-    this.#removals.emit(key);
+    this.#outputs.removed(key);
   }
 
   /** Launches the run unless another controller did, or may have begun to: then it counts as lost. */
