@@ -19,7 +19,7 @@ import { noPreflight } from '../../certs/acme/preflight.ts';
 import type { Certs } from '../../certs/certs.ts';
 import { startCerts } from '../../certs/certs.ts';
 import { desiredPod } from '../pod-examples.ts';
-import { freePort } from '../programs/bind.ts';
+import { freePort } from '../programs/ports.ts';
 import type { PebbleTerms } from '../programs/pebble.ts';
 import { Pebble } from '../programs/pebble.ts';
 import { authorityAt } from './world.ts';

@@ -5,7 +5,8 @@ import tls from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AcmeDoor } from '../acme/door.ts';
 import { alive, freePorts, makeDataDir, Standalone, until } from '../integration/standalone.ts';
-import { Bind, bindProgram, freePort } from '../programs/bind.ts';
+import { Bind, bindProgram } from '../programs/bind.ts';
+import { freePort } from '../programs/ports.ts';
 import { Pebble, pebbleProgram } from '../programs/pebble.ts';
 import { available } from '../programs/run.ts';
 

@@ -8,7 +8,8 @@ import { DnsRefused, DnsUnavailable } from '../../certs/dns/provider.ts';
 import type { Rfc2136Settings } from '../../certs/dns/rfc2136/provider.ts';
 import { Rfc2136 } from '../../certs/dns/rfc2136/provider.ts';
 import { listening } from '../gateway-examples.ts';
-import { Bind, bindProgram, freePort } from '../programs/bind.ts';
+import { Bind, bindProgram } from '../programs/bind.ts';
+import { freePort } from '../programs/ports.ts';
 import { available } from '../programs/run.ts';
 
 /** TXT records changed at a BIND 9 of our own, which accepts them with one key only. */

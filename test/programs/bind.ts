@@ -3,26 +3,17 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as packet from 'dns-packet';
 import { exchange } from '../../certs/dns/rfc2136/exchange.ts';
 import type { Rfc2136Settings } from '../../certs/dns/rfc2136/provider.ts';
-import { listening } from '../gateway-examples.ts';
 import { eventually } from '../processes.ts';
 import { debian } from './debian.ts';
+import { freePort } from './ports.ts';
 
 /** Debian's BIND 9; installed if need be. */
 export const bindProgram = (): Promise<string> => debian('/usr/sbin/named', 'bind9');
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = net.createServer();
-  const port = await listening(server);
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /**
  * A BIND 9 of a test's own, with the zone `example.test`: the domain and every pod's host are

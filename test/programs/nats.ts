@@ -2,13 +2,13 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { connect } from '@nats-io/transport-node';
 import type { Line } from '#adapters/nats/line.ts';
 import { debian } from './debian.ts';
+import { freePort } from './ports.ts';
 
 /** Debian's nats-server; installed if need be. */
 export const natsProgram = (): Promise<string> => debian('/usr/sbin/nats-server', 'nats-server');
@@ -111,12 +111,4 @@ export class Lines {
   async hangUp(): Promise<void> {
     await Promise.all(this.#open.splice(0).map((connection) => connection.close()));
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -1,11 +1,11 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Client } from 'pg';
 import { debian } from './debian.ts';
+import { freePort } from './ports.ts';
 
 /** The folder of Postgres's programs, which Debian keeps out of PATH; installed if need be. */
 export async function postgres(): Promise<string> {
@@ -47,14 +47,6 @@ export async function startPostgres(
     rmSync(folder, { recursive: true, force: true });
   };
   return { port, stop };
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** It listens before it lets anybody in. */

@@ -2,11 +2,11 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { debian } from './debian.ts';
+import { freePort } from './ports.ts';
 
 /** Debian's redis-server; installed if need be. */
 export const redisProgram = (): Promise<string> => debian('/usr/bin/redis-server', 'redis-server');
@@ -33,14 +33,14 @@ export class RedisServer {
 
   /** Keeps every answered write unless the further arguments, where $(PORT) is its, say otherwise. */
   static async start(program: string, ...argv: readonly string[]): Promise<RedisServer> {
-    const server = new RedisServer(program, await freePort(), [...safe, ...argv]);
+    const server = new RedisServer(program, await freeNodePort(), [...safe, ...argv]);
     await server.start();
     return server;
   }
 
   /** A Sentinel that watches the master at `port` as `main`; two of them start a failover. */
   static async sentinel(program: string, port: number): Promise<RedisServer> {
-    const server = new RedisServer(program, await freePort(), ['--sentinel']);
+    const server = new RedisServer(program, await freeNodePort(), ['--sentinel']);
     const file = join(server.folder, 'sentinel.conf');
     const watched = [
       `monitor main 127.0.0.1 ${port} 2`,
@@ -98,12 +98,9 @@ export class RedisServer {
 }
 
 /** A node of a cluster listens 10,000 above its port as well. */
-export async function freePort(): Promise<number> {
+export async function freeNodePort(): Promise<number> {
   for (;;) {
-    const server = net.createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const { port } = server.address() as net.AddressInfo;
-    await new Promise((resolve) => server.close(resolve));
+    const port = await freePort();
     if (port + 10_000 < 65_536) return port;
   }
 }

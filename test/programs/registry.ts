@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { listening } from '../gateway-examples.ts';
 import { debian } from './debian.ts';
-import { freePort } from './redis.ts';
+import { accepts, freePort } from './ports.ts';
 
 const startMs = 20_000;
 
@@ -73,23 +73,10 @@ export class ImageRegistry {
 
   async stop(): Promise<void> {
     for (const proxy of this.#proxies) proxy.close();
-
     if (this.#child.exitCode === null) {
       this.#child.kill('SIGKILL');
       await once(this.#child, 'exit');
     }
     rmSync(this.#folder, { recursive: true, force: true });
-  }
-}
-
-async function accepts(port: number): Promise<boolean> {
-  const socket = net.connect(port, '127.0.0.1');
-  try {
-    await once(socket, 'connect');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
   }
 }
