@@ -12,6 +12,9 @@ import tls from 'node:tls';
 
 export const root = dirname(dirname(import.meta.dirname));
 
+/** Of a machine that does much else; otherwise it is there within a second or two. */
+const bannerMs = 60_000;
+
 export interface Ports {
   readonly https: number;
   readonly http: number;
@@ -137,7 +140,9 @@ export class Standalone {
   }
 
   async #banner(): Promise<void> {
-    await until(() => this.#output.includes('Podgate is running') || this.child.exitCode !== null);
+    const begun = (): boolean =>
+      this.#output.includes('Podgate is running') || this.child.exitCode !== null;
+    await until(begun, () => `Podgate to run: ${this.#output}`, bannerMs);
     if (this.child.exitCode !== null) throw new Error(`did not start: ${this.#output}`);
   }
 

@@ -1,3 +1,4 @@
+import { Agent } from 'node:http';
 import Docker from 'dockerode';
 import { RuntimeUnavailable } from '../runtime.ts';
 import { errorCode } from '../error-code.ts';
@@ -47,7 +48,9 @@ export class Engine {
 
   /** Throws `RuntimeUnavailable` when nobody answers there, or not like an engine. */
   async facts(): Promise<EngineFacts> {
-    const docker = new Docker({ ...this.#connection, timeout: pingMs });
+    // On a connection of its own: one that an engine has given up would say that none answers.
+    const terms = { ...this.#connection, timeout: pingMs, agent: new Agent() };
+    const docker = new Docker(terms);
     const [version, info] = await this.#translated(
       Promise.all([docker.version(), docker.info() as Promise<unknown>]),
     );
