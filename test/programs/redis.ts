@@ -98,7 +98,7 @@ export class RedisServer {
 }
 
 /** A node of a cluster listens 10,000 above its port as well. */
-export async function freeNodePort(): Promise<number> {
+async function freeNodePort(): Promise<number> {
   for (;;) {
     const port = await freePort();
     if (port + 10_000 < 65_536) return port;
