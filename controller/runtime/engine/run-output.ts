@@ -7,8 +7,11 @@ import { copyOutput, discardLog } from './output.ts';
 // Lines that explain a failure; more belongs into the log.
 const tailBytesMax = 2_000;
 const tailLinesMax = 10;
-/** After the end of a container, without a word: an engine that is slower loses them. */
-const lastWordsMs = 3_000;
+/**
+ * After the end of a container, without a word: an engine that is slower loses them. Docker on two
+ * cores that eight others used has paused for more than 3 s.
+ */
+const lastWordsMs = 10_000;
 
 type Terms = Omit<CopyTerms, 'folder' | 'files' | 'heard'> & { readonly run: number };
 
