@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Clock } from '#contracts/clock.ts';
 import { parsed } from './json.ts';
 import type { Line } from './line.ts';
-import { newInbox, onceConnected, unsubscribed, usable } from './line.ts';
+import { newAnswersInbox, onceConnected, unsubscribed, usable } from './line.ts';
 
 /** Between two signs of life of one that answers. */
 const hereMs = 1_000;
@@ -87,7 +87,7 @@ export class AskAll {
     if (!connection) return { values: [], errors: [], missing: 0 };
     const except = othersOnly ? this.#member : null;
     const open = new OpenQuestion(othersOnly ? 0 : 1, () => this.#expected(except));
-    const inbox = newInbox(line);
+    const inbox = newAnswersInbox(line);
     const subscription = connection.subscribe(inbox, {
       callback: (error, message) => {
         if (error || message.headers?.code === noResponders) open.end();

@@ -14,6 +14,10 @@ export interface Line {
 /** A new subject for answers. */
 export const newInbox = ({ inboxPrefix }: Line): string => createInbox(inboxPrefix);
 
+/** The same for answers to what all are asked: apart, so that who answers needs no right to any other. */
+export const newAnswersInbox = ({ inboxPrefix = '_INBOX' }: Line): string =>
+  createInbox(`${inboxPrefix}.answers`);
+
 /** The connection, when something can be said on it, perhaps later. */
 export function usable({ connection }: Line): NatsConnection | undefined {
   return connection && !connection.isClosed() ? connection : undefined;

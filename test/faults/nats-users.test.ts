@@ -68,6 +68,15 @@ describe.skipIf(!found)('a cluster whose programs are users of NATS', () => {
     expect(await refusals(say)).toEqual([`publish ${subject}`]);
   });
 
+  test.each(routing)('nor, asking himself to be answered there, %s', async (subject) => {
+    const asked = stolen.subscribe('podgate.cancels.ask');
+    stolen.publish('podgate.cancels.ask', '{}', { reply: subject });
+    await stolen.flush();
+    expect(asked.getReceived()).toBe(1);
+    asked.unsubscribe();
+    expect(await refusals(() => stolen.publish(subject, forged))).toEqual([`publish ${subject}`]);
+  });
+
   const others = ['_INBOX.api.one', '_INBOX.controller.one', '_INBOX.gateway.one', 'podgate.logs'];
   test.each(others)('nor, without being asked, %s', async (subject) => {
     expect(await refusals(() => stolen.publish(subject, '{}'))).toEqual([`publish ${subject}`]);
