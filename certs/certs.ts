@@ -1,5 +1,9 @@
 import type { CertificateMode } from '#contracts/certificate-state.ts';
-import { certificateRequests } from '#contracts/certificate-state.ts';
+import {
+  certificateRequests,
+  certificateTerms,
+  siteTermsId,
+} from '#contracts/certificate-state.ts';
 import type { Site } from '#contracts/hosts.ts';
 import { desiredPods } from '#contracts/pod.ts';
 import { tenants } from '#contracts/tenant.ts';
@@ -8,13 +12,20 @@ import type { PublicAuthorities } from './acme/authority.ts';
 import type { Preflight } from './acme/preflight.ts';
 import { openAuthority } from './authority/authority.ts';
 import type { DnsProvider } from './dns/provider.ts';
+import type { Expiry } from './expiry.ts';
 import type { ManagerPorts } from './manager.ts';
 import { Manager } from './manager.ts';
 import { OrderDesk } from './orders/desk.ts';
 import { Slots } from './orders/slots.ts';
 import { Orders } from './orders/turn.ts';
 import type { WantedTerms } from './wanted.ts';
-import { podPrefix, tenantPrefix, tenantWildcardPrefix, wantedOf } from './wanted.ts';
+import {
+  podPrefix,
+  possibleModes,
+  tenantPrefix,
+  tenantWildcardPrefix,
+  wantedOf,
+} from './wanted.ts';
 
 export interface Certs {
   /** The root of our own authority, PEM. */
@@ -23,6 +34,8 @@ export interface Certs {
   problem(): string | undefined;
   /** How many certificates of public authorities are waited for, and ordered right now. */
   readonly orders: { readonly waiting: number; readonly underWay: number };
+  /** How those that are wanted stand with their ends. */
+  readonly expiry: Expiry;
   /** Resolves when nothing is under way any more. */
   stop(): Promise<void>;
 }
@@ -72,6 +85,9 @@ export async function startCerts(ports: CertsPorts, settings: CertsSettings): Pr
   const [domains, wildcards] = [0, 1].map(() => tenants(ports.store).watch(signal));
   const requests = certificateRequests(ports.store).watch(signal);
   try {
+    const possible = possibleModes(terms);
+    const { mode } = terms;
+    await certificateTerms(ports.store).put(siteTermsId, { mode, possible }, 'anything');
     await manager.ensureOwn();
   } catch (error) {
     abort.abort();
@@ -91,6 +107,9 @@ export async function startCerts(ports: CertsPorts, settings: CertsSettings): Pr
     problem: () => manager.problem(),
     get orders() {
       return desk?.counts ?? { waiting: 0, underWay: 0 };
+    },
+    get expiry() {
+      return manager.expiry;
     },
     stop: async () => {
       abort.abort();

@@ -1,3 +1,4 @@
+import type { Registry } from 'prom-client';
 import { openSealer } from '#adapters/system/sealer.ts';
 import { admin } from '../deploy/settings/admin.ts';
 import { certs } from '../deploy/settings/certs.ts';
@@ -13,7 +14,9 @@ import { instanceName, openSharedStore } from '../deploy/start/store.ts';
 import { startPatiently } from '../deploy/start/patience.ts';
 import { runProgram } from '../deploy/start/program.ts';
 import { openSystem } from '../deploy/start/system.ts';
+import type { Certs } from './certs.ts';
 import { startCerts } from './certs.ts';
+import { observeCerts } from './metrics.ts';
 
 /** Certificates of a cluster. Any number may run; they share the work by leases. */
 const groups = { site, certs, sharedKey, admin: admin(9104), redis, nats, log };
@@ -29,12 +32,20 @@ await runProgram(process.env, groups, async (settings, life) => {
     holder: instanceName(system),
     others: publicTerms(settings, system),
   };
+  let running: Certs | undefined;
   const start = async () => {
-    const running = await startCerts({ ...system, store, leases, sealer, traffic }, terms);
-    life.stack.defer(() => running.stop());
-    return running;
+    const started = await startCerts({ ...system, store, leases, sealer, traffic }, terms);
+    life.stack.defer(() => started.stop());
+    running = started;
+    return started;
   };
   const certsPart = startPatiently('certs', start, system, life.signal);
-  await serveAdmin(settings.admin, { parts: [storePart, certsPart] }, life.stack);
+  const observe = (registry: Registry): void =>
+    observeCerts(
+      registry,
+      () => running,
+      () => system.clock.nowMs(),
+    );
+  await serveAdmin(settings.admin, { parts: [storePart, certsPart], observe }, life.stack);
   await Promise.all([storePart.started, certsPart.started]);
 });

@@ -8,6 +8,8 @@ import { tenants } from '#contracts/tenant.ts';
 import type { Change } from '#contracts/store.ts';
 import { BrokenDocument } from '#contracts/store.ts';
 import type { Authority, AuthorityPorts } from './authority/authority.ts';
+import type { Expiry } from './expiry.ts';
+import { expiryOf } from './expiry.ts';
 import {
   askedRotation,
   keyOpens,
@@ -61,12 +63,18 @@ export class Manager {
   readonly #signal: AbortSignal;
   readonly #queue = new WorkQueue();
   readonly #ownValidUntilMs = new Map<string, number>();
+  #expiry: Expiry = expiryOf([], 0);
 
   constructor(ports: ManagerPorts, terms: ManagerTerms, authority: Authority, signal: AbortSignal) {
     this.#ports = ports;
     this.#terms = terms;
     this.#authority = authority;
     this.#signal = signal;
+  }
+
+  /** Of those that are wanted, as of the last look at all. */
+  get expiry(): Expiry {
+    return this.#expiry;
   }
 
   /** Which of the certificates that everything needs is not valid now; undefined: all are. */
@@ -125,13 +133,21 @@ export class Manager {
     const pods = await desiredPods(store).list();
     const others = await tenants(store).list();
     const stored = await certificates(store).list();
+    const wanted = new Set([
+      ...ownIds,
+      ...pods.documents.map(({ id }) => podPrefix + id),
+      ...others.documents.flatMap(({ id }) => [tenantPrefix + id, tenantWildcardPrefix + id]),
+    ]);
+    const lives = stored.documents.filter(({ id }) => wanted.has(id));
+    const nowMs = this.#ports.clock.nowMs();
+    this.#expiry = expiryOf(
+      lives.map(({ id, value }) => [id, value]),
+      nowMs,
+    );
     for (const { id, reason } of [...pods.broken, ...others.broken, ...stored.broken])
       this.#ports.log.warn({ id, reason }, 'a stored document does not parse');
     return [
-      ...ownIds,
-      ...pods.documents.map(({ id }) => podPrefix + id),
-      ...others.documents.map(({ id }) => tenantPrefix + id),
-      ...others.documents.map(({ id }) => tenantWildcardPrefix + id),
+      ...wanted,
       ...stored.documents.map(({ id }) => id),
       ...stored.broken.map(({ id }) => id),
     ];
@@ -171,9 +187,9 @@ export class Manager {
     if (!wanted) return undefined;
     const readable = typeof certificate === 'object' ? certificate : undefined;
     if (wanted.hosts.length === 0) {
-      return certificate === 'none' || this.#worthKeeping(readable)
-        ? undefined
-        : { kind: 'remove' };
+      // A pod that is there shall be without: whoever comes back may find it, and that one is here.
+      const kept = wanted.createdAtMs === null && this.#worthKeeping(readable);
+      return certificate === 'none' || kept ? undefined : { kind: 'remove' };
     }
     const rotation = await askedRotation(store, id);
     const rotated = (await storedState(store, id))?.value.rotation ?? 0;

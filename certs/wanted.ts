@@ -37,18 +37,29 @@ export interface WantedTerms {
   readonly hasDns: boolean;
 }
 
+/** Pure: what tenants may choose. Wildcards of an authority need DNS. */
+export const possibleModes = ({
+  isPublic,
+  hasDns,
+}: Pick<WantedTerms, 'isPublic' | 'hasDns'>): CertificateMode[] => {
+  if (!isPublic) return ['own'];
+  return hasDns ? ['hybrid', 'per-pod', 'wildcard', 'own'] : ['per-pod', 'own'];
+};
+
 /** What the store asks for. Throws `BrokenDocument`; undefined: nobody asks under such an id. */
 export async function wantedOf(
   store: Store,
   terms: WantedTerms,
   id: string,
 ): Promise<Wanted | undefined> {
-  const { site, mode } = terms;
-  if (id === 'domain') return shared(terms, mode, [site.domain]);
-  if (id === 'wildcard') return shared(terms, mode, forAnyPod(site.domain));
+  const { site } = terms;
+  if (id === 'domain' || id === 'wildcard') {
+    const mode = await modeOf(store, terms, site.tenant);
+    return shared(terms, mode, id === 'domain' ? [site.domain] : forAnyPod(site.domain));
+  }
   if (id.startsWith(podPrefix)) {
     const pod = await desiredPods(store).get(id.slice(podPrefix.length));
-    return pod ? ofPod(store, terms, pod.value) : none(mode);
+    return pod ? ofPod(store, terms, pod.value) : none(terms.mode);
   }
   if (id.startsWith(tenantPrefix)) return ofTenant(store, terms, id.slice(tenantPrefix.length));
   if (id.startsWith(tenantWildcardPrefix)) {
@@ -79,7 +90,7 @@ function shared(terms: WantedTerms, mode: CertificateMode, hosts: readonly strin
 
 async function ofPod(store: Store, terms: WantedTerms, pod: DesiredPod): Promise<Wanted> {
   const mode = await modeOf(store, terms, pod.tenant);
-  if (mode === 'wildcard') return none(mode);
+  if (mode === 'wildcard') return { ...none(mode), createdAtMs: pod.createdAtMs };
   const by = terms.isPublic && mode !== 'own' ? 'public' : 'own';
   const hosts = hostsOf(pod, terms.site);
   return { hosts, mode, by, standIn: false, createdAtMs: pod.createdAtMs };

@@ -114,3 +114,15 @@ export const certificateRequests = (
   store: Store,
 ): Collection<z.infer<typeof zCertificateRequest>> =>
   collection(store, 'certificate-requests', zCertificateRequest);
+
+/** What the operator's settings make of modes. */
+const zCertificateTerms = z.strictObject({
+  /** Of tenants that chose none. */
+  mode: z.enum(certificateModes),
+  possible: z.array(z.enum(certificateModes)),
+});
+
+/** Under the one id `site`: written by certs, so that the api can say what a tenant may choose. */
+export const certificateTerms = (store: Store): Collection<z.infer<typeof zCertificateTerms>> =>
+  collection(store, 'certificate-terms', zCertificateTerms);
+export const siteTermsId = 'site';

@@ -19,6 +19,16 @@ export const zCertificate = z.strictObject({
 });
 export type Certificate = z.infer<typeof zCertificate>;
 
+// Renewal begins a third of a life before its end: with less than a sixth left something is wrong.
+const lateShare = 1 / 6;
+
+/** From when on a certificate should have been renewed. */
+export const lateAtMs = ({
+  notBeforeMs,
+  notAfterMs,
+}: Pick<Certificate, 'notBeforeMs' | 'notAfterMs'>): number =>
+  notAfterMs - (notAfterMs - notBeforeMs) * lateShare;
+
 /** Ids: `pod/<tenant>/<podId>`, `domain`, `wildcard`, `tenant/<tenant>`. Written by certs alone. */
 export const certificates = (store: Store): Collection<Certificate> =>
   collection(store, 'certificates', zCertificate);

@@ -70,6 +70,7 @@ export const actionKinds = [
   'stop',
   'restart',
   'set_permission',
+  'certificate_warning',
   'delete_permission',
   'set_status',
 ] as const;

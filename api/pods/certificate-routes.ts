@@ -3,7 +3,7 @@ import { actingOf } from '../access/declared.ts';
 import type { App } from '../app.ts';
 import { answers, success } from '../envelope.ts';
 import type { PodCertificates } from './certificate.ts';
-import { zPodCertificate } from './certificate.ts';
+import { zPodCertificate } from './certificate-schema.ts';
 
 const params = z.object({ pod_id: z.string() });
 const tags = ['pods'];

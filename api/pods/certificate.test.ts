@@ -2,8 +2,13 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Certificate } from '#contracts/certificate.ts';
 import { certificates } from '#contracts/certificate.ts';
 import type { CertificateState } from '#contracts/certificate-state.ts';
-import { certificateRequests, certificateStates } from '#contracts/certificate-state.ts';
+import {
+  certificateRequests,
+  certificateStates,
+  certificateTerms,
+} from '#contracts/certificate-state.ts';
 import { sealContext } from '#contracts/pod.ts';
+import { tenants } from '#contracts/tenant.ts';
 import type { Bench } from '../../test/api/bench.ts';
 import { openBench } from '../../test/api/bench.ts';
 
@@ -18,6 +23,12 @@ beforeAll(async () => {
   await bench.addUser('ada', 'pass word');
   const body = { pod_id: 'mine', image: 'podgate/hello' };
   await bench.as('ada')('POST', '/v3/pods', { body });
+  const terms = { mode: 'hybrid', possible: ['hybrid', 'wildcard'] } as const;
+  await certificateTerms(bench.store).put(
+    'site',
+    { ...terms, possible: [...terms.possible] },
+    'absent',
+  );
 }, 30_000);
 afterAll(() => bench.close());
 beforeEach(async () => {
@@ -126,4 +137,61 @@ test('a rotation is asked for once, until it was carried out', async () => {
   expect(await read()).toMatchObject({ rotating: false });
   expect(await rotate()).toMatchObject({ rotating: true });
   expect((await requests.get(id))?.value).toEqual({ rotation: 2 });
+});
+
+interface Networking {
+  readonly networking: { readonly default: { readonly cert_state: string; certificate: unknown } };
+}
+
+test('a pod that is read shows the same at its networks, takes it back, and has a new tag when it changes', async () => {
+  const get = () => bench.as('ada')('GET', '/v3/pods/mine');
+  const before = await get();
+  await certificates(bench.store).put(id, certificate(), 'absent');
+  await certificateStates(bench.store).put(id, state, 'absent');
+  const after = await get();
+  expect(after.headers['etag']).not.toBe(before.headers['etag']);
+  const { networking } = after.body.result as Networking;
+  expect(networking.default.cert_state).toBe('backoff');
+  expect(networking.default.certificate).toEqual(await read());
+  const derived = await bench.as('ada')('GET', '/v3/pods/mine/derived');
+  expect(derived.body.result).toMatchObject({ networking });
+  const sent = await bench.as('ada')('PUT', '/v3/pods/mine', { body: { networking } });
+  expect([sent.status, sent.body.metadata]).toEqual([200, expect.anything()]);
+  // Lists do not read a certificate for each pod.
+  const list = await bench.as('ada')('GET', '/v3/pods');
+  expect(JSON.stringify(list.body.result)).not.toContain('cert_state');
+});
+
+test('where the tenant has wildcards alone the wildcard is shown, and nothing is rotated', async () => {
+  const acme = { tenant_id: 'acme', admin: { username: 'grace', password: 'pass word' } };
+  await bench.addUser('root', 'pass word', true);
+  await bench.as('root')('POST', '/v3/tenants', {
+    body: { ...acme, certificate_mode: 'wildcard' },
+  });
+  expect((await tenants(bench.store).get('acme'))?.value.certificateMode).toBe('wildcard');
+  const grace = bench.as('grace', 'acme');
+  await grace('POST', '/v3/pods', { body: { pod_id: 'theirs', image: 'podgate/hello' } });
+  const hosts = ['*.pods.acme.example.test', 'pods.acme.example.test'];
+  await certificates(bench.store).put('tenant/acme', certificate({ hosts }), 'absent');
+  const shown = await grace('GET', '/v3/pods/theirs/certificate');
+  expect(shown.body.result).toMatchObject({ mode: 'wildcard', hosts, phase: 'active' });
+  expect((await grace('POST', '/v3/pods/theirs/certificate/rotate')).status).toBe(409);
+});
+
+test('the action log warns of one that is near its end, and of one that has ended, with the last error', async () => {
+  const notAfterMs = nowMs - dayMs;
+  const dates = { notBeforeMs: notAfterMs - 90 * dayMs, notAfterMs };
+  await certificates(bench.store).put(id, certificate(dates), 'absent');
+  await certificateStates(bench.store).put(id, state, 'absent');
+  const { body } = await bench.as('ada')('GET', '/v3/pods/mine/actions');
+  const lines = (body.result as { kind: string; ts: string; text: string }[]).filter(
+    ({ kind }) => kind === 'certificate_warning',
+  );
+  expect(lines).toMatchObject([
+    { ts: '2025-12-16T12:00:00.000000', text: expect.stringContaining('was not renewed yet') },
+    {
+      ts: '2025-12-31T12:00:00.000000',
+      text: expect.stringContaining('nobody answers on port 80'),
+    },
+  ]);
 });

@@ -1,85 +1,78 @@
-import { z } from 'zod';
 import type { Certificate } from '#contracts/certificate.ts';
-import { certificates } from '#contracts/certificate.ts';
-import type { CertificateState } from '#contracts/certificate-state.ts';
+import { certificates, lateAtMs } from '#contracts/certificate.ts';
+import type { CertificateMode, CertificateState } from '#contracts/certificate-state.ts';
 import {
-  certificateModes,
-  certificatePhases,
   certificateRequests,
   certificateStates,
+  certificateTerms,
+  siteTermsId,
 } from '#contracts/certificate-state.ts';
+import type { Site } from '#contracts/hosts.ts';
+import type { Action } from '#contracts/pod.ts';
 import { podKey } from '#contracts/pod.ts';
+import { tenants } from '#contracts/tenant.ts';
 import type { Acting } from '../access/declared.ts';
+import { Refused } from '../errors.ts';
 import type { ApiPorts } from '../ports.ts';
 import { retrying } from '../retrying.ts';
-import { timestamp, zTime } from '../times.ts';
+import { timestamp } from '../times.ts';
+import type { ShownCertificate } from './certificate-schema.ts';
 import type { PodRecords } from './records.ts';
-
-/** The certificate of a pod, as the wire shows it. */
-
-const zText = (example: string) =>
-  z
-    .string()
-    .nullable()
-    .meta({ examples: [example] });
-
-export const zPodCertificate = z.strictObject({
-  mode: z
-    .enum(certificateModes)
-    .describe(
-      'own: from our authority; per-pod: from a public one; hybrid: the wildcard until that is there; wildcard: never one of its own.',
-    ),
-  phase: z.enum(certificatePhases).describe('active: it is in use, and no order is under way.'),
-  hosts: z.array(z.string()).describe('Those it is good for; none while there is none.'),
-  issuer: zText('CN=R11, O=Example Trust Services').describe('Who signed the one in use.'),
-  authority: zText('acme.example.org').describe('Whom it is, or was, ordered from.'),
-  profile: zText('tlsserver'),
-  not_before_ts: zTime,
-  not_after_ts: zTime,
-  renewal: z
-    .strictObject({ start_ts: zTime, end_ts: zTime, at_ts: zTime })
-    .nullable()
-    .describe('When it is replaced, and the window that this instant was chosen in.'),
-  place_in_queue: z.int().nullable().describe('About how many are ordered before it and with it.'),
-  failures: z.int().min(0).describe('Tries that failed since one succeeded.'),
-  last_error: zText('the authority could not reach mydb.pods.example.org'),
-  last_error_ts: zTime,
-  next_attempt_ts: zTime,
-  rotating: z.boolean().describe('A new key and certificate were asked for and are not there yet.'),
-  warning: zText('expires within 3 days and was not renewed yet').describe(
-    'What needs looking at; null: nothing.',
-  ),
-});
-type Shown = z.infer<typeof zPodCertificate>;
 
 /** What is known of one certificate, and of the wish for another. */
 interface Known {
+  /** As the tenant chose, else as the site has it. */
+  readonly mode: CertificateMode;
   readonly certificate: Certificate | undefined;
   readonly state: CertificateState | undefined;
   /** The newest that was asked for. */
   readonly rotation: number;
+  /** Greater when any of it changes. */
+  readonly version: number;
 }
 
 /** Reads certificates of pods and asks for new ones, for callers with a right to. Throws `Refused`. */
 export class PodCertificates {
-  readonly #ports: ApiPorts;
+  readonly #ports: Pick<ApiPorts, 'store' | 'clock'>;
+  readonly #site: Site;
   readonly #records: PodRecords;
 
-  constructor(ports: ApiPorts, records: PodRecords) {
+  constructor(ports: Pick<ApiPorts, 'store' | 'clock'>, site: Site, records: PodRecords) {
     this.#ports = ports;
+    this.#site = site;
     this.#records = records;
   }
 
-  async read(podId: string, caller: Acting): Promise<Shown> {
+  async read(podId: string, caller: Acting): Promise<ShownCertificate> {
     await this.#records.find(podId, caller);
-    return presentCertificate(await this.#known(idOf(podId, caller)), this.#ports.clock.nowMs());
+    return (await this.of(podId, caller.tenant)).shown;
+  }
+
+  /** Of a pod that the caller was found to have a right to; the version is greater after a change. */
+  async of(
+    podId: string,
+    tenant: string,
+  ): Promise<{ readonly shown: ShownCertificate; readonly version: number }> {
+    const known = await this.#known(podId, tenant);
+    return {
+      shown: presentCertificate(known, this.#ports.clock.nowMs()),
+      version: known.version,
+    };
+  }
+
+  /** Lines for the action log: that it is near its end and was not renewed. */
+  async warnings(podId: string, tenant: string): Promise<readonly Action[]> {
+    const { certificate, state } = await this.#known(podId, tenant);
+    return certificate ? warningActions(certificate, state, this.#ports.clock.nowMs()) : [];
   }
 
   /** Asks for a new key and certificate. Once is enough: what is asked for already is not repeated. */
-  async rotate(podId: string, caller: Acting): Promise<Shown> {
-    const id = idOf(podId, caller);
+  async rotate(podId: string, caller: Acting): Promise<ShownCertificate> {
+    const id = idOf(podId, caller.tenant);
     await retrying(async () => {
       await this.#records.find(podId, caller);
+      if ((await this.#mode(caller.tenant)) === 'wildcard')
+        throw new Refused(409, 'It has no certificate of its own: its tenant is in mode wildcard.');
       const requests = certificateRequests(this.#ports.store);
       const request = await requests.get(id);
       const done = (await certificateStates(this.#ports.store).get(id))?.value.rotation ?? 0;
@@ -87,30 +80,47 @@ export class PodCertificates {
       const expect = request ? { version: request.version } : 'absent';
       await requests.put(id, { rotation: done + 1 }, expect);
     });
-    return presentCertificate(await this.#known(id), this.#ports.clock.nowMs());
+    return (await this.of(podId, caller.tenant)).shown;
   }
 
-  async #known(id: string): Promise<Known> {
+  async #known(podId: string, tenant: string): Promise<Known> {
     const { store } = this.#ports;
+    const mode = await this.#mode(tenant);
+    const shared = tenant === this.#site.tenant ? 'wildcard' : `tenant/${tenant}`;
+    const id = mode === 'wildcard' ? shared : idOf(podId, tenant);
     const [certificate, state, request] = await Promise.all([
       certificates(store).get(id),
       certificateStates(store).get(id),
       certificateRequests(store).get(id),
     ]);
     return {
+      mode,
       certificate: certificate?.value,
       state: state?.value,
       rotation: request?.value.rotation ?? 0,
+      version: Math.max(...[certificate, state, request].map((document) => document?.version ?? 0)),
     };
+  }
+
+  async #mode(tenant: string): Promise<CertificateMode> {
+    const { store } = this.#ports;
+    const [chosen, terms] = await Promise.all([
+      tenants(store).get(tenant),
+      certificateTerms(store).get(siteTermsId),
+    ]);
+    return chosen?.value.certificateMode ?? terms?.value.mode ?? 'own';
   }
 }
 
-const idOf = (podId: string, { tenant }: Acting): string => `pod/${podKey(tenant, podId)}`;
+const idOf = (podId: string, tenant: string): string => `pod/${podKey(tenant, podId)}`;
 
-function presentCertificate({ certificate, state, rotation }: Known, nowMs: number): Shown {
+function presentCertificate(
+  { mode, certificate, state, rotation }: Known,
+  nowMs: number,
+): ShownCertificate {
   const done = state?.rotation ?? 0;
   return {
-    mode: state?.mode ?? 'own',
+    mode,
     phase: state?.phase ?? (certificate ? 'active' : 'none'),
     ...contentOf(certificate),
     renewal: certificate ? renewalOf(certificate, state) : null,
@@ -149,16 +159,30 @@ function progressOf(state: CertificateState | undefined) {
   };
 }
 
-// Renewal begins a third of the life before the end: with less than a sixth left it is late.
-const lateShare = 1 / 6;
 const dayMs = 24 * 60 * 60 * 1000;
 
 function warningOf(certificate: Certificate | undefined, nowMs: number): string | null {
   if (!certificate) return null;
-  const { notBeforeMs, notAfterMs } = certificate;
-  const leftMs = notAfterMs - nowMs;
+  const leftMs = certificate.notAfterMs - nowMs;
   if (leftMs <= 0) return 'has expired: clients refuse it';
-  if (leftMs >= (notAfterMs - notBeforeMs) * lateShare) return null;
+  if (nowMs <= lateAtMs(certificate)) return null;
   const days = Math.ceil(leftMs / dayMs);
   return `expires within ${days} ${days === 1 ? 'day' : 'days'} and was not renewed yet`;
+}
+
+function warningActions(
+  certificate: Certificate,
+  state: CertificateState | undefined,
+  nowMs: number,
+): Action[] {
+  const error = state?.attempts.at(-1)?.error;
+  const why = error === undefined ? '' : `; the last try: ${error}`;
+  const end = new Date(certificate.notAfterMs).toISOString();
+  const lines = [
+    { atMs: lateAtMs(certificate), text: `certificate ends ${end} and was not renewed yet${why}` },
+    { atMs: certificate.notAfterMs, text: `certificate has expired: clients refuse it${why}` },
+  ];
+  return lines
+    .filter(({ atMs }) => atMs < nowMs)
+    .map((line) => ({ ...line, kind: 'certificate_warning' }));
 }

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Network } from '#contracts/pod.ts';
 import type { Compression, Cors, Policy } from '#contracts/policy.ts';
 import { contentCodings } from '#contracts/policy.ts';
+import { zPodCertificate } from './certificate-schema.ts';
 import { notYet } from './not-yet.ts';
 import { sparse } from './sparse.ts';
 
@@ -174,8 +175,15 @@ const contradictions: readonly (readonly [
   ],
 ];
 
+/** What is shown of the certificate of a network that the gateway reaches, where one pod is read. */
+export const shownFields = ['cert_state', 'certificate'] as const;
+const back = z.unknown().optional().describe('Set by us; what is sent back is not looked at.');
+
 /** Networks as they are said: leaves that are left out are left to templates and defaults. */
-export const zSaidNetworks = z.record(zNetworkName, z.strictObject(sparse(wireFields)));
+export const zSaidNetworks = z.record(
+  zNetworkName,
+  z.strictObject({ ...sparse(wireFields), cert_state: back, certificate: back }),
+);
 
 export const zSaidNetworking = zSaidNetworks.refine(
   (networks) => Object.keys(networks).length > 0,
@@ -189,6 +197,18 @@ export const zWireNetwork = z.strictObject(wireFields).check((context) => {
   context.issues.push({ code: 'custom', path: [field], message, input: context.value[field] });
 });
 export type WireNetwork = z.infer<typeof zWireNetwork>;
+
+/** A network as it is answered. */
+export const zShownNetwork = z.strictObject({
+  ...wireFields,
+  cert_state: zPodCertificate.shape.phase
+    .optional()
+    .describe('The phase of `certificate`; like it only where one pod is read.'),
+  certificate: zPodCertificate
+    .optional()
+    .describe('As GET /v3/pods/{pod_id}/certificate has it; one for all networks of a pod.'),
+});
+export type ShownNetwork = z.infer<typeof zShownNetwork>;
 
 const networksMax = 4;
 /** All networks of a pod with all their leaves; contradictions between leaves are refused. */

@@ -5,6 +5,7 @@ import type { ApiPorts } from '../ports.ts';
 import type { WireAction } from './actions.ts';
 import { actionLines, presentActions } from './actions.ts';
 import { LogEvents, placeOf } from './log-events.ts';
+import type { PodCertificates } from './certificate.ts';
 import type { LogQuery } from './log-query.ts';
 import { windowOf } from './log-query.ts';
 import type { Following } from './log-stream.ts';
@@ -16,11 +17,17 @@ import type { zLogs } from './schemas.ts';
 export class PodOutput {
   readonly #ports: Pick<ApiPorts, 'logs' | 'clock' | 'log'>;
   readonly #records: PodRecords;
+  readonly #certificates: Pick<PodCertificates, 'warnings'>;
   readonly followers: Followers;
 
-  constructor(ports: Pick<ApiPorts, 'logs' | 'clock' | 'log'>, records: PodRecords) {
+  constructor(
+    ports: Pick<ApiPorts, 'logs' | 'clock' | 'log'>,
+    records: PodRecords,
+    certificates: Pick<PodCertificates, 'warnings'>,
+  ) {
     this.#ports = ports;
     this.#records = records;
+    this.#certificates = certificates;
     this.followers = new Followers(ports);
   }
 
@@ -28,7 +35,8 @@ export class PodOutput {
     const { pod, status } = await this.#records.find(podId, caller);
     const window = windowOf(query, this.#ports.clock.nowMs());
     const logs = await this.#ports.logs.read(podKey(caller.tenant, podId), window);
-    return { logs, action_logs: actionLines(pod.actions, status?.actions ?? []) };
+    const warnings = await this.#certificates.warnings(podId, caller.tenant);
+    return { logs, action_logs: actionLines(pod.actions, status?.actions ?? [], warnings) };
   }
 
   /** What to follow. `again` says who the caller is now, and throws when that is nobody any more. */
@@ -49,6 +57,7 @@ export class PodOutput {
 
   async actions(podId: string, caller: Acting): Promise<WireAction[]> {
     const { pod, status } = await this.#records.find(podId, caller);
-    return presentActions(pod.actions, status?.actions ?? []);
+    const warnings = await this.#certificates.warnings(podId, caller.tenant);
+    return presentActions(pod.actions, status?.actions ?? [], warnings);
   }
 }

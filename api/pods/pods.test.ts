@@ -82,6 +82,8 @@ describe('create_pod', () => {
             cors_allow_origins: [],
             cors_allow_methods: [],
             cors_allow_headers: [],
+            cert_state: 'none',
+            certificate: expect.objectContaining({ mode: 'own', phase: 'none' }),
             cors_allow_credentials: false,
             cors_max_age: 100,
             tapis_ui_uri: '',

@@ -1,7 +1,8 @@
 import { podHost } from '#contracts/hosts.ts';
 import type { DesiredPod, PodState, PodStatus } from '#contracts/pod.ts';
 import { timestamp } from '../times.ts';
-import type { WireNetwork } from './networking.ts';
+import type { ShownCertificate } from './certificate-schema.ts';
+import type { ShownNetwork } from './networking.ts';
 import { wireNetwork } from './networking.ts';
 import type { WirePod } from './schemas.ts';
 
@@ -71,12 +72,21 @@ export function podState(desired: DesiredPod, status: PodStatus | undefined): Po
   return waiting && ended ? 'REQUESTED' : status.state;
 }
 
-function presentNetworking(desired: DesiredPod, domain: string): Record<string, WireNetwork> {
+function presentNetworking(desired: DesiredPod, domain: string): Record<string, ShownNetwork> {
   const networks = Object.entries(desired.networking).map(([name, network]) => {
     const url = network.protocol === 'local_only' ? '' : podHost(desired.podId, name, domain);
     return [name, wireNetwork(network, url)] as const;
   });
   return Object.fromEntries(networks);
+}
+
+/** The pod with its certificate at each network that the gateway reaches. */
+export function withCertificate(pod: WirePod, certificate: ShownCertificate): WirePod {
+  const networks = Object.entries(pod.networking).map(([name, network]) => {
+    if (network.protocol === 'local_only') return [name, network] as const;
+    return [name, { ...network, cert_state: certificate.phase, certificate }] as const;
+  });
+  return { ...pod, networking: Object.fromEntries(networks) };
 }
 
 function presentContainer(status: PodStatus | undefined): WirePod['status_container'] {

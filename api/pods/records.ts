@@ -6,7 +6,7 @@ import { fillPlaceholders } from '#contracts/placeholders.ts';
 import type { Acting } from '../access/declared.ts';
 import { allows, levelOf } from '../access/levels.ts';
 import type { Caller } from '../auth/caller.ts';
-import { entityTag, requireMatch } from '../entity-tag.ts';
+import { requireMatch } from '../entity-tag.ts';
 import { Refused } from '../errors.ts';
 import type { ApiPorts } from '../ports.ts';
 import { retrying } from '../retrying.ts';
@@ -54,7 +54,7 @@ export class PodRecords {
     status: PodStatus | undefined;
     version: number;
     rights: PermissionLevel;
-    tag: string;
+    statusVersion: number;
   }> {
     const key = podKey(caller.tenant, podId);
     const stored = await desiredPods(this.#ports.store).get(key);
@@ -67,8 +67,8 @@ export class PodRecords {
     requireMatch(caller.ifMatch, stored.version);
     const status = await podStatuses(this.#ports.store).get(key);
     const { value: pod, version } = stored;
-    const tag = entityTag(version, status?.version);
-    return { pod, status: ownStatus(pod, status?.value), version, rights, tag };
+    const statusVersion = status?.version ?? 0;
+    return { pod, status: ownStatus(pod, status?.value), version, rights, statusVersion };
   }
 
   /** Values of the environment may be credentials: they are for those who may use the pod. */

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { zPodStatus } from '#contracts/pod.ts';
 import { zTime } from '../times.ts';
 import { lasting, updatable, zTemplateReference } from './fields.ts';
-import { zWireNetwork } from './networking.ts';
+import { zShownNetwork } from './networking.ts';
 
 /** What callers may send for a pod: names, defaults and bounds of the wire. */
 
@@ -109,7 +109,7 @@ export const zPod = z
     volume_mounts: z.record(z.string(), z.unknown()),
     time_to_stop_default: z.int(),
     time_to_stop_instance: z.int().nullable(),
-    networking: z.record(zNetworkName, zWireNetwork),
+    networking: z.record(zNetworkName, zShownNetwork),
     resources: z.strictObject({
       cpu_request: z.int(),
       cpu_limit: z.int(),

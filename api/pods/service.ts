@@ -4,6 +4,7 @@ import type { Action, Definition, DesiredPod, PermissionLevel } from '#contracts
 import { desiredPods, podKey, podStatuses } from '#contracts/pod.ts';
 import { WriteConflict } from '#contracts/store.ts';
 import type { Acting } from '../access/declared.ts';
+import { entityTag } from '../entity-tag.ts';
 import { Invalid, Refused } from '../errors.ts';
 import type { ImageService } from '../images/service.ts';
 import type { ApiPorts, ApiSettings } from '../ports.ts';
@@ -24,7 +25,7 @@ import { PodCertificates } from './certificate.ts';
 import type { Effective } from './fields.ts';
 import { changedNames, imageRefusal } from './images.ts';
 import { PodOutput } from './output.ts';
-import { podState } from './present.ts';
+import { podState, withCertificate } from './present.ts';
 import type { NewPod, UpdatePod, WirePod, zCredentials, zPermissions } from './schemas.ts';
 import { PodLists } from './listing.ts';
 import { PodRecords } from './records.ts';
@@ -54,8 +55,8 @@ export class PodService {
     this.#ports = ports;
     this.#settings = settings;
     this.#records = new PodRecords(ports, settings);
-    this.output = new PodOutput(ports, this.#records);
-    this.certificates = new PodCertificates(ports, this.#records);
+    this.certificates = new PodCertificates(ports, settings, this.#records);
+    this.output = new PodOutput(ports, this.#records, this.certificates);
     this.#images = images;
     this.#templates = templates;
     this.lists = new PodLists(ports.store, this.#records);
@@ -77,7 +78,15 @@ export class PodService {
       if (!(error instanceof WriteConflict)) throw error;
       throw new Refused(409, `Pod with pod_id '${body.pod_id}' already exists, choose another.`);
     }
-    return this.#records.present(pod, undefined, caller);
+    return this.#certified(this.#records.present(pod, undefined, caller), caller);
+  }
+
+  async #certified(pod: WirePod, { tenant }: Acting): Promise<WirePod> {
+    return withCertificate(pod, (await this.certificates.of(pod.pod_id, tenant)).shown);
+  }
+
+  async #edit(...terms: Parameters<PodRecords['edit']>): Promise<WirePod> {
+    return this.#certified(await this.#records.edit(...terms), terms[1]);
   }
 
   #below(template: string, caller: Acting): Promise<Below> {
@@ -97,10 +106,14 @@ export class PodService {
     if (refusal) throw new Invalid([refusal]);
   }
 
-  /** The pod with the tag of this version. */
+  /** The pod and its certificate, with the tag of this version. */
   async get(podId: string, caller: Acting): Promise<{ pod: WirePod; tag: string }> {
-    const { pod, status, tag } = await this.#records.find(podId, caller);
-    return { pod: this.#records.present(pod, status, caller), tag };
+    const { pod, status, version, statusVersion } = await this.#records.find(podId, caller);
+    const certificate = await this.certificates.of(podId, caller.tenant);
+    // A store counts over everything in it: what changed last has the greatest version.
+    const tag = entityTag(version, Math.max(statusVersion, certificate.version));
+    const shown = this.#records.present(pod, status, caller);
+    return { pod: withCertificate(shown, certificate.shown), tag };
   }
 
   /** The updated pod, or with `changed` false the pod as it was. */
@@ -115,7 +128,7 @@ export class PodService {
     const switches = body.status_requested !== undefined;
     const acting = switches ? { ...caller, needed: 'ADMIN' as const } : caller;
     const said = definitionOf(body);
-    const pod = await this.#records.edit(podId, acting, (current, status) => {
+    const pod = await this.#edit(podId, acting, (current, status) => {
       const own = { ...ownOf(current, this.#ports.sealer), ...unsaid(body), ...said };
       const shape = shapeOf(podId, own, belowOf(current));
       const updated = updatedPod(current, body, { ...this.#editing(caller), status, shape });
@@ -128,8 +141,9 @@ export class PodService {
     return { pod, changed, atRestart };
   }
 
-  derived(podId: string, caller: Acting): ReturnType<PodRecords['derived']> {
-    return this.#records.derived(podId, caller);
+  async derived(podId: string, caller: Acting): ReturnType<PodRecords['derived']> {
+    const { pod, provenance } = await this.#records.derived(podId, caller);
+    return { pod: await this.#certified(pod, caller), provenance };
   }
 
   /** What the user himself said of it, as a template would say it. */
@@ -149,14 +163,14 @@ export class PodService {
   }
 
   stop(podId: string, caller: Acting): Promise<WirePod> {
-    return this.#records.edit(podId, caller, (pod) => {
+    return this.#edit(podId, caller, (pod) => {
       const text = `'${caller.username}' ran stop_pod, set to OFF`;
       return withAction({ ...pod, requested: 'OFF' }, this.#action('stop', text, caller));
     });
   }
 
   start(podId: string, caller: Acting): Promise<WirePod> {
-    return this.#records.edit(podId, caller, (pod, status) => {
+    return this.#edit(podId, caller, (pod, status) => {
       if (podState(pod, status) !== 'STOPPED') {
         const advice = "Please run 'stop_pod' or 'restart_pod' instead.";
         throw new Refused(409, `Pod must be in 'STOPPED' status to run 'start_pod'. ${advice}`);
@@ -170,7 +184,7 @@ export class PodService {
   /** `grabLatest`: from the newest version of the template's tag. */
   async restart(podId: string, caller: Acting, grabLatest: boolean): Promise<WirePod> {
     const newest = grabLatest ? await this.#newestBelow(podId, caller) : undefined;
-    return this.#records.edit(podId, caller, (current) => {
+    return this.#edit(podId, caller, (current) => {
       const pod = newest ? this.#rebased(current, newest.below) : current;
       if (newest) this.#refuseChange(current, pod, { said: {}, allowed: newest.allowed, caller });
       const text = `'${caller.username}' ran restart_pod, set to RESTART`;

@@ -59,7 +59,8 @@ export function definitionOf(body: Readonly<Record<string, unknown>>): Definitio
   const { pod_id: _id, status_requested: _switch, volume_mounts: _none, ...fields } = body;
   const definition = zDefinition.parse(said(fields));
   const networking = Object.entries(definition.networking ?? {}).map(
-    ([name, { url: _url, ...leaves }]) => [name, leaves] as const,
+    ([name, { url: _url, cert_state: _state, certificate: _shown, ...leaves }]) =>
+      [name, leaves] as const,
   );
   // On the wire an empty name says nothing.
   const { image, ...named } = definition;

@@ -155,13 +155,15 @@ const unsaid: TenantSettings = {
 };
 
 function settingsOf(body: z.infer<typeof zTenantSettings>): Partial<TenantSettings> {
-  const { description, status, issuers, admins, allowed_users: allowedUsers } = body;
+  const { description, status, issuers, admins } = body;
+  const { allowed_users: allowedUsers, certificate_mode: mode } = body;
   return {
     ...(description === undefined ? {} : { description }),
     ...(status === undefined ? {} : { active: status === 'active' }),
     ...(issuers === undefined ? {} : { issuers: issuers.map(storedIssuer) }),
     ...(admins === undefined ? {} : { admins }),
     ...(allowedUsers === undefined ? {} : { allowedUsers }),
+    ...(mode === undefined ? {} : { certificateMode: mode ?? undefined }),
   };
 }
 
@@ -187,6 +189,7 @@ async function presentInFull(tenant: Tenant, request: FastifyRequest, parts: Ten
     issuers: tenant.issuers.map(presentIssuer),
     admins: tenant.admins,
     allowed_users: tenant.allowedUsers,
+    certificate_mode: tenant.certificateMode ?? null,
   };
 }
 

@@ -1,5 +1,6 @@
 import { createPublicKey } from 'node:crypto';
 import { z } from 'zod';
+import { certificateModes } from '#contracts/certificate-state.ts';
 import { zNewPassword } from '../auth/user-routes.ts';
 import { zUsername } from '../auth/names.ts';
 import { zTime } from '../times.ts';
@@ -60,6 +61,12 @@ const settings = {
     .max(5_000, 'has more than 5000 entries')
     .nullable()
     .describe('Users of those issuers who are let in; null: all.'),
+  certificate_mode: z
+    .enum(certificateModes, `must be one of ${certificateModes.join(', ')}, or null`)
+    .nullable()
+    .describe(
+      'How its pods come by certificates: hybrid, per-pod, wildcard or own; null: as PODGATE_CERT_MODE says. What the operator set up decides which are possible.',
+    ),
 };
 
 const admin = z
@@ -122,5 +129,6 @@ export const zTenantInFull = z
     issuers: settings.issuers,
     admins: settings.admins,
     allowed_users: settings.allowed_users,
+    certificate_mode: settings.certificate_mode,
   })
   .meta({ id: 'TenantInFull' });

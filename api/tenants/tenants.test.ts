@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { CertificateMode } from '#contracts/certificate-state.ts';
+import { certificateTerms } from '#contracts/certificate-state.ts';
+import { tenants } from '#contracts/tenant.ts';
 import type { Answer, Bench, Call } from '../../test/api/bench.ts';
 import { openBench } from '../../test/api/bench.ts';
 
@@ -215,5 +218,43 @@ describe('making one', () => {
     expect(shown.body.result).toEqual(changed.body.result);
     const open = (await bench.call('GET', '/v3/tenants/full')).body.result;
     expect(open).not.toHaveProperty('admins');
+  });
+});
+
+describe('a certificate mode', () => {
+  const put = (body: object) => bench.as('root')('PUT', '/v3/tenants/acme', { body });
+  const offer = (...possible: CertificateMode[]) =>
+    certificateTerms(bench.store).put('site', { mode: 'per-pod', possible }, 'anything');
+
+  test('is kept with the tenant, and null takes it back', async () => {
+    await offer('hybrid', 'per-pod', 'wildcard', 'own');
+    expect((await put({ certificate_mode: 'wildcard' })).body.result).toMatchObject({
+      certificate_mode: 'wildcard',
+    });
+    expect((await tenants(bench.store).get('acme'))?.value.certificateMode).toBe('wildcard');
+    const shown = await bench.as('root')('GET', '/v3/tenants/acme/settings');
+    expect(shown.body.result).toMatchObject({ certificate_mode: 'wildcard' });
+    expect((await put({ description: 'x' })).body.result).toMatchObject({
+      certificate_mode: 'wildcard',
+    });
+    expect((await put({ certificate_mode: null })).body.result).toMatchObject({
+      certificate_mode: null,
+    });
+    expect((await put({ certificate_mode: 'none' })).status).toBe(400);
+  });
+
+  test('that cannot be is refused with what is missing', async () => {
+    await offer('per-pod', 'own');
+    const noDns = await put({ certificate_mode: 'wildcard' });
+    expect([noDns.status, String(noDns.body.message)]).toEqual([
+      400,
+      expect.stringContaining('PODGATE_DNS_PROVIDER; here it can be per-pod or own'),
+    ]);
+    await offer('own');
+    expect(String((await put({ certificate_mode: 'per-pod' })).body.message)).toContain(
+      'PODGATE_ACME_DIRECTORY',
+    );
+    await certificateTerms(bench.store).remove('site', 'anything');
+    expect((await put({ certificate_mode: 'own' })).status).toBe(503);
   });
 });

@@ -1,4 +1,5 @@
 import type { Site } from '#contracts/hosts.ts';
+import { certificateTerms, siteTermsId } from '#contracts/certificate-state.ts';
 import { domainOf, reservedTenant } from '#contracts/hosts.ts';
 import type { Clock } from '#contracts/clock.ts';
 import type { Store } from '#contracts/store.ts';
@@ -16,7 +17,7 @@ interface TenantPorts {
 /** What may be said of a tenant after it was made. */
 export type TenantSettings = Pick<
   Tenant,
-  'description' | 'active' | 'issuers' | 'admins' | 'allowedUsers'
+  'description' | 'active' | 'issuers' | 'admins' | 'allowedUsers' | 'certificateMode'
 >;
 
 /** The tenants of the site: the first, which the operator's settings name, and those made since. */
@@ -77,6 +78,7 @@ export class Tenants {
   /** Throws `Refused` 409 when there is one, `Invalid` when the name cannot be had. */
   async add(id: string, settings: TenantSettings, createdBy: string): Promise<Tenant> {
     if (id === reservedTenant) throw new Invalid([`body, tenant_id: ${id} is reserved`]);
+    await this.#checkMode(settings);
     const nowMs = this.#ports.clock.nowMs();
     const tenant = {
       ...settings,
@@ -102,6 +104,7 @@ export class Tenants {
         409,
         'The first tenant cannot be inactive: its admins decide for the site.',
       );
+    await this.#checkMode(settings);
     return retrying(async () => {
       const stored = await tenants(this.#ports.store).get(id);
       const tenant = {
@@ -113,6 +116,20 @@ export class Tenants {
       await tenants(this.#ports.store).put(id, tenant, expect);
       return tenant;
     });
+  }
+
+  /** Throws `Invalid` when the operator's settings do not allow it, `Refused` 503 when nobody knows. */
+  async #checkMode({ certificateMode: mode }: Partial<TenantSettings>): Promise<void> {
+    if (mode === undefined) return;
+    const terms = (await certificateTerms(this.#ports.store).get(siteTermsId))?.value;
+    if (!terms)
+      throw new Refused(503, 'certs has not started yet, which knows the modes: try again later');
+    if (terms.possible.includes(mode)) return;
+    const lacking = terms.possible.includes('per-pod')
+      ? 'needs a wildcard, for which the operator must set PODGATE_DNS_PROVIDER'
+      : 'needs a public authority: the operator must set PODGATE_ACME_DIRECTORY';
+    const choice = terms.possible.join(' or ');
+    throw new Invalid([`body, certificate_mode: ${mode} ${lacking}; here it can be ${choice}`]);
   }
 
   #unrecorded(): Tenant {

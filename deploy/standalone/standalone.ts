@@ -1,12 +1,14 @@
 import { mkdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Registry } from 'prom-client';
 import type { Part } from '#contracts/admin.ts';
 import { MemoryLogExchange } from '#adapters/memory/log-exchange.ts';
 import { MemoryRouteBus } from '#adapters/memory/route-bus.ts';
 import { MemoryTrafficExchange } from '#adapters/memory/traffic-exchange.ts';
 import { openSealer } from '#adapters/system/sealer.ts';
 import { startCerts } from '../../certs/certs.ts';
+import { observeCerts } from '../../certs/metrics.ts';
 import { describeAddress } from '../../controller/runtime/engine/address.ts';
 import { startController } from '../../controller/controller.ts';
 import type { AdminPassword } from './first-start.ts';
@@ -73,8 +75,16 @@ export async function startStandalone(
     { name: 'certs', problem: () => certs.problem() },
     { name: 'gateway', problem: () => gateway.operator.problem() },
   ];
-  const { endpoints, observe } = gateway.operator;
-  const shown = { parts, endpoints, observe: observe.bind(gateway.operator) };
+  const { operator } = gateway;
+  const observe = (registry: Registry): void => {
+    operator.observe(registry);
+    observeCerts(
+      registry,
+      () => certs,
+      () => ports.clock.nowMs(),
+    );
+  };
+  const shown = { parts, endpoints: operator.endpoints, observe };
   await serveAdmin(settings.admin, shown, stack);
 
   // Last, when every port is ours: from here on pods are started.
