@@ -3,11 +3,11 @@ import { lateAtMs } from '#contracts/certificate.ts';
 import { podPrefix, tenantPrefix, tenantWildcardPrefix } from './wanted.ts';
 
 export const expiryKinds = ['site', 'tenant', 'pod'] as const;
-export type ExpiryKind = (typeof expiryKinds)[number];
+type ExpiryKind = (typeof expiryKinds)[number];
 
 /** `late`: should have been renewed; `expired`: clients refuse it. */
 export const expiryStates = ['valid', 'late', 'expired'] as const;
-export type ExpiryState = (typeof expiryStates)[number];
+type ExpiryState = (typeof expiryStates)[number];
 
 /** How certificates that are wanted stand with their ends. */
 export interface Expiry {

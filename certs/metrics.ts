@@ -1,4 +1,4 @@
-import type { Registry } from 'prom-client';
+import type { GaugeConfiguration, Registry } from 'prom-client';
 import { Gauge } from 'prom-client';
 import type { Certs } from './certs.ts';
 import { expiryKinds, expiryStates } from './expiry.ts';
@@ -12,12 +12,12 @@ export function observeCerts(
   running: () => Certs | undefined,
   nowMs: () => number,
 ): void {
-  const registers = [registry];
-  new Gauge({
+  const add = (terms: GaugeConfiguration<string>): void =>
+    registry.registerMetric(new Gauge({ ...terms, registers: [] }));
+  add({
     name: 'podgate_certs_soonest_expiry_seconds',
     help: 'Until the first certificate of a kind ends; negative when it has.',
     labelNames: ['kind'],
-    registers,
     collect() {
       this.reset();
       for (const kind of expiryKinds) {
@@ -26,22 +26,20 @@ export function observeCerts(
       }
     },
   });
-  new Gauge({
+  add({
     name: 'podgate_certs_certificates',
     help: 'Certificates that are wanted and there, a minute ago: valid, late (in the last sixth of their life, and not renewed), expired.',
     labelNames: ['state'],
-    registers,
     collect() {
       this.reset();
       const counts = running()?.expiry.counts;
       if (counts) for (const state of expiryStates) this.set({ state }, counts[state]);
     },
   });
-  new Gauge({
+  add({
     name: 'podgate_certs_orders',
     help: 'Certificates of public authorities that wait for their order, and that are ordered now.',
     labelNames: ['state'],
-    registers,
     collect() {
       this.reset();
       const orders = running()?.orders;

@@ -175,8 +175,6 @@ const contradictions: readonly (readonly [
   ],
 ];
 
-/** What is shown of the certificate of a network that the gateway reaches, where one pod is read. */
-export const shownFields = ['cert_state', 'certificate'] as const;
 const back = z.unknown().optional().describe('Set by us; what is sent back is not looked at.');
 
 /** Networks as they are said: leaves that are left out are left to templates and defaults. */

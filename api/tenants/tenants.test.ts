@@ -221,40 +221,40 @@ describe('making one', () => {
   });
 });
 
-describe('a certificate mode', () => {
-  const put = (body: object) => bench.as('root')('PUT', '/v3/tenants/acme', { body });
-  const offer = (...possible: CertificateMode[]) =>
-    certificateTerms(bench.store).put('site', { mode: 'per-pod', possible }, 'anything');
+const putMode = (body: object) => bench.as('root')('PUT', '/v3/tenants/acme', { body });
+const offerModes = (...possible: CertificateMode[]) =>
+  certificateTerms(bench.store).put('site', { mode: 'per-pod', possible }, 'anything');
 
+describe('a certificate mode', () => {
   test('is kept with the tenant, and null takes it back', async () => {
-    await offer('hybrid', 'per-pod', 'wildcard', 'own');
-    expect((await put({ certificate_mode: 'wildcard' })).body.result).toMatchObject({
+    await offerModes('hybrid', 'per-pod', 'wildcard', 'own');
+    expect((await putMode({ certificate_mode: 'wildcard' })).body.result).toMatchObject({
       certificate_mode: 'wildcard',
     });
     expect((await tenants(bench.store).get('acme'))?.value.certificateMode).toBe('wildcard');
     const shown = await bench.as('root')('GET', '/v3/tenants/acme/settings');
     expect(shown.body.result).toMatchObject({ certificate_mode: 'wildcard' });
-    expect((await put({ description: 'x' })).body.result).toMatchObject({
+    expect((await putMode({ description: 'x' })).body.result).toMatchObject({
       certificate_mode: 'wildcard',
     });
-    expect((await put({ certificate_mode: null })).body.result).toMatchObject({
+    expect((await putMode({ certificate_mode: null })).body.result).toMatchObject({
       certificate_mode: null,
     });
-    expect((await put({ certificate_mode: 'none' })).status).toBe(400);
+    expect((await putMode({ certificate_mode: 'none' })).status).toBe(400);
   });
 
   test('that cannot be is refused with what is missing', async () => {
-    await offer('per-pod', 'own');
-    const noDns = await put({ certificate_mode: 'wildcard' });
+    await offerModes('per-pod', 'own');
+    const noDns = await putMode({ certificate_mode: 'wildcard' });
     expect([noDns.status, String(noDns.body.message)]).toEqual([
       400,
       expect.stringContaining('PODGATE_DNS_PROVIDER; here it can be per-pod or own'),
     ]);
-    await offer('own');
-    expect(String((await put({ certificate_mode: 'per-pod' })).body.message)).toContain(
+    await offerModes('own');
+    expect(String((await putMode({ certificate_mode: 'per-pod' })).body.message)).toContain(
       'PODGATE_ACME_DIRECTORY',
     );
     await certificateTerms(bench.store).remove('site', 'anything');
-    expect((await put({ certificate_mode: 'own' })).status).toBe(503);
+    expect((await putMode({ certificate_mode: 'own' })).status).toBe(503);
   });
 });

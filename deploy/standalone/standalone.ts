@@ -3,12 +3,15 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Registry } from 'prom-client';
 import type { Part } from '#contracts/admin.ts';
+import type { Clock } from '#contracts/clock.ts';
 import { MemoryLogExchange } from '#adapters/memory/log-exchange.ts';
 import { MemoryRouteBus } from '#adapters/memory/route-bus.ts';
 import { MemoryTrafficExchange } from '#adapters/memory/traffic-exchange.ts';
 import { openSealer } from '#adapters/system/sealer.ts';
+import type { Certs } from '../../certs/certs.ts';
 import { startCerts } from '../../certs/certs.ts';
 import { observeCerts } from '../../certs/metrics.ts';
+import type { OperatorView } from '../../gateway/admin/operator.ts';
 import { describeAddress } from '../../controller/runtime/engine/address.ts';
 import { startController } from '../../controller/controller.ts';
 import type { AdminPassword } from './first-start.ts';
@@ -75,16 +78,7 @@ export async function startStandalone(
     { name: 'certs', problem: () => certs.problem() },
     { name: 'gateway', problem: () => gateway.operator.problem() },
   ];
-  const { operator } = gateway;
-  const observe = (registry: Registry): void => {
-    operator.observe(registry);
-    observeCerts(
-      registry,
-      () => certs,
-      () => ports.clock.nowMs(),
-    );
-  };
-  const shown = { parts, endpoints: operator.endpoints, observe };
+  const shown = { parts, ...shownBy(gateway.operator, certs, ports.clock) };
   await serveAdmin(settings.admin, shown, stack);
 
   // Last, when every port is ours: from here on pods are started.
@@ -103,6 +97,18 @@ export async function startStandalone(
   const containers = kind === 'engine' && engine.address ? describeAddress(engine.address) : null;
   return { apiPort: api.port, caFile, password, containers };
 }
+
+const shownBy = (operator: OperatorView, certs: Certs, clock: Clock) => ({
+  endpoints: operator.endpoints,
+  observe: (registry: Registry): void => {
+    operator.observe(registry);
+    observeCerts(
+      registry,
+      () => certs,
+      () => clock.nowMs(),
+    );
+  },
+});
 
 /** Where we reach ourselves. */
 const localAddress = (host: string): string =>
