@@ -98,7 +98,11 @@ export async function startStandalone(
   return { apiPort: api.port, caFile, password, containers };
 }
 
-const shownBy = (operator: OperatorView, certs: Certs, clock: Clock) => ({
+const shownBy = (
+  operator: Pick<OperatorView, 'endpoints' | 'observe'>,
+  certs: Certs,
+  clock: Clock,
+) => ({
   endpoints: operator.endpoints,
   observe: (registry: Registry): void => {
     operator.observe(registry);
