@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import tls from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freePorts, Standalone, until } from '../integration/standalone.ts';
-import { Bind, bindProgram, freePort } from '../programs/bind.ts';
+import { Bind, bindProgram } from '../programs/bind.ts';
+import { freePort } from '../programs/ports.ts';
 import { Pebble, pebbleProgram } from '../programs/pebble.ts';
 import { available } from '../programs/run.ts';
 
