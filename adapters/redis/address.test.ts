@@ -34,6 +34,18 @@ test.each([
     },
   ],
   [
+    'redis+sentinel://:secret@s1/main?sentinel_username=watch&sentinel_password=p%26ss+1',
+    {
+      ...plain,
+      kind: 'sentinel',
+      password: 'secret',
+      master: 'main',
+      hosts: [{ host: 's1', port: 26_379 }],
+      sentinelUsername: 'watch',
+      sentinelPassword: 'p&ss+1',
+    },
+  ],
+  [
     'redis+cluster://c1,c2:7001/',
     {
       ...plain,
@@ -58,6 +70,9 @@ test.each([
   ['redis://cache:0', 'cache:0'],
   ['redis://cache:70000', 'cache:70000'],
   ['redis+sentinel://s1,s2', 'name of the master'],
+  ['redis+sentinel://s1/main?sentinel_pasword=x', 'only sentinel_username and sentinel_password'],
+  ['redis+sentinel://s1/main?sentinel_password', 'with values'],
+  ['redis+cluster://c1?sentinel_password=x', 'only Sentinels'],
   ['redis+cluster://c1/1', 'only one'],
   ['redis://:100%@cache', '%'],
 ])('%s is refused with a word on what is wrong', (url, word) => {

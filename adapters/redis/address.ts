@@ -10,6 +10,9 @@ export interface RedisAddress {
   readonly db: number;
   /** What the Sentinels call the master they watch. */
   readonly master: string;
+  /** Who we are to the Sentinels, which have users of their own. */
+  readonly sentinelUsername: string | undefined;
+  readonly sentinelPassword: string | undefined;
 }
 
 /** The text is no address; the message says what is wrong and never repeats a password. */
@@ -18,9 +21,9 @@ export class BadRedisUrl extends Error {
 }
 
 const forms =
-  'redis://host:6379/0, redis+sentinel://host1:26379,host2:26379/master or redis+cluster://host1:6379,host2:6379 (rediss for TLS)';
+  'redis://host:6379/0, redis+sentinel://host1:26379,host2:26379/master?sentinel_password=… or redis+cluster://host1:6379,host2:6379 (rediss for TLS)';
 const shape =
-  /^redis(?<tls>s?)(?:\+(?<kind>sentinel|cluster))?:\/\/(?:(?<user>[^:@/]*)(?::(?<password>[^@/]*))?@)?(?<hosts>[^@/?#]+)(?:\/(?<path>[^/?#]*))?$/;
+  /^redis(?<tls>s?)(?:\+(?<kind>sentinel|cluster))?:\/\/(?:(?<user>[^:@/]*)(?::(?<password>[^@/]*))?@)?(?<hosts>[^@/?#]+)(?:\/(?<path>[^/?#]*))?(?:\?(?<query>[^?#]*))?$/;
 
 /** Reads `redis[s]://`, `redis[s]+sentinel://` and `redis[s]+cluster://`. Throws `BadRedisUrl`. */
 export function parseRedisUrl(url: string): RedisAddress {
@@ -35,6 +38,7 @@ export function parseRedisUrl(url: string): RedisAddress {
     throw new BadRedisUrl('names several hosts: redis+sentinel:// or redis+cluster:// takes them');
   }
   const path = decoded(parts['path'] ?? '');
+  const query = queryOf(kind, parts['query']);
   return {
     kind,
     tls: parts['tls'] === 's',
@@ -43,7 +47,26 @@ export function parseRedisUrl(url: string): RedisAddress {
     password: decoded(parts['password'] ?? '') || undefined,
     db: kind === 'single' ? databaseOf(path) : 0,
     master: masterOf(kind, path),
+    sentinelUsername: query.get('sentinel_username'),
+    sentinelPassword: query.get('sentinel_password'),
   };
+}
+
+const queryNames = ['sentinel_username', 'sentinel_password'];
+
+function queryOf(kind: RedisAddress['kind'], text: string | undefined): Map<string, string> {
+  if (text === undefined) return new Map();
+  // What it says is not repeated: it may be a password.
+  if (kind !== 'sentinel')
+    throw new BadRedisUrl(`has a ? that only Sentinels have: it must look like ${forms}`);
+  const query = new Map<string, string>();
+  for (const pair of text.split('&')) {
+    const [name = '', value = ''] = pair.split('=', 2).map(decoded);
+    if (!queryNames.includes(name) || value === '')
+      throw new BadRedisUrl(`may say after the ? only ${queryNames.join(' and ')}, with values`);
+    query.set(name, value);
+  }
+  return query;
 }
 
 function masterOf(kind: RedisAddress['kind'], path: string): string {

@@ -24,7 +24,7 @@ const pauseMs = (times: number): number => Math.min(times * 50, reconnectMsMax);
  * an answer is due, the connection counts as lost.
  */
 export function createClient({ address, ca }: RedisSettings, silentMs: number): Client {
-  const { hosts, username, password, db } = address;
+  const { hosts, username, password, db, sentinelUsername, sentinelPassword } = address;
   const tls = address.tls ? { tls: ca === undefined ? {} : { ca } } : {};
   const shared = {
     ...(username === undefined ? {} : { username }),
@@ -61,6 +61,8 @@ export function createClient({ address, ca }: RedisSettings, silentMs: number): 
     ...single,
     sentinels: [...hosts],
     name: address.master,
+    ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
+    ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
     sentinelRetryStrategy: pauseMs,
     sentinelCommandTimeout: connectMs,
     // A master that is cut off does not know that it is none any more; the Sentinels do.

@@ -72,24 +72,33 @@ async function expectHonest(
   await until(() => [...listed.keys()].every((id) => ids.has(id)));
 }
 
-describe.skipIf(!program)('Redis with three Sentinels', () => {
+const passwords = { servers: 'of-the-servers', sentinels: 'of-the-sentinels' };
+
+describe.skipIf(!program).each([
+  ['Redis with three Sentinels', undefined],
+  ['the same with passwords', passwords],
+])('%s', (_name, secret) => {
   const servers: RedisServer[] = [];
   let url = '';
   let master: RedisServer;
 
   beforeAll(async () => {
-    master = await RedisServer.start(program, ...quick);
-    const source = ['--replicaof', '127.0.0.1', String(master.port)];
+    const guarded = secret ? ['--requirepass', secret.servers, '--masterauth', secret.servers] : [];
+    master = await RedisServer.start(program, ...quick, ...guarded);
+    const source = ['--replicaof', '127.0.0.1', String(master.port), ...guarded];
     const replicas = await Promise.all(
       [1, 2].map(() => RedisServer.start(program, ...quick, ...source)),
     );
     const client = master.client();
     await until(async () => /connected_slaves:2/.test(await client.info('replication')));
     const sentinels = await Promise.all(
-      [1, 2, 3].map(() => RedisServer.sentinel(program, master.port)),
+      [1, 2, 3].map(() => RedisServer.sentinel(program, master.port, secret)),
     );
     servers.push(...sentinels, master, ...replicas);
-    url = `redis+sentinel://${sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',')}/main`;
+    const hosts = sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',');
+    url = secret
+      ? `redis+sentinel://:${secret.servers}@${hosts}/main?sentinel_password=${secret.sentinels}`
+      : `redis+sentinel://${hosts}/main`;
     for (const sentinel of sentinels) {
       const asked = sentinel.client();
       const knows = async (word: string, count: number): Promise<boolean> => {
@@ -100,6 +109,11 @@ describe.skipIf(!program)('Redis with three Sentinels', () => {
     }
   });
   afterAll(() => Promise.all(servers.map((server) => server.stop())));
+
+  test.runIf(secret)('nobody gets in without both passwords', async () => {
+    for (const wrong of [url.replace('of-the-servers', 'x'), url.replace(/\?.*/, '')])
+      await expect(openTestRedis(wrong, { callMs: 1_500 })).rejects.toThrow(StoreUnavailable);
+  });
 
   test('when the master dies, and when it hangs, the next takes over and nothing answered is lost', async () => {
     const abort = new AbortController();
@@ -162,6 +176,26 @@ async function ownerOf(candidates: readonly RedisServer[]): Promise<RedisServer>
     if (answer !== undefined && Array.isArray(role) && role[0] === 'master') return node;
   }
   throw new Error('nobody has the keys');
+}
+
+/** As redis-cli --cluster reshard does it, one key after the other, with a pause that writes run into. */
+async function moveSlot(from: RedisServer, to: RedisServer): Promise<void> {
+  const slot = String(await from.client().cluster('KEYSLOT', '{podgate}'));
+  const fromId = await from.client().cluster('MYID');
+  const toId = await to.client().cluster('MYID');
+  const setSlot = async (node: RedisServer, ...words: string[]): Promise<unknown> =>
+    node.client().call('cluster', 'SETSLOT', slot, ...words);
+  await setSlot(to, 'IMPORTING', fromId);
+  await setSlot(from, 'MIGRATING', toId);
+  for (;;) {
+    const keys = await from.client().call('cluster', 'GETKEYSINSLOT', slot, '1');
+    if (!Array.isArray(keys) || keys.length === 0) break;
+    const target = ['127.0.0.1', String(to.port), '', '0', '5000'];
+    await from.client().call('migrate', ...target, 'KEYS', ...keys.map(String));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  await setSlot(to, 'NODE', toId);
+  await setSlot(from, 'NODE', toId);
 }
 
 describe.skipIf(!program)('a Redis Cluster of three masters', () => {
@@ -243,4 +277,32 @@ describe.skipIf(!program)('a Redis Cluster of three masters', () => {
     await expectHonest(redis, writers, watched);
     abort.abort();
   });
+
+  test('when the slot of the keys is moved to another node, nothing answered is lost', async () => {
+    const redis = await open();
+    const abort = new AbortController();
+    const watched = told(redis, abort.signal);
+    const writers = new Writers(redis);
+    await writers.go(300);
+    const from = await ownerOf(nodes);
+    const to = await otherMaster(from);
+    await moveSlot(from, to);
+    expect(await ownerOf(nodes)).toBe(to);
+    await writers.go(300);
+    // And back, so that it is no matter of a fresh node.
+    await moveSlot(to, from);
+    await writers.go(300);
+    await writers.stop();
+    expect(writers.undone).toEqual([]);
+    await expectHonest(redis, writers, watched);
+    abort.abort();
+  });
+
+  async function otherMaster(than: RedisServer): Promise<RedisServer> {
+    for (const node of nodes) {
+      const role = await node.client().call('role');
+      if (node !== than && Array.isArray(role) && role[0] === 'master') return node;
+    }
+    throw new Error('there is no other master');
+  }
 });

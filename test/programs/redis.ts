@@ -21,6 +21,7 @@ export class RedisServer {
   readonly port: number;
   readonly folder = mkdtempSync(join(tmpdir(), 'podgate-redis-'));
   readonly #argv: readonly string[];
+  readonly #password: string | undefined;
   #client: Redis | undefined;
   #child: ChildProcess | undefined;
   #output = '';
@@ -29,6 +30,8 @@ export class RedisServer {
     const place = ['--port', String(port), '--bind', '127.0.0.1', '--dir', this.folder];
     this.port = port;
     this.#argv = [program, ...place, ...argv.map((word) => word.replace('$(PORT)', String(port)))];
+    const at = argv.indexOf('--requirepass');
+    this.#password = at < 0 ? undefined : argv[at + 1];
   }
 
   /** Keeps every answered write unless the further arguments, where $(PORT) is its, say otherwise. */
@@ -38,14 +41,25 @@ export class RedisServer {
     return server;
   }
 
-  /** A Sentinel that watches the master at `port` as `main`; two of them start a failover. */
-  static async sentinel(program: string, port: number): Promise<RedisServer> {
-    const server = new RedisServer(program, await freeNodePort(), ['--sentinel']);
+  /**
+   * A Sentinel that watches the master at `port` as `main`; two of them start a failover. With passwords:
+   * that of the servers, and that of all Sentinels.
+   */
+  static async sentinel(
+    program: string,
+    port: number,
+    passwords?: { readonly servers: string; readonly sentinels: string },
+  ): Promise<RedisServer> {
+    const own = passwords ? ['--requirepass', passwords.sentinels] : [];
+    const server = new RedisServer(program, await freeNodePort(), ['--sentinel', ...own]);
     const file = join(server.folder, 'sentinel.conf');
     const watched = [
       `monitor main 127.0.0.1 ${port} 2`,
       'down-after-milliseconds main 500',
       'failover-timeout main 2000',
+      ...(passwords
+        ? [`auth-pass main ${passwords.servers}`, `sentinel-pass ${passwords.sentinels}`]
+        : []),
     ];
     writeFileSync(file, watched.map((line) => `sentinel ${line}\n`).join(''));
     await server.start(file);
@@ -75,7 +89,8 @@ export class RedisServer {
 
   /** The test's own client, which waits while the server is away. */
   client(): Redis {
-    this.#client ??= new Redis(this.url, { maxRetriesPerRequest: null }).on(
+    const password = this.#password === undefined ? {} : { password: this.#password };
+    this.#client ??= new Redis(this.url, { maxRetriesPerRequest: null, ...password }).on(
       'error',
       () => undefined,
     );
