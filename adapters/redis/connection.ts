@@ -16,6 +16,7 @@ export class Connection {
   readonly #clock: Clock;
   readonly #callMs: number;
   #connected = Promise.withResolvers<void>();
+  #isConnected = false;
   #trouble = 'no connection was made yet';
   #closed = false;
 
@@ -29,9 +30,15 @@ export class Connection {
     };
     client.on('error', note);
     client.on('node error', note);
-    client.on('ready', () => this.#connected.resolve());
+    client.on('ready', () => {
+      this.#isConnected = true;
+      this.#connected.resolve();
+    });
     client.on('close', () => {
-      if (!this.#closed) this.#connected = Promise.withResolvers();
+      // Each try that fails says so as well: those who wait go on waiting for the same.
+      if (!this.#isConnected || this.#closed) return;
+      this.#isConnected = false;
+      this.#connected = Promise.withResolvers();
     });
   }
 
