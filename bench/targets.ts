@@ -180,7 +180,7 @@ export const targets: readonly Target[] = [
     subject: '100,000 pods',
     metric: 'p99',
     max: 100,
-    words: 'write to effect at the edge among 100,000 pods, 100 changes a second: p99 below 100 ms',
+    words: 'PUT to effect at the edge among 100,000 pods, 100 changes a second: p99 below 100 ms',
   },
   {
     question: 'observability',

@@ -1,10 +1,10 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
-import { Agent, request } from 'node:http';
 import { join } from 'node:path';
 import type { Bench } from '../bench.ts';
 import type { ApiReady } from '../api/main.ts';
+import { Rest } from '../clients/rest.ts';
 import { memoryBytes } from '../machine/usage.ts';
 import type { Row, Sample } from '../results.ts';
 import type { Question } from './question.ts';
@@ -17,7 +17,7 @@ const pages = 400;
 
 /** Calls one after the other on connections that are kept, so many at a time; how long each took. */
 async function trials(
-  { port, token }: ApiReady,
+  ready: ApiReady,
   count: number,
   call: (index: number) => {
     readonly method: string;
@@ -25,25 +25,19 @@ async function trials(
     readonly body?: object;
   },
 ): Promise<Sample[]> {
-  const agent = new Agent({ keepAlive: true, maxSockets: atATime });
+  const rest = new Rest(ready, atATime);
   const samples: Sample[] = [];
   let next = 0;
   const caller = async (): Promise<void> => {
     for (let index = next++; index < count; index = next++) {
       const { method, path, body } = call(index);
       const startedMs = performance.now();
-      const headers = { 'x-tapis-token': token, 'content-type': 'application/json' };
-      const sent = request({ host: '127.0.0.1', port, agent, method, path, headers });
-      sent.end(body ? JSON.stringify(body) : undefined);
-      const [answer] = await once(sent, 'response');
-      answer.resume();
-      await once(answer, 'end');
-      if (answer.statusCode !== 200) throw new Error(`${method} ${path}: ${answer.statusCode}`);
+      await rest.call(method, path, body);
       samples.push({ total: performance.now() - startedMs });
     }
   };
   await Promise.all(Array.from({ length: atATime }, caller));
-  agent.destroy();
+  rest.close();
   return samples;
 }
 

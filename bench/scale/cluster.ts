@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { on, once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { certificates } from '#contracts/certificate.ts';
 import { wildcardOf } from '#contracts/hosts.ts';
 import { sealContext } from '#contracts/pod.ts';
@@ -23,6 +24,10 @@ import { createdAtMs, domain, hostOf, writePods } from './pods.ts';
 
 const root = join(import.meta.dirname, '../..');
 const pollMs = 10;
+const password = 'of the bench';
+const zTokens = z.object({
+  result: z.object({ access_token: z.object({ access_token: z.string() }) }),
+});
 
 export interface StartedController {
   readonly child: ChildProcess;
@@ -39,6 +44,13 @@ export interface StartedGateway {
   readonly readyMs: number;
   /** Until a pod has answered through it. */
   readonly answeredMs: number;
+}
+
+export interface StartedApi {
+  readonly child: ChildProcess;
+  readonly port: number;
+  /** Of a user who may edit every pod. */
+  readonly token: string;
 }
 
 /** A cluster whose pods are in one Redis, which is kept, and whose other programs come and go. */
@@ -129,36 +141,62 @@ export class ScaleCluster {
     return { child, publishedMs, allSeenTo: next };
   }
 
+  /** The program itself, on the load's core. */
+  async api(): Promise<StartedApi> {
+    const port = await freePort();
+    const settings = {
+      PODGATE_API_PORT: String(port),
+      PODGATE_API_REQUESTS_PER_MINUTE: '0',
+      PODGATE_ADMIN_PASSWORD: password,
+    };
+    const { child } = await this.#program('api', settings, cores.rest);
+    const body = JSON.stringify({ grant_type: 'password', username: 'admin', password });
+    const headers = { 'content-type': 'application/json' };
+    const url = `http://127.0.0.1:${port}/v3/oauth2/tokens`;
+    const answer = await fetch(url, { method: 'POST', headers, body });
+    const { result } = zTokens.parse(await answer.json());
+    return { child, port, token: result.access_token.access_token };
+  }
+
   /** The program itself, with one worker. */
   async gateway(): Promise<StartedGateway> {
-    const folder = join(this.#bench.folder, `gateway-${this.#pods}`);
+    const [httpsPort, httpPort] = [await freePort(), await freePort()];
+    const settings = {
+      PODGATE_HTTPS_PORT: String(httpsPort),
+      PODGATE_HTTP_PORT: String(httpPort),
+      PODGATE_GATEWAY_WORKERS: '1',
+    };
+    const { child, ended, startedMs } = await this.#program('gateway', settings, cores.measured);
+    const readyMs = performance.now() - startedMs;
+    await Promise.race([this.#answers(httpsPort), ended]);
+    return { child, httpsPort, readyMs, answeredMs: performance.now() - startedMs };
+  }
+
+  /** Starts a program of a cluster; resolves when it says that it is ready. */
+  async #program(program: 'api' | 'gateway', settings: Record<string, string>, core: number) {
+    const name = `${program}-${this.#pods}`;
+    const folder = join(this.#bench.folder, name);
     mkdirSync(folder);
-    const [httpsPort, httpPort, adminPort] = [await freePort(), await freePort(), await freePort()];
+    const adminPort = await freePort();
     const environment = {
       PODGATE_REDIS_URL: this.#redis.url,
       PODGATE_NATS_URL: this.#nats?.url ?? '',
       PODGATE_SECRET_KEY_FILE: this.#keyFile,
       PODGATE_DOMAIN: domain,
       PODGATE_DATA_DIR: folder,
-      PODGATE_HTTPS_PORT: String(httpsPort),
-      PODGATE_HTTP_PORT: String(httpPort),
       PODGATE_ADMIN_PORT: String(adminPort),
-      PODGATE_GATEWAY_WORKERS: '1',
+      ...settings,
     };
-    const settings = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
-    const argv = ['env', ...settings, process.execPath, join(root, 'gateway/main.ts')];
+    const words = Object.entries(environment).map(([key, value]) => `${key}=${value}`);
+    const argv = ['env', ...words, process.execPath, join(root, program, 'main.ts')];
     const startedMs = performance.now();
-    const name = `gateway-${this.#pods}`;
-    const child = this.#bench.processes.start(argv, { core: cores.measured, name });
-    const ended = once(child, 'exit').then(() => {
-      throw new Error(`the gateway has ended: ${this.#bench.processes.log(name)}`);
+    const child = this.#bench.processes.start(argv, { core, name });
+    const ended = once(child, 'exit').then((): never => {
+      throw new Error(`${name} has ended: ${this.#bench.processes.log(name)}`);
     });
-    await Promise.race([ready(adminPort), ended]);
-    const readyMs = performance.now() - startedMs;
-    await Promise.race([this.#answers(httpsPort), ended]);
-    const answeredMs = performance.now() - startedMs;
     ended.catch(() => undefined);
-    return { child, httpsPort, readyMs, answeredMs };
+    await Promise.race([ready(adminPort), ended]);
+    return { child, ended, startedMs };
   }
 
   async #answers(port: number): Promise<void> {

@@ -1,26 +1,31 @@
-import { desiredPods } from '#contracts/pod.ts';
 import { systemClock } from '#adapters/system/clock.ts';
-import type { ScaleCluster } from './cluster.ts';
-import { hostOf, keyOf, pod } from './pods.ts';
+import { Rest } from '../clients/rest.ts';
+import type { StartedApi } from './cluster.ts';
+import { editOf, hostOf } from './pods.ts';
 import { WatchedPod } from './watched-pod.ts';
 
 const perSecond = 100;
 const watchedCount = 20;
+const connections = 32;
 /** Among so many pods edits go round; those that are watched are the first of them. */
 const stride = 7_919; // prime: no size is a multiple of it
 
-/** Edits of pods at a steady rate, whatever becomes of them, numbered over all calls. */
+/** Edits of pods by the REST API at a steady rate, whatever becomes of them, numbered over all calls. */
 export class Edits {
-  readonly #cluster: ScaleCluster;
+  readonly #rest: Rest;
   readonly #pods: number;
   readonly #port: number;
   #number = 0;
 
   /** `port`: where a gateway serves them. */
-  constructor(cluster: ScaleCluster, pods: number, port: number) {
-    this.#cluster = cluster;
+  constructor(api: StartedApi, pods: number, port: number) {
+    this.#rest = new Rest(api, connections);
     this.#pods = pods;
     this.#port = port;
+  }
+
+  close(): void {
+    this.#rest.close();
   }
 
   /** So many, seen by nobody; resolves with their number when the gateway serves by the last one. */
@@ -29,13 +34,13 @@ export class Edits {
     const count = seconds * perSecond - 1;
     await this.#steadily(count, async (number) => this.#put((number * stride) % this.#pods));
     // After all others in the change stream and on the bus.
-    const edit = await this.#put(last.index);
-    await last.shows(edit);
+    const edit = this.#next();
+    await last.edited(edit, async () => this.#write(last.index, edit));
     last.close();
     return count + 1;
   }
 
-  /** From asking the store for an edit to its effect at the edge, in ms, of two in five. */
+  /** From the call for an edit to its effect at the edge, in ms, of two in five. */
   async watched(seconds: number): Promise<number[]> {
     const watched = await Promise.all(
       Array.from({ length: watchedCount }, (_, index) =>
@@ -51,7 +56,7 @@ export class Edits {
       }
       const startedMs = performance.now();
       const edit = this.#next();
-      await Promise.all([this.#write(one.index, edit), one.shows(edit)]);
+      await one.edited(edit, async () => this.#write(one.index, edit));
       tookMs.push(performance.now() - startedMs);
     });
     for (const one of watched) one.close();
@@ -69,10 +74,8 @@ export class Edits {
     await Promise.all(under);
   }
 
-  async #put(index: number): Promise<number> {
-    const edit = this.#next();
-    await this.#write(index, edit);
-    return edit;
+  async #put(index: number): Promise<void> {
+    await this.#write(index, this.#next());
   }
 
   #next(): number {
@@ -81,7 +84,7 @@ export class Edits {
   }
 
   async #write(index: number, edit: number): Promise<void> {
-    const { store, sealer } = this.#cluster;
-    await desiredPods(store).put(keyOf(index), pod(index, edit, sealer), 'anything');
+    const { path, body } = editOf(index, edit);
+    await this.#rest.call('PUT', path, body);
   }
 }

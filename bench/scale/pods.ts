@@ -16,13 +16,39 @@ const idOf = (index: number): string => `pod${index}`;
 export const keyOf = (index: number): string => podKey(tenant, idOf(index));
 export const hostOf = (index: number): string => podHost(idOf(index), 'default', domain);
 
-/** `maxAgeSeconds`: something that clients are told, by which an edit is known at the edge. */
-export function pod(index: number, maxAgeSeconds: number, sealer: Sealer): DesiredPod {
+/** Something that clients are told, by which an edit is known at the edge. */
+const wordOf = (edit: number): string => `EDIT${edit}`;
+
+/** The edit of which this answer to a preflight tells; undefined: of none. */
+export function editShown(answer: string): number | undefined {
+  const [, edit] = /^access-control-allow-methods: EDIT(\d+)\r$/im.exec(answer) ?? [];
+  return edit === undefined ? undefined : Number(edit);
+}
+
+/** An edit as a call of the REST API. */
+export const editOf = (index: number, edit: number) => ({
+  path: `/v3/pods/${idOf(index)}`,
+  body: {
+    networking: {
+      default: { protocol: 'http', cors_allow_origins: ['*'], cors_allow_methods: [wordOf(edit)] },
+    },
+  },
+});
+
+function pod(index: number, sealer: Sealer): DesiredPod {
   const key = keyOf(index);
-  const cors = { origins: ['*'], methods: [], headers: [], credentials: false, maxAgeSeconds };
+  const methods = [wordOf(0)];
+  const cors = { origins: ['*'], methods, headers: [], credentials: false, maxAgeSeconds: 100 };
   return desiredPod({
     podId: idOf(index),
     description: 'one of many',
+    modifiedFields: [
+      'image',
+      'description',
+      'environment_variables',
+      'networking',
+      'time_to_stop_default',
+    ],
     environment: sealer.seal('{"GREETING":"hello"}', sealContext.environment(key)),
     networking: { default: { protocol: 'http', port: 5000, policy: { cors } } },
     timeToStopDefault: -1,
@@ -52,7 +78,7 @@ export async function writePods(
     const indices = Array.from({ length: Math.min(atOnce, to - at) }, (_, number) => at + number);
     await Promise.all(
       indices.flatMap((index) => [
-        desired.put(keyOf(index), pod(index, 0, sealer), 'anything'),
+        desired.put(keyOf(index), pod(index, sealer), 'anything'),
         statuses.put(keyOf(index), status, 'anything'),
       ]),
     );

@@ -2,16 +2,18 @@ import { once } from 'node:events';
 import type { TLSSocket } from 'node:tls';
 import { systemClock } from '#adapters/system/clock.ts';
 import { connect } from '../clients/connection.ts';
+import { editShown } from './pods.ts';
 
 const pollMs = 1;
 
-/** A pod as a client sees it at the edge, which asks until an edit shows. */
+/** A pod whose edits come one after the other, and which is asked at the edge until they show. */
 export class WatchedPod {
   readonly index: number;
   readonly #host: string;
   readonly #socket: TLSSocket;
   #waiting: { readonly edit: number; readonly seen: () => void }[] = [];
   #asking = false;
+  #writing: Promise<unknown> = Promise.resolve();
 
   private constructor(index: number, host: string, socket: TLSSocket) {
     this.index = index;
@@ -23,8 +25,14 @@ export class WatchedPod {
     return new WatchedPod(index, host, await connect(port, [], host));
   }
 
+  /** Makes an edit after those before it; resolves when it shows. */
+  async edited(edit: number, write: () => Promise<unknown>): Promise<void> {
+    this.#writing = this.#writing.then(write);
+    await Promise.all([this.#writing, this.#shows(edit)]);
+  }
+
   /** Resolves when clients are told of this edit, or of a later one. */
-  shows(edit: number): Promise<void> {
+  #shows(edit: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.push({ edit, seen: resolve });
     if (!this.#asking) void this.#askOn();
@@ -57,8 +65,8 @@ export class WatchedPod {
       const [bytes]: Buffer[] = await once(this.#socket, 'data');
       answer += String(bytes);
     }
-    const [, seconds] = /^access-control-max-age: (\d+)\r$/im.exec(answer) ?? [];
-    if (seconds === undefined) throw new Error(`no answer to a preflight: ${answer}`);
-    return Number(seconds);
+    const edit = editShown(answer);
+    if (edit === undefined) throw new Error(`no answer to a preflight: ${answer}`);
+    return edit;
   }
 }
