@@ -10,6 +10,8 @@ const spreadMs = 30_000;
 const sliceMs = 50;
 /** Few pods need not be spread so thin. */
 const sliceMin = 50;
+/** Names that are compared with those before them, in one slice. */
+const comparedMax = 5_000;
 /** When nobody could tell which pods there are. */
 const againMs = 1_000;
 
@@ -25,37 +27,41 @@ export function isPressing(
   return againAtMs !== undefined && againAtMs < nowMs + spreadMs;
 }
 
+type Place = Pick<ReconcileContext, 'desired' | 'statuses' | 'runtime' | 'log'>;
+
 /**
  * Everything that is wanted, on record or running. Where pods run may be away for a moment: what only runs
  * is then found the next time, and all else is seen to.
  */
-export async function allKeys({
+export async function allKeys(place: Place): Promise<Set<string>> {
+  return new Set((await allLists(place)).flat());
+}
+
+async function allLists({
   desired,
   statuses,
   runtime,
   log,
-}: Pick<ReconcileContext, 'desired' | 'statuses' | 'runtime' | 'log'>): Promise<Set<string>> {
+}: Place): Promise<readonly (readonly string[])[]> {
   const known = runtime.list().catch((error: unknown): readonly string[] => {
     log.warn({ error: String(error) }, 'where pods run nobody tells which there are');
     return [];
   });
-  const all = await Promise.all([desired.ids(), statuses.ids(), known]);
-  return new Set(all.flat());
+  return Promise.all([desired.ids(), statuses.ids(), known]);
 }
 
 /** Calls `look` for every pod each minute, a few at a time, until the signal aborts. */
 export async function lookAtAll(
-  context: Parameters<typeof allKeys>[0] & { readonly clock: Clock },
+  place: Place & { readonly clock: Clock },
   signal: AbortSignal,
   look: (key: string) => void,
 ): Promise<void> {
-  const { clock, log } = context;
+  const { clock, log } = place;
   const pause = (ms: number): Promise<void> => clock.sleep(ms, signal).catch(() => undefined);
   const pass = async (): Promise<void> => {
-    const keys = [...(await allKeys(context))];
-    const slice = Math.max(sliceMin, Math.ceil((keys.length * sliceMs) / spreadMs));
-    for (let at = 0; at < keys.length && !signal.aborted; at += slice) {
-      for (const key of keys.slice(at, at + slice)) look(key);
+    for (const keys of slicesOf(await allLists(place))) {
+      if (signal.aborted) return;
+      for (const key of keys) look(key);
       await pause(sliceMs);
     }
   };
@@ -69,4 +75,22 @@ export async function lookAtAll(
       await pause(againMs);
     }
   }
+}
+
+/** Each key of the lists once. Finding out which are new takes its time as well when there are many. */
+function* slicesOf(lists: readonly (readonly string[])[]): Generator<readonly string[]> {
+  const longest = Math.max(...lists.map(({ length }) => length));
+  const sliceMax = Math.max(sliceMin, Math.ceil((longest * sliceMs) / spreadMs));
+  const seen = new Set<string>();
+  let slice: string[] = [];
+  let compared = 0;
+  for (const key of lists.flat()) {
+    compared += 1;
+    if (!seen.has(key)) slice.push(key);
+    seen.add(key);
+    if (slice.length < sliceMax && compared < comparedMax) continue;
+    yield slice;
+    [slice, compared] = [[], 0];
+  }
+  yield slice;
 }
