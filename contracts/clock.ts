@@ -12,3 +12,24 @@ export interface Clock {
   /** Resolves after `delayMs`; rejects with the signal's reason when `signal` aborts first. */
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
 }
+
+/** `sleep` of a clock that has `after`. */
+export async function sleepBy(
+  after: (delayMs: number, run: () => void) => () => void,
+  delayMs: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  signal?.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const cancel = after(delayMs, resolve);
+  const abort = (): void => {
+    cancel();
+    reject(signal?.reason);
+  };
+  signal?.addEventListener('abort', abort);
+  try {
+    await promise;
+  } finally {
+    signal?.removeEventListener('abort', abort);
+  }
+}

@@ -1,4 +1,5 @@
 import type { Clock } from '#contracts/clock.ts';
+import { sleepBy } from '#contracts/clock.ts';
 
 /** A clock that stands until it is advanced: months of renewals in a millisecond. */
 export class ManualClock implements Clock {
@@ -24,20 +25,8 @@ export class ManualClock implements Clock {
     return () => this.#timers.delete(timer);
   }
 
-  async sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
-    signal?.throwIfAborted();
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const cancel = this.after(delayMs, resolve);
-    const abort = (): void => {
-      cancel();
-      reject(signal?.reason);
-    };
-    signal?.addEventListener('abort', abort);
-    try {
-      await promise;
-    } finally {
-      signal?.removeEventListener('abort', abort);
-    }
+  sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
+    return sleepBy((ms, run) => this.after(ms, run), delayMs, signal);
   }
 
   /** Runs every timer that falls due, in order, and lets what they started settle. */

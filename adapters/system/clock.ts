@@ -1,4 +1,5 @@
 import type { Clock } from '#contracts/clock.ts';
+import { sleepBy } from '#contracts/clock.ts';
 
 // setTimeout fires at once for more: 2^31 - 1 ms are less than 25 days.
 const timeoutMax = 2 ** 31 - 1;
@@ -8,21 +9,7 @@ export const systemClock: Clock = {
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),
   after,
-  sleep: async (delayMs, signal) => {
-    signal?.throwIfAborted();
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const cancel = after(delayMs, resolve);
-    const abort = (): void => {
-      cancel();
-      reject(signal?.reason);
-    };
-    signal?.addEventListener('abort', abort);
-    try {
-      await promise;
-    } finally {
-      signal?.removeEventListener('abort', abort);
-    }
-  },
+  sleep: (delayMs, signal) => sleepBy(after, delayMs, signal),
 };
 
 function after(delayMs: number, run: () => void): () => void {

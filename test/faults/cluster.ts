@@ -1,16 +1,16 @@
-import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import https from 'node:https';
-import net from 'node:net';
 import { join } from 'node:path';
 import { systemClock } from '#adapters/system/clock.ts';
 import { systemRandom } from '#adapters/system/random.ts';
-import type { ClusterTerms, PortName, Program, ProgramName } from '../../deploy/compose/plan.ts';
+import type { ClusterTerms, Program, ProgramName } from '../../deploy/compose/plan.ts';
 import { makeNatsPasswords, membersOf, podsPlace, portNames } from '../../deploy/compose/plan.ts';
 import { stopPods } from '../../deploy/compose/stop-pods.ts';
 import { Supervisor } from '../../deploy/compose/supervisor.ts';
-import type { Envelope, Reply } from '../integration/standalone.ts';
+import type { Reply, RequestOptions } from '../integration/https-request.ts';
+import { httpsRequest } from '../integration/https-request.ts';
+import type { Envelope } from '../integration/standalone.ts';
 import { makeFolder, until } from '../integration/standalone.ts';
+import { freePorts } from '../programs/ports.ts';
 import { natsProgram } from '../programs/nats.ts';
 import { redisProgram } from '../programs/redis.ts';
 import { Cable } from './proxy.ts';
@@ -32,18 +32,13 @@ export const programs: readonly ProgramName[] = [
 
 const password = 'correct horse';
 const linesMax = 2_000;
+const requestMs = 10_000;
 
-async function freePorts(): Promise<ClusterTerms['ports']> {
-  const taken = await Promise.all(
-    portNames.map(async (name): Promise<[PortName, net.Server]> => {
-      const server = net.createServer().listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      return [name, server];
-    }),
-  );
-  const ports = taken.map(([name, server]) => [name, (server.address() as net.AddressInfo).port]);
-  await Promise.all(taken.map(([, server]) => new Promise((closed) => server.close(closed))));
-  return Object.fromEntries(ports) as ClusterTerms['ports'];
+async function choosePorts(): Promise<ClusterTerms['ports']> {
+  const ports = await freePorts(portNames.length);
+  return Object.fromEntries(
+    portNames.map((name, at) => [name, ports[at]]),
+  ) as ClusterTerms['ports'];
 }
 
 export class TestCluster {
@@ -60,7 +55,7 @@ export class TestCluster {
   static async start(environment: NodeJS.ProcessEnv = {}): Promise<TestCluster> {
     const found = { redis: await redisProgram(), nats: await natsProgram() };
     const folder = makeFolder();
-    const ports = await freePorts();
+    const ports = await choosePorts();
     const cables = new Map<string, Cable>();
     for (const program of programs)
       for (const server of servers)
@@ -218,47 +213,15 @@ export class TestCluster {
     await this.state(definition.pod_id, 'AVAILABLE');
   }
 
-  /** One https request to a pod through one of the gateways; on a connection of its own unless with an agent. */
+  /** One https request to a pod through one of the gateways. */
   request(
     gateway: 1 | 2,
     pod: string,
-    options: {
-      path?: string;
-      headers?: Record<string, string>;
-      agent?: https.Agent;
-      timeoutMs?: number;
-    } = {},
+    { path = '/', ...options }: RequestOptions & { path?: string } = {},
   ): Promise<Reply> {
-    const host = `${pod}.pods.localhost`;
-    return new Promise((resolve, reject) => {
-      const request = https.request(
-        {
-          host: '127.0.0.1',
-          port: this.ports[`https-${gateway}`],
-          servername: host,
-          ca: this.#ca,
-          path: options.path ?? '/',
-          headers: { host, ...options.headers },
-          agent: options.agent ?? false,
-          timeout: options.timeoutMs ?? 10_000,
-        },
-        (response) => {
-          const chunks: Buffer[] = [];
-          response.on('data', (chunk: Buffer) => chunks.push(chunk));
-          response.on('error', reject);
-          response.on('end', () =>
-            resolve({
-              status: response.statusCode ?? 0,
-              headers: response.headers,
-              body: Buffer.concat(chunks),
-            }),
-          );
-        },
-      );
-      request.on('timeout', () => request.destroy(new Error('no answer in time')));
-      request.on('error', reject);
-      request.end();
-    });
+    const at = { port: this.ports[`https-${gateway}`], ca: this.#ca };
+    const terms = { timeoutMs: requestMs, ...options };
+    return httpsRequest({ host: `${pod}.pods.localhost`, path, ...at }, terms);
   }
 
   /** Cuts, or heals, what is between a program or a server and everybody else. */

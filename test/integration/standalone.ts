@@ -2,11 +2,12 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { once } from 'node:events';
-import https from 'node:https';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import tls from 'node:tls';
+import { freePorts as takePorts } from '../programs/ports.ts';
+import type { Reply, RequestOptions } from './https-request.ts';
+import { httpsRequest } from './https-request.ts';
 
 /** A started standalone as a user has one, on free ports and a data directory of its own. */
 
@@ -22,12 +23,6 @@ export interface Ports {
   readonly admin: number;
 }
 
-export interface Reply {
-  readonly status: number;
-  readonly headers: NodeJS.Dict<string | string[]>;
-  readonly body: Buffer;
-}
-
 export interface Envelope {
   readonly message: string | string[];
   readonly metadata: object;
@@ -38,17 +33,8 @@ export interface Envelope {
 }
 
 export async function freePorts(): Promise<Ports> {
-  const servers = await Promise.all(
-    [0, 0, 0, 0].map(async () => {
-      const server = net.createServer().listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as net.AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  const [a = 0, b = 0, c = 0, d = 0] = ports;
-  return { https: a, http: b, api: c, admin: d };
+  const [https = 0, http = 0, api = 0, admin = 0] = await takePorts(4);
+  return { https, http, api, admin };
 }
 
 export function makeDataDir(): string {
@@ -237,39 +223,8 @@ export class Standalone {
   }
 
   /** One https request to a host of the gateway. */
-  request(
-    host: string,
-    path: string,
-    options: { method?: string; headers?: Record<string, string>; body?: string | Buffer } = {},
-  ): Promise<Reply> {
-    return new Promise((resolve, reject) => {
-      const request = https.request(
-        {
-          host: '127.0.0.1',
-          port: this.ports.https,
-          servername: host,
-          ca: this.ca,
-          path,
-          method: options.method ?? 'GET',
-          headers: { host, ...options.headers },
-          agent: false,
-        },
-        (response) => {
-          const chunks: Buffer[] = [];
-          response.on('data', (chunk: Buffer) => chunks.push(chunk));
-          response.on('error', reject);
-          response.on('end', () =>
-            resolve({
-              status: response.statusCode ?? 0,
-              headers: response.headers,
-              body: Buffer.concat(chunks),
-            }),
-          );
-        },
-      );
-      request.on('error', reject);
-      request.end(options.body);
-    });
+  request(host: string, path: string, options: RequestOptions = {}): Promise<Reply> {
+    return httpsRequest({ host, path, port: this.ports.https, ca: this.ca }, options);
   }
 }
 

@@ -2,7 +2,6 @@ import type { ChildProcess } from 'node:child_process';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
@@ -10,6 +9,7 @@ import { systemClock } from '#adapters/system/clock.ts';
 import { systemRandom } from '#adapters/system/random.ts';
 import { KubernetesApi } from '../../controller/runtime/kubernetes/api.ts';
 import { debian } from '../programs/debian.ts';
+import { freePorts } from '../programs/ports.ts';
 import { goProgram } from '../programs/go.ts';
 
 const startMs = 120_000;
@@ -39,7 +39,7 @@ export class ApiServer {
       buildMs,
     );
     const folder = mkdtempSync(join(tmpdir(), 'podgate-apiserver-'));
-    const [client, peer, secure] = [await freePort(), await freePort(), await freePort()];
+    const [client = 0, peer = 0, secure = 0] = await freePorts(3);
     const store = startEtcd(etcd, folder, client, peer);
     const server = startServer(program, folder, client, secure);
     const config = configFor(`https://127.0.0.1:${secure}`, token);
@@ -144,13 +144,4 @@ export function configFor(server: string, as: string): KubeConfig {
     { name: 'test', token: as },
   );
   return config;
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return address !== null && typeof address === 'object' ? address.port : 0;
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '#contracts/clock.ts';
+import { sleepBy } from '#contracts/clock.ts';
 import type { Timeline } from './timeline.ts';
 
 const startMs = Date.UTC(2026, 0, 1);
@@ -102,19 +103,7 @@ class LifeClock implements Clock {
     };
   }
 
-  async sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
-    signal?.throwIfAborted();
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const cancel = this.after(delayMs, resolve);
-    const abort = (): void => {
-      cancel();
-      reject(signal?.reason);
-    };
-    signal?.addEventListener('abort', abort);
-    try {
-      await promise;
-    } finally {
-      signal?.removeEventListener('abort', abort);
-    }
+  sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
+    return sleepBy((ms, run) => this.after(ms, run), delayMs, signal);
   }
 }
