@@ -1,11 +1,12 @@
 import { once } from 'node:events';
 import http2 from 'node:http2';
 import https from 'node:https';
-import type net from 'node:net';
+import net from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
-import type tls from 'node:tls';
+import tls from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Edge } from '../test/edge.ts';
+import { ClientSocket, ignore } from './client-socket.ts';
 
 /**
  * All clients of a worker share the memory that their bytes are read into, and pods take them at
@@ -142,4 +143,41 @@ test('a head that comes in pieces is whole though others send meanwhile', async 
   }
   const texts = (await Promise.all(answers)).map(([bytes]) => String(bytes).split('\r\n\r\n')[1]);
   expect(texts).toEqual(clients.map((_, at) => `/${String(at).repeat(50)}`));
+});
+
+/** One whose client says nothing: what was read is told by the test. */
+async function silentSocket(received: (bytes: Buffer) => void): Promise<ClientSocket> {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const far = net
+    .connect((server.address() as net.AddressInfo).port, '127.0.0.1')
+    .on('error', ignore);
+  const [raw] = (await once(server, 'connection')) as [net.Socket];
+  server.close();
+  const secureContext = tls.createSecureContext();
+  const socket = new ClientSocket(raw, { secureContext, alpn: undefined });
+  socket.on('close', () => far.destroy());
+  socket.serve({ received, drained: ignore, ended: ignore, closed: ignore });
+  return socket;
+}
+
+test('after a fault nothing more is read: whose the memory is, nobody knows', async () => {
+  const socket = await silentSocket(() => {
+    throw new Error('a fault');
+  });
+  expect(() => socket.filled(1)).toThrow('a fault');
+  expect(socket.destroyed).toBe(true);
+});
+
+test('a piece that waits for somebody slow keeps no more memory than itself', async () => {
+  const lent: Buffer[] = [];
+  const socket = await silentSocket((bytes) =>
+    lent.push(socket.lend(bytes), socket.lend(bytes, { writableLength: 1 })),
+  );
+  socket.filled(10);
+  socket.readAsStream();
+  socket.filled(10);
+  lent.push(socket.read());
+  socket.destroy();
+  expect(lent.map(({ buffer }) => buffer.byteLength)).toEqual([10, 10, 10]);
 });

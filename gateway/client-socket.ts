@@ -1,6 +1,7 @@
 import net from 'node:net';
 import type { SecureContext } from 'node:tls';
 import tls from 'node:tls';
+import { toHold } from './to-hold.ts';
 
 /** Whom bytes are passed on to: while it holds any, they are not its client's to overwrite. */
 interface Borrower {
@@ -137,9 +138,10 @@ export class ClientSocket extends tls.TLSSocket {
    */
   lend(bytes: Buffer, to?: Borrower): Buffer {
     if (bytes.buffer !== this.#memory.buffer) return bytes;
-    if (bytes.length < lentBytesMin) return Buffer.from(bytes);
+    const fast = to?.writableLength === 0;
+    if (bytes.length < lentBytesMin) return fast ? Buffer.from(bytes) : toHold(bytes);
     this.#lent = true;
-    if (this.#memory === shared || this.#given) return Buffer.from(bytes);
+    if (this.#memory === shared || this.#given) return toHold(bytes);
     this.#borrower = to;
     this.#given = true;
     return bytes;
@@ -175,12 +177,15 @@ export class ClientSocket extends tls.TLSSocket {
     this.#lent = false;
     this.#given = false;
     const bytes = this.#memory.subarray(0, length);
-    if (!this.#reader) return super.push(Buffer.from(bytes));
+    if (!this.#reader) return super.push(toHold(bytes));
     try {
       this.#reader.received(bytes);
-    } finally {
-      this.#chooseMemory();
+    } catch (error) {
+      // Node does not hear which memory is next: another read would take others' bytes for its own.
+      this.destroy();
+      throw error;
     }
+    this.#chooseMemory();
     return !this.#held;
   }
 

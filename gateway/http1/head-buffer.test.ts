@@ -78,3 +78,15 @@ test('only the first bytes of what is lent are there', () => {
   expect(next()).toBe(head);
   expect(buffer.rest().length).toBe(0);
 });
+
+test('what is kept keeps no more memory than itself', () => {
+  for (const there of ['G', 'GET']) {
+    push(there.slice(buffer.length));
+    buffer.keep();
+    const { length } = buffer;
+    expect(length).toBe(there.length);
+  }
+  expect(buffer.take().buffer.byteLength).toBe(3);
+  push('GET');
+  expect(buffer.rest().buffer.byteLength).toBe(3);
+});

@@ -1,4 +1,5 @@
 import type { Limits } from '../limits.ts';
+import { toHold } from '../to-hold.ts';
 
 const endOfHead = '\r\n\r\n';
 const nothing = Buffer.alloc(0);
@@ -26,26 +27,25 @@ export class HeadBuffer {
 
   /** The first `length` of these bytes, which stay the caller's: `keep` what is left of them. */
   push(bytes: Buffer, length = bytes.length): void {
-    if (this.length === 0) {
-      this.#set(bytes, length);
-      this.#borrowed = true;
-    } else {
+    if (this.length === 0) this.#set(bytes, length);
+    else {
       const joined = Buffer.concat([this.#there(), bytes.subarray(0, length)]);
       this.#set(joined, joined.length);
     }
+    this.#borrowed = true;
   }
 
   /** From here on whoever gave the bytes may use their memory again. */
   keep(): void {
     if (!this.#borrowed || this.length === 0) return;
-    const own = Buffer.from(this.#there());
+    const own = toHold(this.#there());
     this.#set(own, own.length);
   }
 
   /** All that is there, which is then gone. */
   rest(): Buffer {
     if (this.length === 0) return nothing;
-    const bytes = Buffer.from(this.#there());
+    const bytes = toHold(this.#there());
     this.#set(nothing, 0);
     return bytes;
   }

@@ -3,6 +3,7 @@ import type { Address, Route } from '#contracts/route.ts';
 import type { Deadlines, Mortal } from '../deadlines.ts';
 import { LastAnswer } from '../http1/response-head.ts';
 import type { Limits } from '../limits.ts';
+import { toHold } from '../to-hold.ts';
 import type { Unreached } from '../pages/pages.ts';
 
 /** Who uses an upstream connection at the moment; told by method, so that a request costs no closure. */
@@ -26,7 +27,7 @@ const received = memory.subarray(headRoomBytes);
 
 /** The same bytes to keep: a copy of what lies in the memory that all connections to pods read into. */
 export const kept = (bytes: Buffer): Buffer =>
-  bytes.buffer === memory.buffer ? Buffer.from(bytes) : bytes;
+  bytes.buffer === memory.buffer ? toHold(bytes) : bytes;
 
 /**
  * A head and the first of its body in one piece, without a copy of the body where that lies in the
