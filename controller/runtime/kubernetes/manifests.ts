@@ -88,7 +88,7 @@ function podSpecOf(spec: RunSpec, name: string): V1PodSpec {
     terminationGracePeriodSeconds: graceSeconds,
     securityContext: {
       seccompProfile: { type: 'RuntimeDefault' },
-      ...(privileges.root ? {} : { runAsNonRoot: true }),
+      ...(privileges.root ? {} : unprivileged(privileges.user)),
     },
     ...(registry ? { imagePullSecrets: [{ name: `${name}-pull` }] } : {}),
     ...(queue
@@ -100,6 +100,12 @@ function podSpecOf(spec: RunSpec, name: string): V1PodSpec {
     containers: [containerOf(spec, name)],
   };
 }
+
+/** A node cannot tell whom an image becomes that begins as root, and would refuse it. */
+const unprivileged = (user: number | null) => ({
+  runAsNonRoot: true,
+  ...(user !== null && { runAsUser: user, runAsGroup: user }),
+});
 
 function containerOf(spec: RunSpec, name: string): V1Container {
   const { privileges, networks } = spec;
