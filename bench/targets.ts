@@ -233,6 +233,23 @@ export const targets: readonly Target[] = [
     max: 50,
     words: 'a page of 50 out of 10,000 pods: p99 below 50 ms',
   },
+  {
+    question: 'handshakes-unknown',
+    table: 'cpu',
+    subject: 'podgate, unknown name',
+    bestOf: ['podgate, served'],
+    max: 0.5,
+    words:
+      'CPU for a name that nobody has at most half of that for a full handshake with a request',
+  },
+  {
+    question: 'certificates-acme',
+    table: 'use',
+    subject: 'create → own certificate in use, one pod at a time',
+    metric: 'p99',
+    max: 2_000,
+    words: 'a pod’s own certificate is in use within 2 s of its creation (p99)',
+  },
 ];
 
 export interface Verdict {

@@ -1,5 +1,6 @@
 import { certificatesInUse } from './certificates.ts';
-import { handshakesFull, handshakesResumed } from './handshakes.ts';
+import { certificatesAcme } from './certificates-acme.ts';
+import { handshakesFull, handshakesResumed, handshakesUnknown } from './handshakes.ts';
 import { http1Large, http1Small } from './http1.ts';
 import { http2 } from './http2.ts';
 import { observability } from './observability.ts';
@@ -23,12 +24,14 @@ export const questions: readonly Question[] = [
   http2,
   handshakesFull,
   handshakesResumed,
+  handshakesUnknown,
   transfer,
   webSocket,
   tcp,
   podLife,
   engine,
   kubernetes,
+  certificatesAcme,
   idle,
   routes,
   certificatesInUse,

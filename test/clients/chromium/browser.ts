@@ -56,10 +56,15 @@ export class Browser {
   }
 
   /** Starts a browser whose home is `folder`, with one empty page; it trusts `caFile`, if given. */
-  static async start(program: string, folder: string, caFile?: string): Promise<Browser> {
+  static async start(
+    program: string,
+    folder: string,
+    { caFile, switches = [] }: { caFile?: string | undefined; switches?: readonly string[] } = {},
+  ): Promise<Browser> {
     await prepareTrust(join(folder, '.pki', 'nssdb'), caFile);
     const profile = `--user-data-dir=${join(folder, 'profile')}`;
-    const child = spawn(program, [...quiet, profile, '--remote-debugging-port=0'], {
+    const argv = [...quiet, ...switches, profile, '--remote-debugging-port=0'];
+    const child = spawn(program, argv, {
       env: { PATH: process.env['PATH'], HOME: folder },
       stdio: ['ignore', 'ignore', 'pipe'],
     });

@@ -17,7 +17,9 @@ describe.skipIf(!program)('Chromium at the gateway', () => {
     podgate = await Standalone.start();
     await podgate.state('hello', 'AVAILABLE');
     origin = `https://hello.pods.localhost:${podgate.ports.https}`;
-    browser = await Browser.start(String(program), home('browser'), podgate.caFile);
+    browser = await Browser.start(String(program), home('browser'), {
+      caFile: podgate.caFile,
+    });
     expect(await browser.open(`${origin}/`)).toBeUndefined();
   });
   afterAll(async () => {

@@ -19,7 +19,9 @@ describe.skipIf(!program)('pages in Chromium', () => {
   beforeAll(async () => {
     podgate = await Standalone.start();
     await podgate.state('hello', 'AVAILABLE');
-    browser = await Browser.start(String(program), home('browser'), podgate.caFile);
+    browser = await Browser.start(String(program), home('browser'), {
+      caFile: podgate.caFile,
+    });
     await browser.call('Log.enable');
   });
   afterAll(async () => {

@@ -50,7 +50,9 @@ describe.skipIf(!needed)('a Neo4j server behind the gateway', () => {
 
   test.skipIf(!browserProgram)('a browser connects by Bolt over WebSocket', async () => {
     const home = join(dirname(podgate.dataDir), 'browser');
-    const browser = await Browser.start(String(browserProgram), home, podgate.caFile);
+    const browser = await Browser.start(String(browserProgram), home, {
+      caFile: podgate.caFile,
+    });
     const bundle = join(root, 'node_modules/neo4j-driver/lib/browser/neo4j-web.min.js');
     await browser.evaluate(readFileSync(bundle, 'utf8'));
     const uri = `bolt+s://${host}:${podgate.ports.https}`;
