@@ -239,8 +239,7 @@ export const targets: readonly Target[] = [
     subject: 'podgate, unknown name',
     bestOf: ['podgate, served'],
     max: 0.5,
-    words:
-      'CPU for a name that nobody has at most half of that for a full handshake with a request',
+    words: 'CPU for a name that nobody has at most half of that for a full handshake',
   },
   {
     question: 'certificates-acme',

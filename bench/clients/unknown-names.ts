@@ -2,16 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
 import tls from 'node:tls';
-import type { Load } from '../load/load.ts';
+import { flood } from './flood.ts';
 
 /**
- * Asks for names that nobody has, 32 connections at a time, each with the ClientHello of Node and another
+ * Asks for names that nobody has, each with the ClientHello of Node and another
  * name; done when the alert `unrecognized_name` (RFC 6066, 3) is there.
  * Arguments: port, seconds. Prints a `Load` as JSON.
  */
 
 const [port = 0, seconds = 0] = process.argv.slice(2).map(Number);
-const together = 32;
 const label = 'x'.repeat(32);
 const unrecognizedName = 112;
 
@@ -48,19 +47,9 @@ async function refused(): Promise<boolean> {
   } catch {
     return false;
   } finally {
-    socket.destroy();
+    // Tens of thousands of closed connections would keep their ports from the next client.
+    socket.resetAndDestroy();
   }
 }
 
-const counts = { units: 0, errors: 0 };
-const endMs = performance.now() + seconds * 1_000;
-await Promise.all(
-  Array.from({ length: together }, async () => {
-    while (performance.now() < endMs) {
-      if (await refused()) counts.units += 1;
-      else counts.errors += 1;
-    }
-  }),
-);
-const load: Load = { ...counts, seconds, p99Ms: undefined };
-console.log(JSON.stringify(load));
+await flood(refused, seconds);

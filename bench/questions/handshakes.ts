@@ -51,15 +51,6 @@ backend target
   return [pathOf('haproxy'), '-db', '-f', file];
 }
 
-/** Requests to a client on this port, each on a connection of its own. */
-async function asked(bench: Bench, port: number, seconds: number): Promise<Load> {
-  const url = `http://127.0.0.1:${port}/`;
-  const argv = wrkArguments({ url, connections: 32, seconds });
-  const result = parseWrk(await bench.generate([pathOf('wrk'), ...argv], seconds));
-  // Who comes first has nothing to resume: one each.
-  return { ...result, errors: Math.max(0, result.errors - 32) };
-}
-
 async function handshakes(bench: Bench, resumed: boolean, rounds: number): Promise<Table> {
   const upstreamPort = await bench.upstream();
   // From one address come as many as the gateway takes from a balancer only.
@@ -74,8 +65,13 @@ async function handshakes(bench: Bench, resumed: boolean, rounds: number): Promi
       client({ folder: bench.folder, port, target: subject.port, resumed, host: podHost });
     clients.set(subject, await bench.beside(`client-${subject.name}`, argv));
   }
-  const load = (subject: Subject, seconds: number): Promise<Load> =>
-    asked(bench, clients.get(subject) ?? 0, seconds);
+  const load = async (subject: Subject, seconds: number): Promise<Load> => {
+    const url = `http://127.0.0.1:${clients.get(subject) ?? 0}/`;
+    const argv = wrkArguments({ url, connections: 32, seconds });
+    const result = parseWrk(await bench.generate([pathOf('wrk'), ...argv], seconds));
+    // Who comes first has nothing to resume: one each.
+    return { ...result, errors: Math.max(0, result.errors - 32) };
+  };
   const remarks = [await negotiated(subjects, [])];
   const rows = await cpuPerUnit(subjects, { ...usual, rounds }, load);
   const unit = 'CPU µs per connection with one request';
@@ -87,24 +83,13 @@ async function unknownNames(bench: Bench, rounds: number): Promise<Table> {
   const upstreamPort = await bench.upstream();
   const terms = { trustedProxies: ['127.0.0.1'] };
   const gateways = await bench.gateways({ upstreamPort, terms });
-  const loads = new Map<string, (seconds: number) => Promise<Load>>();
-  for (const { name, port: target } of gateways) {
-    const argv = (port: number): readonly string[] =>
-      client({ folder: bench.folder, port, target, resumed: false });
-    const port = await bench.beside(`client-${name}`, argv);
-    loads.set(`${name}, unknown name`, async (seconds) =>
-      JSON.parse(await bench.client('unknown-names.ts', seconds, [target, seconds])),
-    );
-    loads.set(`${name}, served`, (seconds) => asked(bench, port, seconds));
-  }
   const subjects = gateways.flatMap((gateway) => [
     { ...gateway, name: `${gateway.name}, unknown name` },
     { ...gateway, name: `${gateway.name}, served` },
   ]);
-  const load = async ({ name }: Subject, seconds: number): Promise<Load> => {
-    const run = loads.get(name);
-    if (!run) throw new Error(`no load for ${name}`);
-    return run(seconds);
+  const load = async ({ name, port }: Subject, seconds: number): Promise<Load> => {
+    const client = name.endsWith(', served') ? 'full-handshakes.ts' : 'unknown-names.ts';
+    return JSON.parse(await bench.client(client, seconds, [port, seconds])) as Load;
   };
   const rows = await cpuPerUnit(subjects, { ...usual, rounds }, load);
   const unit = 'CPU µs per connection';
@@ -136,7 +121,7 @@ export const handshakesUnknown: Question = {
   title: 'A flood of names that nobody has',
   about:
     'A client of ours sends the ClientHello of Node with another unknown name on each connection, 32 at a time, and ' +
-    'reads the alert. Beside it the same gateway with full handshakes and one request each, as above.',
-  tools: ['nginx', 'haproxy', 'wrk'],
+    'reads the alert. Beside it the same gateway with full handshakes of a name that it serves, without a request.',
+  tools: ['nginx'],
   run: async (bench, rounds = usual.rounds) => [await unknownNames(bench, rounds)],
 };
