@@ -88,8 +88,8 @@ async function unknownNames(bench: Bench, rounds: number): Promise<Table> {
     { ...gateway, name: `${gateway.name}, served` },
   ]);
   const load = async ({ name, port }: Subject, seconds: number): Promise<Load> => {
-    const client = name.endsWith(', served') ? 'full-handshakes.ts' : 'unknown-names.ts';
-    return JSON.parse(await bench.client(client, seconds, [port, seconds])) as Load;
+    const program = name.endsWith(', served') ? 'full-handshakes.ts' : 'unknown-names.ts';
+    return JSON.parse(await bench.client(program, seconds, [port, seconds]));
   };
   const rows = await cpuPerUnit(subjects, { ...usual, rounds }, load);
   const unit = 'CPU µs per connection';
