@@ -2,8 +2,9 @@ import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freePorts, Standalone, until } from '../../integration/standalone.ts';
-import { Bind, bindProgram, freePort } from '../../programs/bind.ts';
+import { Bind, bindProgram } from '../../programs/bind.ts';
 import { Pebble, pebbleProgram } from '../../programs/pebble.ts';
+import { freePort } from '../../programs/ports.ts';
 import { available } from '../../programs/run.ts';
 import { Browser, chromium } from './browser.ts';
 
