@@ -54,8 +54,11 @@ export function containerOf(spec: RunSpec, image: ImageFacts, site: Site): Conta
   };
 }
 
-/** A user that is a number other than 0, or a name other than root. */
-const isRoot = (user: string): boolean => ['', '0', 'root'].includes(user.split(':')[0] ?? '');
+/** Nobody said, or 0 in any of the ways that engines read (`00`, `+0`). Other names are the image's to give. */
+function isRoot(user: string): boolean {
+  const [name = ''] = user.split(':');
+  return name === 'root' || Number(name) === 0;
+}
 
 function insteadOfRoot({ privileges }: RunSpec): string {
   const user = privileges.user ?? unprivileged;

@@ -30,7 +30,10 @@ describe('what an engine is asked for', () => {
   test.each([
     ['999', undefined],
     ['postgres', undefined],
+    ['', '65532:65532'],
     ['0', '65532:65532'],
+    ['00:999', '65532:65532'],
+    ['+0', '65532:65532'],
     ['root:root', '65532:65532'],
   ])('an image of the user %s', (user, asked) => {
     expect(containerOf(spec({}), { ...image, user }, site).User).toBe(asked);
