@@ -42,7 +42,8 @@ type Values = z.output<z.ZodObject<typeof shape>>;
 /** An ACME authority as the settings name it. */
 export interface AcmeChoice {
   readonly directoryUrl: string;
-  readonly caFile: string | undefined;
+  /** The file that says whom to trust as its server, and the setting that names the file. */
+  readonly ca: { readonly setting: string; readonly file: string } | undefined;
   readonly binding: { readonly kid: string; readonly hmacKey: string } | undefined;
 }
 
@@ -74,7 +75,7 @@ export const certs = group({
       staging:
         stagingUrl === undefined
           ? undefined
-          : { directoryUrl: stagingUrl, caFile: first.caFile, binding: undefined },
+          : { directoryUrl: stagingUrl, ca: first.ca, binding: undefined },
       email: values.PODGATE_ACME_EMAIL,
       profile: values.PODGATE_ACME_PROFILE,
       preflight: values.PODGATE_ACME_PREFLIGHT,
@@ -108,12 +109,14 @@ function acme(
   directoryUrl: string,
   values: Values,
 ): AcmeChoice {
-  const caFile = values[`${prefix}_CA_FILE`];
+  const caSetting = `${prefix}_CA_FILE` as const;
+  const caFile = values[caSetting];
   const kid = values[`${prefix}_EAB_KID`];
   const hmacKey = values[`${prefix}_EAB_HMAC`];
   if ((kid === undefined) !== (hmacKey === undefined)) {
     throw new BadSetting(`${prefix}_EAB_KID and ${prefix}_EAB_HMAC go together: set both or none`);
   }
   const binding = kid === undefined || hmacKey === undefined ? undefined : { kid, hmacKey };
-  return { directoryUrl, caFile: caFile && resolve(caFile), binding };
+  const ca = caFile === undefined ? undefined : { setting: caSetting, file: resolve(caFile) };
+  return { directoryUrl, ca, binding };
 }

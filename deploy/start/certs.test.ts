@@ -44,7 +44,11 @@ test("Let's Encrypt's limits are known; what was granted takes their place", () 
   });
 });
 
-test('a CA file that is not there is named', () => {
-  const missing = { PODGATE_ACME_CA_FILE: '/nowhere/ca.pem' };
-  expect(() => terms('example.org', missing)).toThrow('/nowhere/ca.pem cannot be read');
+test.each([
+  ['PODGATE_ACME_CA_FILE', {}],
+  ['PODGATE_ACME_SECOND_CA_FILE', { PODGATE_ACME_SECOND_DIRECTORY: 'https://second.example.net/' }],
+])('%s that is not there is told by its name', (name, more) => {
+  const environment = { ...more, [name]: '/nowhere/ca.pem' };
+  expect(() => terms('example.org', environment)).toThrow(BadSetting);
+  expect(() => terms('example.org', environment)).toThrow(`${name} cannot be read: Error: ENOENT`);
 });

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { Site } from '#contracts/hosts.ts';
 import type { PublicAuthority } from '../../certs/acme/authority.ts';
 import { noPreflight, publicPreflight } from '../../certs/acme/preflight.ts';
@@ -8,6 +7,7 @@ import type { Limits } from '../../certs/limits/budget.ts';
 import { letsEncryptLimits, noLimits } from '../../certs/limits/budget.ts';
 import type { AcmeChoice, CertsChoice } from '../settings/certs.ts';
 import { BadSetting } from '../settings/group.ts';
+import { readPem } from './read-pem.ts';
 import type { System } from './system.ts';
 
 const hourMs = 60 * 60 * 1000;
@@ -37,13 +37,13 @@ export function publicTerms(
 }
 
 function authorityOf(
-  { directoryUrl, caFile, binding }: AcmeChoice,
+  { directoryUrl, ca, binding }: AcmeChoice,
   choice: CertsChoice,
 ): PublicAuthority {
   return {
     name: new URL(directoryUrl).host,
     directoryUrl,
-    roots: caFile === undefined ? undefined : readRoots(caFile),
+    roots: ca && readPem(ca.setting, ca.file),
     contact: choice.email === undefined ? [] : [`mailto:${choice.email}`],
     binding,
     profile: choice.profile,
@@ -69,12 +69,4 @@ function granted(
 ): Limits['orders'] {
   if (size === undefined) return otherwise;
   return size === 0 ? undefined : { size, refillMs: Math.ceil(spanMs / size) };
-}
-
-function readRoots(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new BadSetting(`the CA file ${file} cannot be read: ${String(error)}`);
-  }
 }

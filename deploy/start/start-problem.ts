@@ -2,6 +2,9 @@
 interface SystemError {
   readonly code?: string;
   readonly port?: number;
+  /** Where we could not listen; `hostname` when it is a name that leads nowhere. */
+  readonly address?: string;
+  readonly hostname?: string;
   readonly message: string;
 }
 
@@ -49,7 +52,7 @@ function namedProblem({ name, message }: Error): string | undefined {
 const directoryCodes = new Set('EACCES EROFS ENOTDIR EEXIST EPERM ENOSPC ENOENT'.split(' '));
 
 function systemProblem(
-  { code = '', port, message }: SystemError,
+  { code = '', port, address, hostname, message }: SystemError,
   environment: Readonly<Record<string, string | undefined>>,
 ): string | undefined {
   if (port !== undefined) {
@@ -60,9 +63,19 @@ function systemProblem(
       return `${setting}, which this user may not listen on: choose one above 1023`;
   }
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
-    return `PODGATE_ADMIN_HOST is no address of this machine (${message})`;
+    const name = hostSetting(address ?? hostname, environment);
+    return name && `${name} is no address of this machine (${message})`;
   }
   return directoryCodes.has(code) ? `PODGATE_DATA_DIR cannot be used: ${message}` : undefined;
+}
+
+/** The API is the first to listen, so of two that are the same it is the one. */
+function hostSetting(
+  host: string | undefined,
+  environment: Readonly<Record<string, string | undefined>>,
+): string | undefined {
+  if (host === undefined) return undefined;
+  return ['PODGATE_API_HOST', 'PODGATE_ADMIN_HOST'].find((name) => environment[name] === host);
 }
 
 function portSetting(
