@@ -4,9 +4,7 @@ import { sweepAnswers } from './idempotency.ts';
 import { sweepCounts } from './request-counts.ts';
 import { buildApp } from './app.ts';
 import type { ApiPorts, ApiSettings } from './ports.ts';
-import { containerSeeds } from './templates/seed/containers.ts';
-import { processSeeds } from './templates/seed/processes.ts';
-import type { Seed } from './templates/seed/seed.ts';
+import { seedsFor } from './templates/seed/by-runtime.ts';
 import { plant } from './templates/seed/seed.ts';
 
 export interface Api {
@@ -22,7 +20,7 @@ export async function startApi(ports: ApiPorts, settings: ApiSettings): Promise<
   const identities = new Identities(ports, tenants);
   // Now rather than at the first login, so that a key that does not open is told at once.
   await identities.of(settings.tenant);
-  await plant(ports, settings.tenant, seedsOf(settings));
+  await plant(ports, settings.tenant, seedsFor(settings));
   const app = await buildApp(ports, { settings, identities, tenants });
   const stopped = new AbortController();
   void sweeping(ports, identities, stopped.signal);
@@ -40,12 +38,6 @@ export async function startApi(ports: ApiPorts, settings: ApiSettings): Promise<
       cut();
     },
   };
-}
-
-/** The templates whose images can be run here. */
-function seedsOf({ runtime, publicHttpsPort, programs }: ApiSettings): readonly Seed[] {
-  const containers = runtime === 'engine' || runtime === 'kubernetes';
-  return containers ? containerSeeds(publicHttpsPort) : processSeeds(programs, publicHttpsPort);
 }
 
 // Hardly any answer takes this long, and a supervisor grants 10 s for everything.

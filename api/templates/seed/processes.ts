@@ -20,7 +20,8 @@ export const processSeeds = (
   ...(programs.neo4j === undefined ? [] : [neo4j(programs.neo4j, publicHttpsPort)]),
 ];
 
-const hello: Seed = {
+/** Runs beside containers as well. */
+export const hello: Seed = {
   templateId: 'hello',
   description:
     'The example program of Podgate: HTTP, WebSocket, server-sent events, upload, download.',

@@ -6,6 +6,7 @@ import { definitionOf, explain, shapeOf } from '../../pods/shape.ts';
 import { parse } from '../../validation.ts';
 import { tagDefinitions, templates } from '../records.ts';
 import { zNewTemplate, zPodDefinition } from '../schemas.ts';
+import { seedsFor } from './by-runtime.ts';
 import { containerSeeds } from './containers.ts';
 import { processSeeds } from './processes.ts';
 import { plant } from './seed.ts';
@@ -31,6 +32,16 @@ test('are those that users look for', () => {
   expect(ids(processes)).toEqual(['hello', 'neo4j', 'postgres']);
   const bare = processSeeds({ postgres: undefined, neo4j: undefined }, 443);
   expect(ids(bare)).toEqual(['hello']);
+});
+
+test('hello comes with everything that can run it', () => {
+  const programs = { postgres: undefined, neo4j: undefined };
+  const withHello = (['process', 'auto', 'engine', 'kubernetes'] as const).filter((runtime) =>
+    seedsFor({ runtime, publicHttpsPort: 443, programs }).some(
+      ({ templateId }) => templateId === 'hello',
+    ),
+  );
+  expect(withHello).toEqual(['process', 'auto', 'engine']);
 });
 
 describe.each([...containers, ...processes])('$templateId ($definition.image)', (seed) => {
