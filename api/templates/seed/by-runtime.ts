@@ -14,7 +14,8 @@ export function seedsFor({
       return containerSeeds(publicHttpsPort);
     case 'engine':
       return [hello, ...containerSeeds(publicHttpsPort)];
-    default:
+    case 'auto':
+    case 'process':
       return processSeeds(programs, publicHttpsPort);
   }
 }
