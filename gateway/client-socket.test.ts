@@ -2,18 +2,20 @@ import { once } from 'node:events';
 import http2 from 'node:http2';
 import https from 'node:https';
 import net from 'node:net';
+import type { Duplex } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import tls from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Edge } from '../test/edge.ts';
 import { ClientSocket, ignore } from './client-socket.ts';
+import { acceptFor } from './websocket.ts';
 
 /**
  * All clients of a worker share the memory that their bytes are read into, and pods take them at
  * their own pace: whatever waits for a pod must not be overwritten by what others send.
  */
 
-const bytesEach = 3_000_000;
+const bytesEach = 1_500_000;
 const clientsEach = 3;
 
 let edge: Edge;
@@ -30,7 +32,7 @@ function bytesOf(client: number): Buffer {
 }
 
 /** A pod that reads in fits and starts, and keeps what it gets. */
-function slowly(socket: net.Socket, gotten: Buffer[]): void {
+function slowly(socket: Duplex, gotten: Buffer[]): void {
   socket.on('error', () => undefined);
   socket.on('data', (bytes: Buffer) => {
     gotten.push(bytes);
@@ -116,10 +118,96 @@ async function http2Upload(client: number, pod: string): Promise<Buffer> {
   return body();
 }
 
-test('uploads of many clients at once, in all protocols, arrive as they were sent', async () => {
-  const uploads = [tcpUpload, http1Upload, http2Upload].flatMap((upload) =>
-    Array.from({ length: clientsEach }, () => upload),
+/** In chunks, to a pod that speaks HTTP/2. */
+async function h2cUpload(client: number, pod: string): Promise<Buffer> {
+  const gotten: Buffer[] = [];
+  const server = http2.createServer().on('stream', (stream: http2.ServerHttp2Stream) => {
+    slowly(stream, gotten);
+    stream.on('end', () => {
+      stream.respond({ ':status': 200 });
+      stream.end();
+    });
+  });
+  await edge.serve(server, { pod, policy: { h2c: true } });
+  const socket = await edge.secure(pod);
+  const request = https.request({
+    method: 'PUT',
+    createConnection: () => socket,
+    headers: { Host: `${pod}.pods.example.test` },
+  });
+  const answered = once(request, 'response');
+  await send(request, bytesOf(client));
+  request.end();
+  await answered;
+  return Buffer.concat(gotten);
+}
+
+/** A pod that agrees to WebSocket, keeps what comes behind its head, and ends with the client. */
+async function webSocketPod(pod: string): Promise<() => Buffer> {
+  const gotten: Buffer[] = [];
+  await edge.pod(
+    (socket) => {
+      slowly(socket, gotten);
+      socket.once('data', (bytes: Buffer) => {
+        const key = /sec-websocket-key: *(.*)\r\n/i.exec(bytes.toString('latin1'))?.[1] ?? '';
+        socket.write(
+          'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+            `Sec-WebSocket-Accept: ${acceptFor(key)}\r\n\r\n`,
+        );
+      });
+      socket.on('end', () => socket.end());
+    },
+    { pod },
   );
+  return () => {
+    const all = Buffer.concat(gotten);
+    return all.subarray(all.indexOf('\r\n\r\n') + 4);
+  };
+}
+
+/** The first of it comes before the pod has agreed. */
+async function webSocketUpload(client: number, pod: string): Promise<Buffer> {
+  const body = await webSocketPod(pod);
+  const socket = await edge.secure(pod);
+  socket.write(
+    `GET / HTTP/1.1\r\nHost: ${pod}.pods.example.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+      'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+  );
+  await send(socket, bytesOf(client));
+  socket.end();
+  await once(socket.resume(), 'end');
+  return body();
+}
+
+async function webSocketOverHttp2Upload(client: number, pod: string): Promise<Buffer> {
+  const body = await webSocketPod(pod);
+  const socket: tls.TLSSocket = await edge.secure(pod, { ALPNProtocols: ['h2'] });
+  const session = http2.connect(`https://${pod}.pods.example.test`, {
+    createConnection: () => socket,
+  });
+  await once(session, 'remoteSettings');
+  const stream = session.request(
+    { ':method': 'CONNECT', ':protocol': 'websocket', ':path': '/', 'sec-websocket-version': '13' },
+    { endStream: false },
+  );
+  await send(stream, bytesOf(client));
+  stream.end();
+  await once(stream.resume(), 'end');
+  session.destroy();
+  return body();
+}
+
+const ways = [
+  tcpUpload,
+  http1Upload,
+  http2Upload,
+  h2cUpload,
+  webSocketUpload,
+  webSocketOverHttp2Upload,
+];
+
+test('uploads of many clients at once, in all protocols, arrive as they were sent', async () => {
+  const uploads = ways.flatMap((upload) => Array.from({ length: clientsEach }, () => upload));
   const arrived = await Promise.all(uploads.map((upload, at) => upload(at + 1, `p${at}`)));
   const broken = arrived.flatMap((bytes, at) => (bytes.equals(bytesOf(at + 1)) ? [] : [at]));
   expect(broken).toEqual([]);
