@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { BadSetting } from '../settings/group.ts';
 import { machinePrograms } from './machine-programs.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'podgate-programs-'));
@@ -20,8 +21,13 @@ test('Neo4j is there when its jars and Java are', () => {
   expect(machinePrograms(`/nowhere:${java}`, jars).neo4j).toEqual({ java: `${java}/java`, jars });
   expect(machinePrograms('/nowhere', jars).neo4j).toBeUndefined();
   expect(machinePrograms(java, undefined).neo4j).toBeUndefined();
-  expect(machinePrograms(java, holding('empty')).neo4j).toBeUndefined();
-  expect(machinePrograms(java, '/nowhere').neo4j).toBeUndefined();
+});
+
+test('a folder without the jars of Neo4j is refused by the name of its setting', () => {
+  for (const jars of [holding('empty'), '/nowhere']) {
+    expect(() => machinePrograms('', jars)).toThrow(BadSetting);
+    expect(() => machinePrograms('', jars)).toThrow(/^PODGATE_NEO4J_JARS must be .*neo4j-server/);
+  }
 });
 
 test('Postgres is the folder with both of its programs', () => {

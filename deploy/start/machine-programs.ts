@@ -1,18 +1,25 @@
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MachinePrograms } from '../../api/templates/seed/processes.ts';
+import { BadSetting } from '../settings/group.ts';
 
 const debianPostgres = '/usr/lib/postgresql';
 
 /**
  * Programs of this machine that templates can be made of: Postgres where Debian puts it (the newest
- * of several) or in `path`, and Neo4j when there are its jars and a `java` in `path`.
+ * of several) or in `path`, and Neo4j when its jars are named and a `java` is in `path`. Throws
+ * `BadSetting` for a folder without them.
  */
 export function machinePrograms(path: string, neo4jJars: string | undefined): MachinePrograms {
+  if (neo4jJars !== undefined && !holdsNeo4j(neo4jJars)) {
+    throw new BadSetting(
+      `PODGATE_NEO4J_JARS must be the folder of a Neo4j server's jars, with a neo4j-server-*.jar (is "${neo4jJars}")`,
+    );
+  }
   const java = inPath(path, 'java');
   return {
     postgres: postgresFolder(path),
-    neo4j: java && neo4jJars && holdsNeo4j(neo4jJars) ? { java, jars: neo4jJars } : undefined,
+    neo4j: java && neo4jJars ? { java, jars: neo4jJars } : undefined,
   };
 }
 
