@@ -8,6 +8,7 @@ import tls from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Edge } from '../test/edge.ts';
 import { ClientSocket, ignore } from './client-socket.ts';
+import { splice } from './tcp/splice.ts';
 import { acceptFor } from './websocket.ts';
 
 /**
@@ -15,7 +16,7 @@ import { acceptFor } from './websocket.ts';
  * their own pace: whatever waits for a pod must not be overwritten by what others send.
  */
 
-const bytesEach = 1_500_000;
+const bytesEach = 3_000_000;
 const clientsEach = 3;
 
 let edge: Edge;
@@ -268,4 +269,32 @@ test('a piece that waits for somebody slow keeps no more memory than itself', as
   lent.push(socket.read());
   socket.destroy();
   expect(lent.map(({ buffer }) => buffer.byteLength)).toEqual([10, 10, 10]);
+});
+
+test('what waits for a pod of TCP that is not there yet is not overwritten', async () => {
+  let shared: Buffer = Buffer.alloc(0);
+  const socket = await silentSocket((bytes) => (shared = bytes));
+  socket.filled(10_000);
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const accepted = once(server, 'connection');
+  const pod = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
+  splice(socket, pod);
+  for (const [text, length] of [
+    ['a', 100],
+    ['b', 5_000],
+  ] as const) {
+    shared.fill(text);
+    socket.filled(length);
+  }
+  shared.fill('c');
+  const [there] = (await accepted) as [net.Socket];
+  server.close();
+  let gotten = '';
+  for await (const bytes of there) {
+    gotten += String(bytes);
+    if (gotten.length === 5_100) break;
+  }
+  socket.destroy();
+  expect(gotten).toBe('a'.repeat(100) + 'b'.repeat(5_000));
 });
