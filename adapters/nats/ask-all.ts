@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Clock } from '#contracts/clock.ts';
 import { parsed } from './json.ts';
 import type { Line } from './line.ts';
-import { newAnswersInbox, onceConnected, unsubscribed, usable } from './line.ts';
+import { isInbox, newAnswersInbox, onceConnected, unsubscribed, usable } from './line.ts';
 
 /** Between two signs of life of one that answers. */
 const hereMs = 1_000;
@@ -126,13 +126,14 @@ export class AskAll {
 
   async #answer(message: Msg, answer: Answering): Promise<void> {
     const asked = zQuestion.safeParse(parsed(message.data));
-    if (!asked.success || !message.reply || asked.data.except === this.#member) return;
+    const { reply = '' } = message;
+    if (!asked.success || !isInbox(reply) || asked.data.except === this.#member) return;
     try {
       const value = await answer(asked.data.question);
-      this.#say(message.reply, { member: this.#member, value });
+      this.#say(reply, { member: this.#member, value });
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      this.#say(message.reply, { member: this.#member, value: null, error: reason });
+      this.#say(reply, { member: this.#member, value: null, error: reason });
     }
   }
 

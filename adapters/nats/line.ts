@@ -5,7 +5,7 @@ import { createInbox } from '@nats-io/transport-node';
 export interface Line {
   /** Undefined until it was made; later also while it is lost. */
   readonly connection: NatsConnection | undefined;
-  /** What subjects for answers begin with; by default `_INBOX`. */
+  /** What subjects for answers begin with: `_INBOX`, which is the default, or one below. */
   readonly inboxPrefix?: string | undefined;
   /** Resolves with the first connection. Rejects when it was given up before. */
   connected(): Promise<NatsConnection>;
@@ -17,6 +17,12 @@ export const newInbox = ({ inboxPrefix }: Line): string => createInbox(inboxPref
 /** The same for answers to what all are asked: apart, so that who answers needs no right to any other. */
 export const newAnswersInbox = ({ inboxPrefix = '_INBOX' }: Line): string =>
   createInbox(`${inboxPrefix}.answers`);
+
+/**
+ * Whether a subject is one for answers. Who answers on any other lends the one who asks his own rights: a
+ * controller may write routes.
+ */
+export const isInbox = (subject: string): boolean => subject.startsWith('_INBOX.');
 
 /** The connection, when something can be said on it, perhaps later. */
 export function usable({ connection }: Line): NatsConnection | undefined {

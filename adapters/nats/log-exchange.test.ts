@@ -67,6 +67,17 @@ test('any of several controllers answers, and one that hangs is not waited for',
   await expect(asking.read('k')).rejects.toThrow('nobody answers');
 });
 
+test('whoever wants the answer where none belongs gets none', async () => {
+  const { api, asking } = await pair(logsOf(async () => 'text'));
+  const elsewhere = api.subscribe('$KV.podgate_routes.a');
+  api.publish('podgate.logs', JSON.stringify({ kind: 'read', key: 'k' }), {
+    reply: '$KV.podgate_routes.a',
+  });
+  // Asked and offered after it.
+  expect(await asking.read('k')).toBe('text');
+  expect(elsewhere.getReceived()).toBe(0);
+});
+
 test('nothing is read before it is wanted, and whoever has enough ends the reading', async () => {
   const { made, logs } = numbered();
   const { asking, api } = await pair(logs);

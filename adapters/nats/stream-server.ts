@@ -2,7 +2,7 @@ import type { NatsConnection, Subscription } from '@nats-io/transport-node';
 import type { Clock } from '#contracts/clock.ts';
 import { parsed } from './json.ts';
 import type { Line } from './line.ts';
-import { newInbox, onceConnected, unsubscribed } from './line.ts';
+import { isInbox, newInbox, onceConnected, unsubscribed } from './line.ts';
 import type { FromServer } from './stream-messages.ts';
 import { decodeFromAsker, encode, framesOf } from './stream-messages.ts';
 
@@ -27,7 +27,7 @@ export function serveStreams(serving: StreamServing): () => void {
   return onceConnected(serving.line, (connection) => {
     const subscription = connection.subscribe(serving.subject, {
       callback: (error, { data, reply }) => {
-        if (error || !reply || open >= streamsMax) return;
+        if (error || !reply || !isInbox(reply) || open >= streamsMax) return;
         open += 1;
         const ended = (): void => void (open -= 1);
         new ServedStream({ ...serving, connection, reply, ended }).offer(parsed(data));
