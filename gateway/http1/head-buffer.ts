@@ -1,5 +1,5 @@
 import type { Limits } from '../limits.ts';
-import { toHold } from '../to-hold.ts';
+import { roomToHold, toHold } from '../to-hold.ts';
 
 const endOfHead = '\r\n\r\n';
 const nothing = Buffer.alloc(0);
@@ -27,12 +27,15 @@ export class HeadBuffer {
 
   /** The first `length` of these bytes, which stay the caller's: `keep` what is left of them. */
   push(bytes: Buffer, length = bytes.length): void {
-    if (this.length === 0) this.#set(bytes, length);
-    else {
-      const joined = Buffer.concat([this.#there(), bytes.subarray(0, length)]);
-      this.#set(joined, joined.length);
+    if (this.length === 0) {
+      this.#set(bytes, length);
+      this.#borrowed = true;
+      return;
     }
-    this.#borrowed = true;
+    const joined = roomToHold(this.length + length);
+    this.#bytes.copy(joined, 0, this.#from, this.#to);
+    bytes.copy(joined, this.length, 0, length);
+    this.#set(joined, joined.length);
   }
 
   /** From here on whoever gave the bytes may use their memory again. */
