@@ -8,8 +8,8 @@ interface Borrower {
   readonly writableLength: number;
 }
 
-interface Reader {
-  /** The bytes are good for the call only, unless `ClientSocket.lend` makes them last. */
+export interface Reader {
+  /** Bytes are good for the call only; a client's are made to last by `ClientSocket.lend`. */
   received(bytes: Buffer): void;
 }
 

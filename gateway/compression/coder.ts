@@ -1,7 +1,7 @@
 import type { Transform } from 'node:stream';
 import zlib from 'node:zlib';
 import type { ContentSink } from '../upstream/exchange.ts';
-import { kept } from '../upstream/pool.ts';
+import { kept } from '../upstream/memory.ts';
 import type { Coding } from './negotiate.ts';
 
 /** Who hears of a coder at work. */

@@ -10,7 +10,7 @@ import type { RequestMeter } from '../observe/request-meter.ts';
 import type { Page } from '../pages/pages.ts';
 import { renderPage } from '../pages/render.ts';
 import type { ContentSink } from '../upstream/exchange.ts';
-import { kept, withHead } from '../upstream/pool.ts';
+import { kept, withHead } from '../upstream/memory.ts';
 import { acceptFor, closeCodeOf, closeFrame } from '../websocket.ts';
 import { chunk, lastChunk } from './chunks.ts';
 import type { Http1Context, Peer } from './context.ts';

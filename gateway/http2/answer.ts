@@ -11,7 +11,7 @@ import type { ResponseHead } from '../http1/response-head.ts';
 import type { RequestMeter } from '../observe/request-meter.ts';
 import type { Page } from '../pages/pages.ts';
 import type { ContentSink } from '../upstream/exchange.ts';
-import { kept } from '../upstream/pool.ts';
+import { kept } from '../upstream/memory.ts';
 import { closeCodeOf, closeFrame } from '../websocket.ts';
 import type { HeadBlocks } from './field-block.ts';
 import { blockOf } from './field-block.ts';

@@ -1,5 +1,3 @@
-import type { Readable } from 'node:stream';
-
 const headBytes = 5; // a type and a length that counts itself
 const backendKeyData = 'K'.charCodeAt(0);
 /** What a server may say between the startup message and its key: R, S, N and v. */
@@ -63,14 +61,18 @@ export class BackendKeyReader {
   }
 }
 
+/** Where one can listen to what a database says; bytes are good for the call only. */
+export interface Overheard {
+  overhear(listener: ((bytes: Buffer) => void) | undefined): void;
+}
+
 /** Looks on until a database has given out the key of this session, or gives none; then no longer. */
-export function onceKeyed(database: Readable, found: (key: string) => void): void {
+export function onceKeyed(database: Overheard, found: (key: string) => void): void {
   const reader = new BackendKeyReader();
-  const look = (bytes: Buffer): void => {
+  database.overhear((bytes) => {
     const seen = reader.push(bytes);
     if (seen === 'more') return;
-    database.off('data', look);
+    database.overhear(undefined);
     if (seen !== 'none') found(seen.key);
-  };
-  database.on('data', look);
+  });
 }

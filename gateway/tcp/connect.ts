@@ -1,8 +1,9 @@
-import net from 'node:net';
+import type net from 'node:net';
 import type { Address } from '#contracts/route.ts';
 import type { Deadlines } from '../deadlines.ts';
 import type { Limits } from '../limits.ts';
 import type { Unreached } from '../pages/pages.ts';
+import { PodSocket } from './pod-socket.ts';
 import { sslRequest } from './postgres.ts';
 
 export interface TcpContext {
@@ -11,12 +12,11 @@ export interface TcpContext {
 }
 
 /** The socket when all went well, else why not. */
-type Done = (pod: net.Socket | undefined, unreached: Unreached | undefined) => void;
+type Done<Pod> = (pod: Pod | undefined, unreached: Unreached | undefined) => void;
 
 /** Connects to a pod in `upstreamConnectMs`, or calls back with the reason. */
-export function connectPod(address: Address, context: TcpContext, done: Done): void {
-  const { host, port } = address;
-  const pod = net.connect({ host, port, noDelay: true, allowHalfOpen: true });
+export function connectPod(address: Address, context: TcpContext, done: Done<PodSocket>): void {
+  const pod = new PodSocket(address);
   pod.on('error', () => undefined);
   const settle = within(pod, context, done);
   pod.once('connect', () => settle(undefined));
@@ -26,7 +26,11 @@ export function connectPod(address: Address, context: TcpContext, done: Done): v
  * Asks a Postgres for TLS, as its client asked us, and calls back with whether it agrees. One that
  * says more than the one byte says it before it is encrypted, and is not listened to.
  */
-export function requestTls(pod: net.Socket, context: TcpContext, done: Done): void {
+export function requestTls<Pod extends net.Socket>(
+  pod: Pod,
+  context: TcpContext,
+  done: Done<Pod>,
+): void {
   const settle = within(pod, context, done);
   pod.once('data', (bytes: Buffer) => {
     settle(bytes.length === 1 && bytes[0] === agreed ? undefined : 'refused');
@@ -38,10 +42,10 @@ export function requestTls(pod: net.Socket, context: TcpContext, done: Done): vo
 const agreed = 0x53; // S
 
 /** Calls back once: with the socket if it is settled well in time, else with nothing, and it is closed. */
-function within(
-  pod: net.Socket,
+function within<Pod extends net.Socket>(
+  pod: Pod,
   { deadlines, limits }: TcpContext,
-  done: Done,
+  done: Done<Pod>,
 ): (unreached: Unreached | undefined) => void {
   let open = true;
   const settle = (unreached: Unreached | undefined): void => {

@@ -1,5 +1,7 @@
 import type net from 'node:net';
-import { ClientSocket } from '../client-socket.ts';
+import { ClientSocket, takesAtOnce } from '../client-socket.ts';
+import { kept } from '../upstream/memory.ts';
+import { PodSocket } from './pod-socket.ts';
 
 /**
  * Joins two sockets (both with `allowHalfOpen`) into a tunnel: bytes pass both ways with
@@ -16,14 +18,22 @@ export function splice(a: net.Socket, b: net.Socket): void {
   b.resume();
 }
 
-/** From a client's TLS each record of 16 KB comes by itself, so it is passed on the short way. */
+/** Where bytes can go straight on, they do so out of the memory that they were read into. */
 function pass(from: net.Socket, to: net.Socket): void {
-  if (!(from instanceof ClientSocket)) {
-    from.pipe(to);
-    return;
-  }
+  if (from instanceof ClientSocket) passOn(from, to, (bytes) => from.lend(bytes, to));
+  else if (from instanceof PodSocket) {
+    passOn(from, to, (bytes) => (takesAtOnce(to) ? bytes : kept(bytes)));
+  } else from.pipe(to);
+}
+
+/** `lasting`: the same bytes for as long as `to` may hold them. */
+function passOn(
+  from: ClientSocket | PodSocket,
+  to: net.Socket,
+  lasting: (bytes: Buffer) => Buffer,
+): void {
   const write = (bytes: Buffer): void => {
-    if (!to.write(from.lend(bytes, to))) from.pause();
+    if (!to.write(lasting(bytes))) from.pause();
   };
   if (from.readableEnded) to.end();
   else from.on('end', () => to.end());

@@ -32,6 +32,7 @@ function bytesOf(pod: number): Buffer {
 const gzip = { codings: ['gzip' as const], excludedTypes: [], minBytes: 1 };
 const fields = 'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n';
 const framings = {
+  none: piecesOf,
   length: (bytes: Buffer) => [
     Buffer.from(`${fields}Content-Length: ${bytes.length}\r\n\r\n`),
     ...piecesOf(bytes),
@@ -70,6 +71,7 @@ async function talkingPod(
     socket.on('error', () => undefined);
     socket.once('data', () => {
       for (const piece of framings[framing](bytesOf(number))) socket.write(piece);
+      if (framing === 'none') socket.end();
     });
   };
   await edge.pod(talk, { pod, ...route });
@@ -107,15 +109,22 @@ async function overHttp2(pod: string): Promise<Buffer> {
   return bytes;
 }
 
+async function overTcp(pod: string): Promise<Buffer> {
+  const socket = await edge.secure(pod);
+  socket.end('go');
+  return slowly(socket);
+}
+
 const compressed = async (pod: string): Promise<Buffer> =>
   gunzipSync(await http1(pod, { 'Accept-Encoding': 'gzip' }));
 
 test('answers of many pods at once, in all ways that they go, arrive as they were sent', async () => {
-  const ways = [http1, overHttp2, compressed].flatMap((way) =>
+  const ways = [http1, overHttp2, compressed, overTcp].flatMap((way) =>
     (['length', 'chunked', 'length'] as const).map((framing) => ({ way, framing })),
   );
   const arrived = await Promise.all(
     ways.map(async ({ way, framing }, at) => {
+      if (way === overTcp) return way(await talkingPod(at + 1, 'none', { protocol: 'tcp' }));
       const route = way === compressed ? { policy: { compression: gzip } } : {};
       return way(await talkingPod(at + 1, framing, route));
     }),
