@@ -3,7 +3,7 @@ import http2 from 'node:http2';
 import https from 'node:https';
 import type net from 'node:net';
 import type { Readable } from 'node:stream';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Route } from '#contracts/route.ts';
@@ -23,8 +23,8 @@ beforeEach(async () => {
 afterEach(() => edge.close());
 
 /** Bytes that no other pod has at any place. */
-function bytesOf(pod: number): Buffer {
-  const bytes = Buffer.alloc(bytesEach);
+function bytesOf(pod: number, length = bytesEach): Buffer {
+  const bytes = Buffer.alloc(length);
   for (let at = 0; at < bytes.length; at += 4) bytes.writeUInt32LE((pod << 24) | at, at);
   return bytes;
 }
@@ -130,5 +130,26 @@ test('answers of many pods at once, in all ways that they go, arrive as they wer
     }),
   );
   const broken = arrived.flatMap((bytes, at) => (bytes.equals(bytesOf(at + 1)) ? [] : [at]));
+  expect(broken).toEqual([]);
+});
+
+test('what waits for clients that do not read yet is not overwritten', async () => {
+  const length = 16_000_000; // more than the kernel holds
+  const pods = [1, 2, 3];
+  const clients = await Promise.all(
+    pods.map(async (pod) => {
+      const talk = (socket: net.Socket): void => {
+        socket.on('error', () => undefined);
+        socket.end(bytesOf(pod, length));
+      };
+      await edge.pod(talk, { pod: `p${pod}`, protocol: 'tcp' });
+      return edge.secure(`p${pod}`);
+    }),
+  );
+  await sleep(300);
+  const arrived = await Promise.all(clients.map(slowly));
+  const broken = arrived.flatMap((bytes, at) =>
+    bytes.equals(bytesOf(at + 1, length)) ? [] : [at],
+  );
   expect(broken).toEqual([]);
 });
