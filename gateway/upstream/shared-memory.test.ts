@@ -138,11 +138,17 @@ test('what waits for clients that do not read yet is not overwritten', async () 
   const pods = [1, 2, 3];
   const clients = await Promise.all(
     pods.map(async (pod) => {
-      const talk = (socket: net.Socket): void => {
+      // In pieces so small that some wait behind others.
+      const talk = async (socket: net.Socket): Promise<void> => {
         socket.on('error', () => undefined);
-        socket.end(bytesOf(pod, length));
+        const bytes = bytesOf(pod, length);
+        for (let at = 0; at < length; at += 10_000) {
+          socket.write(bytes.subarray(at, at + 10_000));
+          await turn();
+        }
+        socket.end();
       };
-      await edge.pod(talk, { pod: `p${pod}`, protocol: 'tcp' });
+      await edge.pod((socket) => void talk(socket), { pod: `p${pod}`, protocol: 'tcp' });
       return edge.secure(`p${pod}`);
     }),
   );
