@@ -21,6 +21,8 @@ export default defineConfig({
           name: 'unit',
           include: ['**/*.test.ts'],
           exclude: ['node_modules/**', 'test/{integration,long,faults,engine,clients,suites}/**'],
+          // By default one core is left idle, of two; what these tests do is mostly to wait.
+          maxWorkers: 2,
           // Hashing passwords is slow by design, and machines are shared.
           testTimeout: 30_000,
         },

@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest';
-import { alive, freePorts, makeDataDir, podPids, Standalone, until } from './standalone.ts';
+import {
+  alive,
+  freePorts,
+  makeDataDir,
+  podPids,
+  Standalone,
+  until,
+} from '../integration/standalone.ts';
 
 const off = { image: 'podgate/hello', status_requested: 'OFF' };
 
