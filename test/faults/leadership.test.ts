@@ -79,12 +79,14 @@ describe.skipIf(!servers)('of two controllers one leads', () => {
 
   test('what is written with the token of a reign that is over is refused, in Redis and in NATS', async () => {
     const redis = await openTestRedis(`redis://127.0.0.1:${cluster.ports.redis}`);
+    const { servers: server, user, pass } = cluster.natsUser('controller');
     const settings = {
-      address: parseNatsUrl(`nats://127.0.0.1:${cluster.ports.nats}`),
+      address: parseNatsUrl(`nats://${user}:${pass}@${server}`),
       creds: undefined,
       ca: undefined,
       replicas: 1,
       name: 'test',
+      inboxPrefix: '_INBOX.controller',
     };
     const link = new NatsLink(settings, { clock: systemClock, log: silent });
     try {
