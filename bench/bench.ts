@@ -10,6 +10,7 @@ import type { ServingTerms } from '../gateway/messages.ts';
 import { makeIdentity } from '../test/edge.ts';
 import { exampleRoute } from '../test/gateway-examples.ts';
 import { withHosts } from '../test/programs/hosts.ts';
+import { freePort } from '../test/programs/ports.ts';
 import type { GatewayRun } from './gateway/main.ts';
 import { cores, Processes } from './machine/processes.ts';
 import { treeOf } from './machine/usage.ts';
@@ -235,15 +236,6 @@ const subject = (name: string, port: number, child: ChildProcess): Subject => ({
   child,
   pids: () => treeOf(child.pid ?? 0),
 });
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' ? (address?.port ?? 0) : 0;
-}
 
 async function accepts(port: number): Promise<void> {
   for (;;) {
