@@ -11,6 +11,9 @@ import { isObject } from './schema.ts';
 /** The manifests that we ship. */
 const manifests = join(root, 'deploy', 'kubernetes');
 
+/** The file of NATS that goes with them. */
+export const natsUsers = readFileSync(join(root, 'deploy/nats/podgate.conf'), 'utf8');
+
 export type Manifest = Record<string, unknown>;
 
 const objectsIn = (yaml: string): Manifest[] =>

@@ -1,6 +1,12 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { rights } from '../../controller/runtime/kubernetes/rights.ts';
-import { readManifests } from './deployed.ts';
+import { root } from '../integration/standalone.ts';
+import { natsUsers, readManifests } from './deployed.ts';
 import { isObject, problemsOf } from './schema.ts';
 
 const objects = readManifests();
@@ -48,6 +54,74 @@ test('what programs mount is what their Pods have as volumes', () => {
     const containers = [...items(at(pod, 'containers')), ...items(at(pod, 'initContainers'))];
     const mounted = containers.flatMap((container) => named(at(container, 'volumeMounts')));
     expect(new Set(mounted)).toEqual(new Set(volumes));
+  }
+});
+
+const programs = ['api', 'certs', 'controller', 'gateway'];
+/** `Secret/key` that each variable of a workload's container comes from. */
+const secretsOf = (workload: string): Record<string, string> => {
+  const pod = workloads.find(({ name }) => name === workload)?.pod;
+  const variables = items(at(pod, 'containers')).flatMap((container) =>
+    items(at(container, 'env')),
+  );
+  const asked = variables.flatMap((variable) => {
+    const key = at(variable, 'valueFrom', 'secretKeyRef');
+    return key ? [[String(at(variable, 'name')), [at(key, 'name'), at(key, 'key')].join('/')]] : [];
+  });
+  return Object.fromEntries(asked);
+};
+
+test('each program is the user of NATS that has its name, and knows no password of others', () => {
+  for (const program of programs)
+    expect(secretsOf(program)).toEqual({ PODGATE_NATS_URL: `podgate-nats-${program}/url` });
+  for (const { name, pod } of workloads)
+    expect(JSON.stringify(pod).includes('"secretRef":{"name":"podgate"}'), name).toBe(
+      name === 'api',
+    );
+  const users = [...natsUsers.matchAll(/user: (\w+)\n +password: \$(\w+)/g)];
+  expect(users.map(([, user]) => String(user)).toSorted()).toEqual(programs);
+  expect(secretsOf('nats')).toEqual(
+    Object.fromEntries(
+      users.map(([, user, variable]) => [variable, `podgate-nats-${user}/password`]),
+    ),
+  );
+  const nats = workloads.find(({ name }) => name === 'nats')?.pod;
+  const [server] = items(at(nats, 'containers'));
+  const [volume] = items(at(nats, 'volumes'));
+  expect(at(server, 'command')).toContain('/config/podgate.conf');
+  expect(items(at(server, 'volumeMounts'))).toContainEqual({
+    name: at(volume, 'name'),
+    mountPath: '/config',
+    readOnly: true,
+  });
+  const made = parse(readFileSync(join(root, 'deploy/nats/kustomization.yaml'), 'utf8')) as unknown;
+  expect(items(at(made, 'configMapGenerator'))).toEqual([
+    { name: at(volume, 'configMap', 'name'), namespace: 'podgate', files: ['podgate.conf'] },
+  ]);
+});
+
+test('the guide makes every Secret that there has to be, and addresses with the passwords in them', () => {
+  const guide = readFileSync(join(root, 'deploy/kubernetes/README.md'), 'utf8');
+  const script = /```sh\n(?<lines>.+?)```/s.exec(guide)?.groups?.['lines'] ?? '';
+  const told = 'kubectl() { printf "%s\\n" "$*" >&2; }\n';
+  const folder = mkdtempSync(join(tmpdir(), 'podgate-guide-'));
+  const { stderr } = spawnSync('sh', ['-euc', `${told}${script}`], {
+    cwd: folder,
+    encoding: 'utf8',
+  });
+  rmSync(folder, { recursive: true });
+  const lines = stderr.split('\n').filter((line) => line.includes('create secret'));
+  const made = lines.map((line) => String(/ generic (\S+)/.exec(line)?.[1]));
+  const wanted = [
+    'podgate',
+    'podgate-key',
+    ...programs.map((program) => `podgate-nats-${program}`),
+  ];
+  expect(made.toSorted()).toEqual(wanted);
+  for (const program of programs) {
+    const line = lines.find((each) => each.includes(`podgate-nats-${program} `)) ?? '';
+    const password = /=password=(p\w{36}) /.exec(line)?.[1];
+    expect(line).toContain(`=url=nats://${program}:${password}@nats:4222`);
   }
 });
 

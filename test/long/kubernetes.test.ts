@@ -15,7 +15,7 @@ import {
 } from '../kubernetes/conformance.ts';
 import { apiServerBehaves } from '../kubernetes/contract.ts';
 import type { Manifest } from '../kubernetes/deployed.ts';
-import { apply, kustomize, readManifests, tokenOf } from '../kubernetes/deployed.ts';
+import { apply, kustomize, natsUsers, readManifests, tokenOf } from '../kubernetes/deployed.ts';
 import { Kubelet } from '../kubernetes/kubelet.ts';
 import { isObject } from '../kubernetes/schema.ts';
 import { available } from '../programs/run.ts';
@@ -47,7 +47,14 @@ async function controller(): Promise<KubeConfig> {
 }
 
 test.skipIf(!built)('kustomize builds what is in the files', async () => {
-  expect(sorted((await built?.()) ?? [])).toEqual(sorted(shipped));
+  const objects = (await built?.()) ?? [];
+  // The file of NATS becomes an object whose name follows what is in it.
+  const users = objects.find((object) => nameOf(object).startsWith('ConfigMap podgate-nats-'));
+  const name = nameOf(users ?? {}).split(' ')[1] ?? '';
+  expect(users?.['data']).toEqual({ 'podgate.conf': natsUsers });
+  const others = JSON.stringify(objects.filter((object) => object !== users));
+  const asWritten = JSON.parse(others.replaceAll(name, 'podgate-nats')) as Manifest[];
+  expect(sorted(asWritten)).toEqual(sorted(shipped));
 });
 
 const sorted = (objects: readonly Manifest[]): Manifest[] =>
