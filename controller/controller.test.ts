@@ -10,7 +10,7 @@ import { systemClock } from '#adapters/system/clock.ts';
 import { systemRandom } from '#adapters/system/random.ts';
 import { openSealer } from '#adapters/system/sealer.ts';
 import type { DesiredPod, PodState, PodStatus } from '#contracts/pod.ts';
-import { desiredPods, podStatuses, sealContext } from '#contracts/pod.ts';
+import { desiredPods, podKey, podStatuses, sealContext } from '#contracts/pod.ts';
 import type { Route } from '#contracts/route.ts';
 import { zRoute } from '#contracts/route.ts';
 import { isRunning } from '../test/conformance/runtime.ts';
@@ -128,15 +128,16 @@ async function world(): Promise<{
       return controller;
     },
     async desire({ environment = {}, ...change } = {}) {
+      const name = podKey('default', change.podId ?? 'mypod');
       const pod = desiredPod({
-        environment: sealer.seal(JSON.stringify(environment), sealContext.environment(key)),
+        environment: sealer.seal(JSON.stringify(environment), sealContext.environment(name)),
         credentials: {
           userUsername: 'mypod',
-          userPassword: sealer.seal('s3cret', sealContext.credentials(key)),
+          userPassword: sealer.seal('s3cret', sealContext.credentials(name)),
         },
         ...change,
       });
-      await desired.put(key, pod, 'anything');
+      await desired.put(name, pod, 'anything');
     },
     erase: () => desired.remove(key, 'anything'),
     status,
@@ -197,6 +198,24 @@ describe('the controller', { timeout: 40_000 }, () => {
     await vi.waitFor(async () => expect(await status()).toBeUndefined(), patience);
     expect(gateway.table.has(host)).toBe(false);
     expect(await processes.list()).toEqual([]);
+  });
+
+  test('launches that take long hold up neither a stop nor a deletion', async () => {
+    const { runtime, start, desire, erase, status, reaches } = await world();
+    const processes = await runtime();
+    await start(processes);
+    await desire();
+    await reaches('AVAILABLE');
+    const { promise, reject } = Promise.withResolvers<void>();
+    cleanups.push(async () => reject(new RuntimeUnavailable('the test is over')));
+    const launch = vi.spyOn(processes, 'start').mockReturnValue(promise);
+    for (let i = 0; i < 300; i += 1) await desire({ podId: `other${i}` });
+    await vi.waitFor(() => expect(launch.mock.calls.length).toBeGreaterThanOrEqual(32), patience);
+    await desire({ requested: 'OFF' });
+    await reaches('STOPPED');
+    await erase();
+    await vi.waitFor(async () => expect(await status()).toBeUndefined(), patience);
+    expect(launch.mock.calls.length).toBeLessThan(300);
   });
 
   test('a pod is available only when the gateways serve its route', async () => {

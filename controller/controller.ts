@@ -23,8 +23,11 @@ import type { RegistryAccess, Runtime } from './runtime/runtime.ts';
 import { RuntimeUnavailable } from './runtime/runtime.ts';
 
 const leaseName = 'controller';
-/** Work here is waiting for processes and disks; one pod that takes long must not hold up others. */
-const concurrency = 32;
+/**
+ * Work here is waiting for processes and disks; one pod that takes long must not hold up others. What ends
+ * takes the time that programs take.
+ */
+const concurrency = { look: 32, end: 256, launch: 32 } as const;
 /** How long `stop` waits for what is under way. */
 const drainMs = 2_000;
 const watchAgainMs = 1_000;
@@ -231,7 +234,7 @@ async function firstLook(
     }
   };
   // They share the keys.
-  await Promise.all(Array.from({ length: concurrency }, lookOn));
+  await Promise.all(Array.from({ length: concurrency.look }, lookOn));
   context.checkLeading();
   return { pods, unknown };
 }

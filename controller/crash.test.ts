@@ -118,7 +118,7 @@ async function world() {
       checkLeading: () => undefined,
       awaitingGateways: new Set(),
     };
-    await reconcile(context, key);
+    await reconcile(context, key, 'launch');
   };
   const want = (pod: DesiredPod | undefined): Promise<unknown> =>
     pod ? desired.put(key, pod, 'anything') : desired.remove(key, 'anything');

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { ManualClock } from '#adapters/memory/clock.ts';
+import type { Act, Turn } from './queue.ts';
 import { WorkQueue } from './queue.ts';
 
 interface Bench {
@@ -7,22 +8,24 @@ interface Bench {
   readonly queue: WorkQueue;
   readonly log: string[];
   /** Lets the work on a name that is under way end. */
-  finish(this: void, name: string, outcome?: number | 'act' | Error): Promise<void>;
+  finish(this: void, name: string, outcome?: number | Act | Error): Promise<void>;
 }
+
+const each = (slots: number): Record<Turn, number> => ({ look: slots, end: slots, launch: slots });
 
 /** A queue whose work ends when the test says so. */
 function bench({ concurrency = 10, fraction = 1 } = {}): Bench {
   const clock = new ManualClock();
   const log: string[] = [];
-  const open = new Map<string, PromiseWithResolvers<number | 'act' | undefined>>();
+  const open = new Map<string, PromiseWithResolvers<number | Act | undefined>>();
   const queue = new WorkQueue({
     clock,
     random: { bytes: (length) => Buffer.alloc(length), fraction: () => fraction },
-    concurrency,
+    concurrency: each(concurrency),
     work: (name, turn) => {
       if (open.has(name)) log.push(`${name} twice at once`);
-      log.push(turn === 'look' ? name : `act on ${name}`);
-      const work = Promise.withResolvers<number | 'act' | undefined>();
+      log.push(turn === 'look' ? name : `${turn} ${name}`);
+      const work = Promise.withResolvers<number | Act | undefined>();
       open.set(name, work);
       return work.promise.finally(() => open.delete(name));
     },
@@ -83,35 +86,65 @@ test('what is added goes before what is looked at when nothing else is to be don
 test('acts that take long keep no look waiting, and no act another slot', async () => {
   const { queue, log, finish } = bench({ concurrency: 1 });
   for (const name of ['a', 'b']) queue.add(name);
-  await finish('a', 'act');
-  await finish('b', 'act');
+  await finish('a', 'launch');
+  await finish('b', 'launch');
   queue.add('c');
-  expect(log).toEqual(['a', 'b', 'act on a', 'c']);
+  expect(log).toEqual(['a', 'b', 'launch a', 'c']);
   await finish('a');
-  expect(log).toEqual(['a', 'b', 'act on a', 'c', 'act on b']);
+  expect(log).toEqual(['a', 'b', 'launch a', 'c', 'launch b']);
+});
+
+test('what ends does not wait for what is launched, nor what is launched for what ends', async () => {
+  const { queue, log, finish } = bench({ concurrency: 1 });
+  for (const name of ['a', 'b', 'c', 'd']) queue.add(name);
+  for (const name of ['a', 'b']) await finish(name, 'launch');
+  await finish('c', 'end');
+  await finish('d', 'end');
+  expect(log).toEqual(['a', 'b', 'launch a', 'c', 'd', 'end c']);
+  await finish('a');
+  expect(log.at(-1)).toBe('launch b');
+  await finish('c');
+  expect(log.at(-1)).toBe('end d');
+});
+
+test('what was ended to be launched again goes before others, though it is looked at between', async () => {
+  const { queue, log, finish } = bench({ concurrency: 1 });
+  for (const name of ['a', 'b', 'c']) queue.add(name);
+  for (const name of ['a', 'b']) await finish(name, 'launch');
+  await finish('c', 'end');
+  await finish('c', 'launch');
+  queue.add('c');
+  await finish('c', 'launch');
+  await finish('a');
+  await finish('c');
+  expect(log).toEqual(['a', 'b', 'launch a', 'c', 'end c', 'c', 'launch c', 'launch b']);
 });
 
 test('what waits for its act is looked at when something happens, and acted on only if still due', async () => {
   const { queue, log, finish } = bench({ concurrency: 1 });
-  for (const name of ['a', 'b', 'c']) {
+  for (const name of ['a', 'b', 'c', 'd']) {
     queue.add(name);
-    await finish(name, 'act');
+    await finish(name, 'launch');
   }
-  for (const name of ['b', 'c']) queue.add(name);
+  for (const name of ['b', 'c', 'd']) queue.add(name);
   // While it is looked at nobody acts on it.
   await finish('a');
-  expect(log).toEqual(['a', 'act on a', 'b', 'c', 'b', 'act on c']);
+  const looks = ['a', 'launch a', 'b', 'c', 'd', 'b'];
+  expect(log).toEqual([...looks, 'launch c']);
   await finish('b');
   // The act has looked at it, too.
   await finish('c');
-  expect(log).toEqual(['a', 'act on a', 'b', 'c', 'b', 'act on c']);
+  expect(log).toEqual([...looks, 'launch c', 'd']);
+  await finish('d', 'end');
+  await finish('d');
+  expect(log).toEqual([...looks, 'launch c', 'd', 'end d']);
 });
 
 test('acts that fail come again with growing delays, though the looks between succeed', async () => {
   const { clock, queue, log, finish } = bench();
   queue.add('a');
   for (const waitMs of [100, 200, 400]) {
-    await finish('a', 'act');
+    await finish('a', 'launch');
     await finish('a', new Error('no'));
     const before = log.length;
     await clock.advance(waitMs - 1);
@@ -127,7 +160,7 @@ test('nothing is worked on before the start, and then all that was added', async
   const queue = new WorkQueue({
     clock,
     random: { bytes: (length) => Buffer.alloc(length), fraction: () => 1 },
-    concurrency: 1,
+    concurrency: each(1),
     work: async (name) => {
       log.push(name);
       return undefined;

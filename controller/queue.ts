@@ -6,19 +6,23 @@ const backoffMsMax = 60_000;
 // Longer timers are cut: the work looks at the time again anyway.
 const delayMsMax = 3_600_000;
 
+/** What there is to do with a name: something ends, or something begins. */
+export type Act = 'end' | 'launch';
+
 /** What may be done with a name now. */
-export type Turn = 'look' | 'act';
+export type Turn = 'look' | Act;
 
 export interface WorkQueueOptions {
   readonly clock: Clock;
   readonly random: Random;
-  /** So many names are looked at at once, and as many acted on. */
-  readonly concurrency: number;
+  /** Of each kind so many turns are given at once. */
+  readonly concurrency: Readonly<Record<Turn, number>>;
   /**
    * Works on one name; returns after how long to do so again, if at all. A throw means backoff. A look
-   * is short: it returns 'act' if more is to be done, and has a turn for that later.
+   * is short: it returns the act that is due, if one is, and has a turn for that later. So does a turn
+   * to end when a launch is due; a turn to launch is for whatever comes.
    */
-  work(this: void, name: string, turn: Turn): Promise<number | 'act' | undefined>;
+  work(this: void, name: string, turn: Turn): Promise<number | Act | undefined>;
   failed(this: void, name: string, error: unknown): void;
 }
 
@@ -32,8 +36,9 @@ interface Waiting {
 /**
  * Names to work on: each waits at most once, is worked on by one at a time, and comes again after
  * a failure with growing delays, or when its work asks for it. What happened goes before what is looked at
- * just in case, which may be 100,000 names at once. Looks have slots of their own, because acts may wait
- * for long: for a program that does not end, or for an API server's limit of requests.
+ * just in case, which may be 100,000 names at once. Each kind of turn has slots of its own, because acts may
+ * wait for long, for a program that does not end or for an API server's limit of requests: nobody's look waits
+ * for an act, and nobody's end for others' launches. What was ended to be launched again is launched first.
  */
 export class WorkQueue {
   readonly #options: WorkQueueOptions;
@@ -41,7 +46,11 @@ export class WorkQueue {
   /** Those that nobody waits for. */
   readonly #idle = new Set<string>();
   /** Those that were looked at, and with which there is something to do; they may be looked at again. */
-  readonly #acts = new Set<string>();
+  readonly #due = {
+    end: new Set<string>(),
+    relaunch: new Set<string>(),
+    launch: new Set<string>(),
+  };
   readonly #free: Record<Turn, number>;
   readonly #working = new Map<string, Promise<void>>();
   readonly #names = new Map<string, Waiting>();
@@ -50,7 +59,7 @@ export class WorkQueue {
 
   constructor(options: WorkQueueOptions) {
     this.#options = options;
-    this.#free = { look: options.concurrency, act: options.concurrency };
+    this.#free = { ...options.concurrency };
   }
 
   /** Works from now on; names that were added before have waited for it. */
@@ -84,9 +93,7 @@ export class WorkQueue {
   /** Starts nothing more; resolves when what is under way is done. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#ready.clear();
-    this.#idle.clear();
-    this.#acts.clear();
+    for (const names of [this.#ready, this.#idle, ...Object.values(this.#due)]) names.clear();
     for (const { cancelTimer } of this.#names.values()) cancelTimer?.();
     await Promise.all(this.#working.values());
   }
@@ -94,7 +101,9 @@ export class WorkQueue {
   #next(): void {
     if (!this.#started) return;
     for (const names of [this.#ready, this.#idle]) this.#give('look', names);
-    this.#give('act', this.#acts);
+    const { end, relaunch, launch } = this.#due;
+    this.#give('end', end);
+    for (const names of [relaunch, launch]) this.#give('launch', names);
   }
 
   #give(turn: Turn, names: ReadonlySet<string>): void {
@@ -110,11 +119,11 @@ export class WorkQueue {
 
   async #work(name: string, turn: Turn): Promise<void> {
     const waiting = this.#names.get(name) ?? { failures: 0, dirty: false, cancelTimer: undefined };
-    let again: number | 'act' | undefined;
+    let again: number | Act | undefined;
     try {
       again = await this.#options.work(name, turn);
-      // A look that finds something to do says nothing of whether that succeeds.
-      if (again !== 'act') waiting.failures = 0;
+      // That there is something to do says nothing of whether it succeeds.
+      if (typeof again !== 'string') waiting.failures = 0;
     } catch (error) {
       again = this.#backoffMs(waiting.failures);
       waiting.failures += 1;
@@ -123,13 +132,21 @@ export class WorkQueue {
     this.#working.delete(name);
     this.#free[turn] += 1;
     if (this.#stopped) return;
-    if (again === 'act') this.#acts.add(name);
-    else this.#acts.delete(name);
+    this.#setDue(name, typeof again === 'string' ? again : undefined, turn);
     if (waiting.dirty) this.#ready.add(name);
     else if (typeof again === 'number') this.#later(name, waiting, again);
     else if (again === undefined) this.#names.delete(name);
     waiting.dirty = false;
     this.#next();
+  }
+
+  #setDue(name: string, act: Act | undefined, after: Turn): void {
+    const goesOn = act === 'launch' && (after === 'end' || this.#due.relaunch.has(name));
+    const line = goesOn ? 'relaunch' : act;
+    for (const [each, names] of Object.entries(this.#due)) {
+      if (each === line) names.add(name);
+      else names.delete(name);
+    }
   }
 
   #later(name: string, waiting: Waiting, delayMs: number): void {

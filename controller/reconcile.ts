@@ -10,7 +10,7 @@ import type { Collection, Fence } from '#contracts/store.ts';
 import type { Facts, Plan } from './plan.ts';
 import { plan } from './plan.ts';
 import type { Publisher } from './publish.ts';
-import type { Turn } from './queue.ts';
+import type { Act, Turn } from './queue.ts';
 import { primaryNetwork } from './routed-networks.ts';
 import { routesOf } from './routes.ts';
 import { runSpecOf } from './run-spec.ts';
@@ -73,13 +73,13 @@ export async function look(
 
 /**
  * Makes a pod what it should be; returns after how long to look again without an event. A look writes
- * routes and status and takes no step: it returns 'act' where one is due.
+ * routes and status and takes no step: it returns which act is due. A turn to end launches nothing.
  */
 export async function reconcile(
   context: ReconcileContext,
   key: string,
-  turn: Turn = 'act',
-): Promise<number | 'act' | undefined> {
+  turn: Turn,
+): Promise<number | Act | undefined> {
   let launchFailure: RunEnd | undefined;
   let towards: number | undefined;
   for (let steps = 0; steps < stepsMax; steps += 1) {
@@ -102,7 +102,8 @@ export async function reconcile(
     if (next.step.do === 'nothing') {
       return next.againAtMs === undefined ? undefined : next.againAtMs - facts.nowMs;
     }
-    if (turn === 'look') return 'act';
+    const act = next.step.do === 'launch' ? 'launch' : 'end';
+    if (turn !== 'launch' && turn !== act) return act;
     launchFailure = await take(context, key, next, facts);
   }
   throw new Error(`${key} is not settled after ${stepsMax} steps`);

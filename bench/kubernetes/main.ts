@@ -36,6 +36,19 @@ export interface Wish {
   readonly everyMs: number;
 }
 
+/** Of the first new pods, which run, so many are stopped one after the other while others are launched. */
+export interface Stops {
+  readonly stops: number;
+  readonly everyMs: number;
+  /** So many at once, just before. */
+  readonly launches: number;
+}
+
+export interface Stopped {
+  /** In ms from the wish to the status of each. */
+  readonly delays: readonly number[];
+}
+
 export interface Fulfilled {
   /** By key, when a pod got into the gateway's table with an address, this time. */
   readonly routed: Times;
@@ -93,12 +106,32 @@ async function fulfil({ be, count, everyMs }: Wish): Promise<Fulfilled> {
         'anything',
       );
   }
-  const isSo = async (id: string): Promise<boolean> => {
+  for (const id of ids) await until(id, be);
+  return { routed: [...routed] };
+}
+
+async function stop({ stops, everyMs, launches }: Stops): Promise<Stopped> {
+  const others = Array.from({ length: launches }, (_, index) => terms.newId(stops + index));
+  for (const id of others) await desired.put(podKey(tenant, id), wanted(id), 'anything');
+  const delays = Array.from({ length: stops }, async (_, index) => {
+    await systemClock.sleep(index * everyMs);
+    const id = terms.newId(index);
+    const wishedMs = terms.preciseNowMs();
+    await desired.put(podKey(tenant, id), wanted(id, { requested: 'OFF' }), 'anything');
+    await until(id, 'STOPPED');
+    return terms.preciseNowMs() - wishedMs;
+  });
+  const answer = { delays: await Promise.all(delays) };
+  for (const id of others) await until(id, 'AVAILABLE');
+  return answer;
+}
+
+async function until(id: string, be: Wish['be']): Promise<void> {
+  const isSo = async (): Promise<boolean> => {
     const status = await statuses.get(podKey(tenant, id));
     return (status?.value.state ?? 'gone') === be;
   };
-  for (const id of ids) while (!(await isSo(id))) await systemClock.sleep(pollMs);
-  return { routed: [...routed] };
+  while (!(await isSo())) await systemClock.sleep(pollMs);
 }
 
 for (let index = 0; index < run.old; index += 1) {
@@ -133,8 +166,13 @@ async function start(): Promise<void> {
   while (routed.size < run.old) await systemClock.sleep(pollMs);
 }
 
-process.on('message', (wish: Wish | 'start') => {
-  const done = wish === 'start' ? start().then(() => ({ routed: [] })) : fulfil(wish);
-  void done.then((answer: Fulfilled) => process.send?.(answer));
+async function answerTo(message: Wish | Stops | 'start'): Promise<Fulfilled | Stopped> {
+  if (message !== 'start') return 'stops' in message ? stop(message) : fulfil(message);
+  await start();
+  return { routed: [] };
+}
+
+process.on('message', (message: Wish | Stops | 'start') => {
+  void answerTo(message).then((answer) => process.send?.(answer));
 });
 process.send?.('there');

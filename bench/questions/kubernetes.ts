@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { systemClock } from '#adapters/system/clock.ts';
 import type { Bench } from '../bench.ts';
 import type { ApiServerReady, Findings } from '../api-server/main.ts';
-import type { ControllerRun, Fulfilled, Wish } from '../kubernetes/main.ts';
+import type { ControllerRun, Fulfilled, Stopped, Stops, Wish } from '../kubernetes/main.ts';
 import { cpuTime, memoryBytes } from '../machine/usage.ts';
 import type { Row, Table } from '../results.ts';
 import type { Question } from './question.ts';
@@ -15,6 +15,8 @@ const sizes = [1_000, 10_000] as const;
 const newUsual = 200;
 /** Half as many before, one by one. */
 const everyMs = 100;
+/** Pods that are stopped one by one, among launches and without. */
+const stops = 20;
 /** One of the controller's rounds through all pods falls into it. */
 const restMs = 62_000;
 
@@ -172,6 +174,20 @@ async function lives(worlds: readonly World[], count: number): Promise<Table[]> 
   ];
 }
 
+/** Pods that are stopped while others are launched. */
+async function stopsAmong(worlds: readonly World[], launches: number): Promise<Table[]> {
+  const rows: Row[] = [];
+  for (const world of worlds)
+    for (const others of [0, launches]) {
+      await world.wish({ be: 'AVAILABLE', count: stops, everyMs: 0 });
+      const wish: Stops = { stops, everyMs, launches: others };
+      const { delays } = await world.controller.ask<Stopped>(wish);
+      rows.push(row(`${world.name}, while ${others} are launched`, ...delays));
+      await world.wish({ be: 'gone', count: stops + others, everyMs: 0 });
+    }
+  return [table('stop', 'OFF is asked for → the pod is STOPPED', 'ms', rows)];
+}
+
 export const kubernetes: Question = {
   name: 'kubernetes',
   title: 'Pods on Kubernetes',
@@ -179,12 +195,17 @@ export const kubernetes: Question = {
     'A controller alone on the double of an API server (test/kubernetes), with a node that gives statuses and ' +
     'runs nothing, nothing pinned. So many pods run already when the controller begins; after a minute of rest, ' +
     `with one of its rounds through all pods, ${newUsual / 2} more come one by one, and ${newUsual} come at once, ` +
-    'stop and go. Its store is in its own memory, and its gateway only keeps the table.',
+    `stop and go; then ${stops} are stopped, one every ${everyMs} ms, while nothing else and while ${newUsual} others ` +
+    'are launched. Its store is in its own memory, and its gateway only keeps the table.',
   tools: [],
   wholeMachine: true,
   async run(bench, count = newUsual) {
     const worlds: World[] = [];
     for (const size of sizes) worlds.push(await World.start(bench, size));
-    return [...(await beginAndRest(worlds)), ...(await lives(worlds, count))];
+    return [
+      ...(await beginAndRest(worlds)),
+      ...(await lives(worlds, count)),
+      ...(await stopsAmong(worlds, count)),
+    ];
   },
 };

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import type { Clock } from '#contracts/clock.ts';
 import type { Random } from '#contracts/random.ts';
 import { RuntimeUnavailable } from '../runtime.ts';
-import { TokenBucket } from './token-bucket.ts';
+import { RateLimit } from './rate-limit.ts';
 
 /** The name under which our fields stand in `managedFields`. */
 export const fieldManager = 'podgate';
@@ -20,6 +20,8 @@ export interface ApiRequest {
   readonly body?: unknown;
   /** Of the body; `application/json` unless it is given. */
   readonly contentType?: string;
+  /** Waits behind others when there are too many; most do not. */
+  readonly patient?: boolean;
 }
 
 /** What the API server refused: its Status, as the API conventions have it. */
@@ -47,22 +49,21 @@ const backoffMs = { first: 200, max: 5_000 } as const;
 /** What an overloaded API server may ask of us for one request. */
 const retryAfterMsMax = 10_000;
 // Starting a pod takes five requests: so many pods a second as one API server bears easily.
-const requestsPerSecond = 100;
-const requestsAtOnce = 200;
+const requests = { perSecond: 100, atOnce: 200 } as const;
 
 /** Speaks with one API server, no faster than it bears; credentials are those of the configuration. */
 export class KubernetesApi {
   readonly #config: KubeConfig;
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #bucket: TokenBucket;
+  readonly #limit: RateLimit;
   #agent: { readonly trust: string; readonly agent: Agent } | undefined;
 
   constructor(config: KubeConfig, { clock, random }: { clock: Clock; random: Random }) {
     this.#config = config;
     this.#clock = clock;
     this.#random = random;
-    this.#bucket = new TokenBucket(clock, requestsPerSecond, requestsAtOnce);
+    this.#limit = new RateLimit(clock, requests);
   }
 
   /**
@@ -83,7 +84,7 @@ export class KubernetesApi {
 
   /** The answer as it comes, tried once. Throws `ApiError`, or whatever kept it from coming. */
   async open(request: ApiRequest, signal: AbortSignal): Promise<IncomingMessage> {
-    await this.#bucket.take(signal);
+    await this.#limit.take(signal, request.patient ? 'patient' : 'pressing');
     const answer = await this.#send(request, signal);
     const { statusCode = 0 } = answer;
     if (statusCode >= 200 && statusCode < 300) return answer;

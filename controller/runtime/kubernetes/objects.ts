@@ -24,7 +24,10 @@ interface Manifest {
 const gonePollMs = 100;
 const goneMs = 30_000;
 
-/** Makes and deletes the objects of pods, and never one that is not ours. */
+/**
+ * Makes and deletes the objects of pods, and never one that is not ours. Making them is patient: a burst of
+ * launches must not hold up ends, nor looks at what runs.
+ */
 export class PodObjects {
   readonly #api: KubernetesApi;
   readonly #naming: Naming;
@@ -100,7 +103,7 @@ export class PodObjects {
     const path = collectionPath(pod);
     const query = { fieldManager, fieldValidation: 'Strict' };
     // Created rather than applied: of two controllers one must fail.
-    const post: ApiRequest = { method: 'POST', path, query, body: pod };
+    const post: ApiRequest = { method: 'POST', path, query, body: pod, patient: true };
     try {
       return zPod.parse(await this.#api.call(post));
     } catch (error) {
@@ -134,7 +137,8 @@ export class PodObjects {
   async #apply(manifest: Manifest): Promise<void> {
     const { kind, metadata } = manifest;
     const path = `${collectionPath(manifest)}/${metadata?.name ?? ''}`;
-    const found = await this.#get(path);
+    const patient = true;
+    const found = await this.#get(path, patient);
     if (found !== undefined && !this.#naming.isOurs(labelsOf(found)))
       throw new Refused(foreign(kind ?? '', metadata?.name));
     await this.#api.call({
@@ -143,12 +147,13 @@ export class PodObjects {
       query: { fieldManager, force: 'true', fieldValidation: 'Strict' },
       contentType: 'application/apply-patch+yaml',
       body: manifest,
+      patient,
     });
   }
 
-  async #get(path: string): Promise<unknown> {
+  async #get(path: string, patient = false): Promise<unknown> {
     try {
-      return await this.#api.call({ method: 'GET', path });
+      return await this.#api.call({ method: 'GET', path, patient });
     } catch (error) {
       if (codeOf(error) === 404) return undefined;
       throw error;
