@@ -11,6 +11,7 @@ import type { DesiredPod } from '#contracts/pod.ts';
 import { desiredPods, podStatuses, sealContext } from '#contracts/pod.ts';
 import { presentPod } from '../../api/pods/present.ts';
 import { startController } from '../../controller/controller.ts';
+import type { Runtime } from '../../controller/runtime/runtime.ts';
 import { ApiDouble } from '../kubernetes/api-double.ts';
 import type { ClusterPlace } from '../kubernetes/conformance.ts';
 import { apiOf, clusterPlace, kubeletKind, ports } from '../kubernetes/conformance.ts';
@@ -34,6 +35,7 @@ afterEach(async () => {
 
 interface World {
   readonly place: ClusterPlace;
+  readonly runtime: Runtime;
   reads(this: void, words: object): Promise<void>;
 }
 
@@ -86,9 +88,10 @@ async function world(
       const shown = presentPod(pod, status, { domain: 'example.org', environment: {} });
       const actions = status?.actions.map(({ text }) => text);
       const { message } = shown.status_container as { message?: string };
-      expect({ status: shown.status, message, actions }).toMatchObject(words);
+      const failures = status?.failuresAtMs.length;
+      expect({ status: shown.status, message, actions, failures }).toMatchObject(words);
     }, wait);
-  return { place, reads };
+  return { place, runtime, reads };
 }
 
 const preempts = ' preemption: 0/3 nodes are available: 3 No preemption victims found.';
@@ -180,6 +183,38 @@ test('of a program that crashes the exit code and its last lines are told', asyn
     ]),
   });
   await reads({ message: expect.stringContaining('it starts again 2 s later') });
+});
+
+test('a pod whose node is drained says so, keeps its last words and starts anew, without blame', async () => {
+  const image = kubeletKind.images.shell;
+  const script = 'trap "echo bye; exit 1" TERM; echo up; while :; do sleep 0.05; done';
+  const { place, runtime, reads } = await world(
+    { image, command: ['/bin/sh', '-c', script], networking: {} },
+    undefined,
+    false,
+  );
+  await reads({ status: 'AVAILABLE' });
+  await vi.waitFor(async () => expect(await runtime.logs(key)).toContain('up'), wait);
+  const [pod] = double.store
+    .list('pods')
+    .filter((one) => one.metadata.namespace === place.namespace);
+  const metadata = { name: pod?.metadata.name, namespace: place.namespace };
+  await apiOf(double.config()).call({
+    method: 'POST',
+    path: `/api/v1/namespaces/${metadata.namespace}/pods/${metadata.name}/eviction`,
+    body: { apiVersion: 'policy/v1', kind: 'Eviction', metadata },
+  });
+  await reads({
+    status: 'AVAILABLE',
+    failures: 0,
+    actions: expect.arrayContaining([
+      'SPAWNER SETUP: Run 2: its last run was lost: it had to leave its node, ' +
+        'as when one is drained (Eviction API: evicting).',
+    ]),
+  });
+  await vi.waitFor(async () => {
+    expect(await runtime.logs(key)).toMatch(/^up\n(?:Terminated\n)?bye\nup\n$/);
+  }, wait);
 });
 
 test('a node that is lost, and a Pod that somebody else deletes, are told', async () => {

@@ -31,6 +31,7 @@ export class Writes {
   handle(method: string, write: Write): Answer {
     const { name, subresource } = write;
     if (method === 'POST' && subresource === 'binding') return this.#bind(write);
+    if (method === 'POST' && subresource === 'eviction') return this.#evict(write);
     if (method === 'POST') return { code: 201, answer: this.#create(write) };
     if (method === 'GET') return { code: 200, answer: this.#find(write) };
     if (method === 'PATCH' && write.type.includes('apply-patch')) return this.#apply(write);
@@ -78,7 +79,7 @@ export class Writes {
       : { code: 201, answer: this.#store.create(resource.plural, result) };
   }
 
-  /** Merges objects and replaces lists, which is enough for statuses. */
+  /** Merges objects and replaces lists; of a status' conditions those of other types stay. */
   #patch(write: Write): KubeObject {
     const { resource, subresource, body } = write;
     const live = this.#find(write);
@@ -92,6 +93,7 @@ export class Writes {
     const { status, ...rest } = body;
     const part = subresource === 'status' ? { status } : rest;
     const result = merged(structuredClone(live), part) as KubeObject;
+    if (write.type.includes('strategic-merge')) keepConditions(live, result);
     validate(resource, result);
     if (resource.kind === 'Pod') checkPodUpdate(live, result);
     return this.#store.update(resource.plural, result);
@@ -109,6 +111,25 @@ export class Writes {
       metadata: { ...pod.metadata },
       spec: { ...spec, nodeName: target['name'] },
     });
+    return {
+      code: 201,
+      answer: { kind: 'Status', apiVersion: 'v1', status: 'Success', code: 201 },
+    };
+  }
+
+  #evict(write: Write): Answer {
+    const pod = this.#find(write);
+    const options = isObject(write.body) ? write.body['deleteOptions'] : undefined;
+    const condition = {
+      type: 'DisruptionTarget',
+      status: 'True',
+      reason: 'EvictionByEvictionAPI',
+      message: 'Eviction API: evicting',
+    };
+    const told = structuredClone(pod);
+    told['status'] = { ...(isObject(pod['status']) ? pod['status'] : {}), conditions: [condition] };
+    keepConditions(pod, told);
+    this.#delete({ ...write, body: options }, this.#store.update('pods', told));
     return {
       code: 201,
       answer: { kind: 'Status', apiVersion: 'v1', status: 'Success', code: 201 },
@@ -173,6 +194,19 @@ function graceOf(object: KubeObject, asked: number | undefined): number {
   if (!spec['nodeName'] || status['phase'] === 'Failed' || status['phase'] === 'Succeeded')
     return 0;
   return asked ?? Number(spec['terminationGracePeriodSeconds'] ?? defaultGraceSeconds);
+}
+
+/** Conditions are merged by their type. */
+function keepConditions(before: KubeObject, after: KubeObject): void {
+  const status = isObject(after['status']) ? after['status'] : {};
+  const [old, current] = [conditionsOf(before), conditionsOf(after)];
+  const kept = old.filter(({ type }) => !current.some((condition) => condition.type === type));
+  if (kept.length > 0) status['conditions'] = [...current, ...kept];
+}
+
+function conditionsOf({ status }: KubeObject): readonly { readonly type?: unknown }[] {
+  const conditions = isObject(status) ? status['conditions'] : undefined;
+  return Array.isArray(conditions) ? conditions.filter(isObject) : [];
 }
 
 /** RFC 7396. */

@@ -4,6 +4,7 @@ import { dial } from '../dial.ts';
 import { keepLooking } from '../looks.ts';
 import type { NetworkAddress, Observed, RunEnd, RunNote } from '../runtime.ts';
 import { notesMax } from '../runtime.ts';
+import { disruptionOf } from './disruption.ts';
 import { probedNetwork } from './manifests.ts';
 import type { RunAnnotation } from './names.ts';
 import type { PodOutput } from './output.ts';
@@ -36,6 +37,8 @@ export class PodRun {
   readonly #terms: Terms;
   readonly #ended = Promise.withResolvers<void>();
   readonly #over = new AbortController();
+  /** All of its output is kept that will be. */
+  readonly #gone = new AbortController();
   readonly #listening = new Set<string>();
   readonly #notes = new Map<string, RunNote>();
   #record: Record;
@@ -85,6 +88,8 @@ export class PodRun {
     this.#state = state;
     if (state.phase !== 'starting') this.output.begun(pod);
     if (state.phase === 'running') this.#lookAtOthers();
+    // Its output goes with it, whoever deletes it.
+    if (pod.metadata.deletionTimestamp) this.output.follow(this.#gone.signal);
     // Of what is being deleted more may come: its end is told when it is gone.
     if (state.end && !pod.metadata.deletionTimestamp) void this.finish(state.end);
     else this.#terms.changed();
@@ -96,13 +101,14 @@ export class PodRun {
     this.output.gone();
     const known = this.#state?.end;
     const by = this.#record.stopping ? 'stopped' : 'lost';
+    const why = (pod && disruptionOf(pod)) ?? 'its Pod was deleted, and not by Podgate';
     const exitCode = known?.exitCode ?? null;
     const endedAtMs = known?.endedAtMs ?? this.#terms.clock.nowMs();
     await this.finish({
       by,
       exitCode,
       signal: null,
-      message: by === 'lost' ? whyGone(pod) : '',
+      message: by === 'lost' ? why : '',
       endedAtMs,
     });
     this.#pod = undefined;
@@ -130,6 +136,7 @@ export class PodRun {
       const key = this.#record.key;
       this.#terms.log.warn({ key, error: String(error) }, 'output of a pod could not be kept');
     });
+    this.#gone.abort();
     const { outputStart } = this.#record;
     // Of what ended by itself its last lines explain more, but for a limit that was met.
     const program = end.by === 'itself' && end.exitCode !== null;
@@ -171,6 +178,7 @@ export class PodRun {
   /** Watches no longer; the run goes on. */
   close(): void {
     this.#over.abort();
+    this.#gone.abort();
     this.output.close();
   }
 
@@ -205,11 +213,4 @@ export class PodRun {
     this.#record = record;
     writeRecord(this.#terms.folder, record);
   }
-}
-
-/** Who deleted it says so in a condition, if it was the cluster. */
-function whyGone(pod: Pod | undefined): string {
-  const disruption = pod?.status?.conditions?.find(({ type }) => type === 'DisruptionTarget');
-  if (disruption) return `the cluster ended it: ${disruption.message ?? disruption.reason ?? ''}`;
-  return 'its Pod was deleted, and not by Podgate';
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { RunEnd } from '../runtime.ts';
+import { disruptionOf } from './disruption.ts';
 import { gpuResource } from './names.ts';
 
 const zTerminated = z.object({
@@ -96,10 +97,11 @@ const conditionOf = (pod: Pod, type: string) =>
   pod.status?.conditions?.find((condition) => condition.type === type);
 
 function endOf(pod: Pod, { memoryLimitMi, nowMs }: Terms): RunEnd | undefined {
-  const { status } = pod;
-  const terminated = status?.containerStatuses?.[0]?.state?.terminated;
-  const failed = status?.phase === 'Failed';
-  if (status?.reason === 'Evicted' || status?.reason === 'NodeLost' || (failed && !terminated))
+  const { phase, reason = '', containerStatuses } = pod.status ?? {};
+  const terminated = containerStatuses?.[0]?.state?.terminated;
+  const failed = phase === 'Failed';
+  if (failed && reason in movedReasons) return endByNode(pod, nowMs);
+  if (reason === 'Evicted' || reason === 'NodeLost' || (failed && !terminated))
     return endWithoutProgram(pod, nowMs);
   if (terminated) return endOfProgram(terminated, memoryLimitMi, nowMs);
   return refusalOf(pod, nowMs);
@@ -124,6 +126,20 @@ function endOfProgram(
 
 const neverBegan = new Set(['StartError', 'ContainerCannotRun', 'RunContainerError']);
 
+/** A node had to give up what ran well: no failure of the pod, and another node may take it. */
+function endByNode({ status }: Pod, endedAtMs: number): RunEnd {
+  const { reason = '', message: said } = status ?? {};
+  const why = movedReasons[reason] ?? '';
+  const message = said ? `${why} (${said})` : why;
+  return { by: 'lost', exitCode: null, signal: null, message, endedAtMs };
+}
+
+const movedReasons: Readonly<Record<string, string>> = {
+  Preempting: 'it had to make room for a more important pod',
+  Shutdown: 'its node was shut down',
+  Terminated: 'its node was shut down',
+};
+
 /** A failure like others, so that what nodes refuse again and again is not tried for ever. */
 function endWithoutProgram({ status }: Pod, endedAtMs: number): RunEnd {
   const { reason = '', message = '' } = status ?? {};
@@ -135,9 +151,6 @@ function endWithoutProgram({ status }: Pod, endedAtMs: number): RunEnd {
 const plainReasons: Readonly<Record<string, string>> = {
   Evicted: 'It was evicted from its node',
   NodeLost: 'Its node does not answer',
-  Preempting: 'It had to make room for a more important pod',
-  Shutdown: 'Its node was shut down',
-  Terminated: 'Its node was shut down',
   NodeShutdown: 'Its node was shut down',
   UnexpectedAdmissionError: 'Its node did not admit it',
 };
@@ -173,6 +186,8 @@ const imageOf = (pod: Pod): string => pod.spec.containers[0]?.image ?? '';
 function messageOf(pod: Pod, running: boolean): string | undefined {
   if (conditionOf(pod, 'Ready')?.reason === 'NodeStatusUnknown' || pod.status?.phase === 'Unknown')
     return `Its node ${pod.spec.nodeName ?? ''} does not answer.`;
+  const disruption = pod.metadata.deletionTimestamp && disruptionOf(pod);
+  if (disruption) return `It ends and starts anew: ${disruption}.`;
   return running ? undefined : waitsFor(pod);
 }
 

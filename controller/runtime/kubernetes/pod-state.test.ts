@@ -1,0 +1,72 @@
+import { expect, test } from 'vitest';
+import { stateOf, zPod } from './pod-state.ts';
+
+const at = '2026-01-01T00:00:00Z';
+const terms = { memoryLimitMi: 512, nowMs: 0 };
+
+const podOf = (status: object, metadata: object = {}) =>
+  zPod.parse({
+    metadata: {
+      name: 'pod',
+      namespace: 'pods',
+      uid: '1',
+      resourceVersion: '1',
+      creationTimestamp: at,
+      ...metadata,
+    },
+    spec: { nodeName: 'node-1', containers: [{}] },
+    status,
+  });
+
+const running = { state: { running: { startedAt: at } }, ready: true };
+const terminated = {
+  state: { terminated: { exitCode: 143, reason: 'Error', startedAt: at, finishedAt: at } },
+  ready: false,
+};
+
+test.each([
+  [
+    'its node is shut down',
+    'Terminated',
+    'Pod was terminated in response to imminent node shutdown.',
+    'its node was shut down (Pod was terminated in response to imminent node shutdown.)',
+  ],
+  [
+    'its node needs room for a critical pod',
+    'Preempting',
+    'Preempted in order to admit critical pod',
+    'it had to make room for a more important pod (Preempted in order to admit critical pod)',
+  ],
+])('a pod is not to blame when %s, however its program ended', (_name, reason, message, want) => {
+  for (const containerStatuses of [[terminated], []]) {
+    const { end } = stateOf(podOf({ phase: 'Failed', reason, message, containerStatuses }), terms);
+    expect(end).toMatchObject({ by: 'lost', message: want });
+  }
+});
+
+test('what a node does not admit, or has too little left for, is a failure of the pod', () => {
+  for (const reason of ['NodeShutdown', 'Evicted', 'OutOfcpu']) {
+    const { end } = stateOf(podOf({ phase: 'Failed', reason, message: 'no' }), terms);
+    expect(end).toMatchObject({ by: 'itself', exitCode: null });
+  }
+});
+
+test.each([
+  [
+    'EvictionByEvictionAPI',
+    'Eviction API: evicting',
+    'it had to leave its node, as when one is drained',
+  ],
+  ['PreemptionByScheduler', 'preempting', 'it had to make room for a more important pod'],
+  ['DeletionByTaintManager', 'deleting', 'its node does not answer, or was closed to it'],
+  ['SomethingNew', 'because', 'the cluster ended it'],
+])('a pod that is deleted by %s tells it while it ends', (reason, message, why) => {
+  const condition = { type: 'DisruptionTarget', status: 'True', reason, message };
+  const status = { phase: 'Running', containerStatuses: [running], conditions: [condition] };
+  const leaving = stateOf(podOf(status, { deletionTimestamp: at }), terms);
+  expect(leaving).toMatchObject({ end: undefined, phase: 'running' });
+  expect(leaving.message).toBe(`It ends and starts anew: ${why} (${message}).`);
+  const asked = { ...condition, status: 'False' };
+  const spared = podOf({ ...status, conditions: [asked] }, { deletionTimestamp: at });
+  expect(stateOf(spared, terms).message).toBeUndefined();
+});
