@@ -1,16 +1,15 @@
 import type { JetStreamClient, JetStreamManager, StreamExpectations } from '@nats-io/jetstream';
 import { JetStreamApiError, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import type { KV } from '@nats-io/kv';
-import { Kvm, KvWatchInclude } from '@nats-io/kv';
-import type { Msg } from '@nats-io/transport-node';
+import { Kvm } from '@nats-io/kv';
 import { headers } from '@nats-io/transport-node';
 import { z } from 'zod';
-import type { Clock } from '#contracts/clock.ts';
 import { BusUnavailable } from '#contracts/route.ts';
+import { keysPrefix, streamName } from './bucket-reading.ts';
+import type { Line } from './line.ts';
 import type { NatsLink } from './link.ts';
 
 const bucketName = 'podgate_routes';
-export const streamName = `KV_${bucketName}`;
 /**
  * The server says every write here once more, with its sequence, when it is kept. A sequence that is not
  * the next one shows that something was missed.
@@ -20,8 +19,6 @@ export const changesSubject = `${changesPrefix}>`;
 /** Of no host: `_` is in none. */
 export const metaKey = '_meta';
 const callMs = 3_000;
-// 100,000 routes take about a second.
-const readMsMax = 15_000;
 // A route with every policy is below 4 KB.
 const valueBytesMax = 64 * 1024;
 
@@ -56,6 +53,7 @@ export function jsonOf(bytes: Uint8Array): unknown {
 
 /** The bucket on an open connection. */
 export interface RouteBucket {
+  readonly line: Line;
   readonly kv: KV;
   readonly js: JetStreamClient;
   readonly manager: JetStreamManager;
@@ -70,21 +68,7 @@ export async function openBucket(link: NatsLink): Promise<RouteBucket> {
     const options = { history: 1, replicas, maxValueSize: valueBytesMax, republish };
     // One that is there with other replicas stays as its operator made it.
     const kv = await kvm.create(bucketName, options).catch(() => kvm.open(bucketName));
-    return { kv, js, manager };
-  });
-}
-
-/** Opens the bucket for those who read; undefined: no controller has made it yet. Throws `BusUnavailable`. */
-export async function findBucket(link: NatsLink): Promise<RouteBucket | undefined> {
-  const { js, manager, kvm } = await storesOf(link);
-  return asked(async () => {
-    try {
-      await manager.streams.info(streamName);
-    } catch (error) {
-      if (error instanceof JetStreamApiError && error.code === noSuchStream) return undefined;
-      throw error;
-    }
-    return { kv: await kvm.open(bucketName), js, manager };
+    return { line: link, kv, js, manager };
   });
 }
 
@@ -119,7 +103,6 @@ export interface Write {
   readonly text: string | undefined;
 }
 
-const noSuchStream = 10_059;
 const wrongLastSequence = 10_071;
 
 /** Somebody wrote in between. */
@@ -149,59 +132,6 @@ function publish(
   });
 }
 
-/** A message of the bucket's stream. */
-export interface BucketChange {
-  readonly key: string;
-  readonly revision: number;
-  /** Undefined: the key was removed. */
-  readonly value: Uint8Array | undefined;
-}
-
-/** A message that the server said once more, or undefined for what is none. */
-export function changeOf({ subject, headers: told, data }: Msg): BucketChange | undefined {
-  const revision = Number(told?.get('Nats-Sequence'));
-  if (!Number.isSafeInteger(revision) || revision < 1) return undefined;
-  const value = told?.get('KV-Operation') ? undefined : data;
-  return { key: subject.slice(changesPrefix.length), revision, value };
-}
-
-/**
- * Tells the newest message of each key whose sequence is at least `from`, in order, and returns the
- * sequence up to which that is all: the newest there was at the call. How many are to come the server
- * does not tell reliably while keys are written, but the newest message is always there, because only
- * markers behind the newest `_meta` are ever removed.
- */
-export async function readBucket(
-  bucket: RouteBucket,
-  { from, clock, signal }: ReadTerms,
-  tell: (change: BucketChange) => void,
-): Promise<number> {
-  const whole = await lastSequenceOf(bucket);
-  if (whole < from) return whole;
-  const include = KvWatchInclude.AllHistory;
-  const watch = await asked(() => bucket.kv.watch({ include, resumeFromRevision: from }));
-  const stop = (): void => watch.stop();
-  const cancel = clock.after(readMsMax, stop);
-  signal?.addEventListener('abort', stop);
-  try {
-    for await (const { key, operation, value, revision } of watch) {
-      tell({ key, revision, value: operation === 'PUT' ? value : undefined });
-      if (revision >= whole) return whole;
-    }
-  } finally {
-    cancel();
-    signal?.removeEventListener('abort', stop);
-    watch.stop();
-  }
-  throw new BusUnavailable('NATS did not tell the whole table in time');
-}
-
-interface ReadTerms {
-  readonly from: number;
-  readonly clock: Clock;
-  readonly signal?: AbortSignal;
-}
-
 /** Forgets removals of keys, by their revisions; what cannot be forgotten now is next time. */
 export async function forgetMarkers(
   { manager }: RouteBucket,
@@ -214,7 +144,7 @@ export async function forgetMarkers(
   }
 }
 
-const subjectOf = (key: string): string => `$KV.${bucketName}.${key}`;
+const subjectOf = (key: string): string => `${keysPrefix}${key}`;
 
 /** As our errors: `OtherSequence`, else `BusUnavailable`. */
 async function asked<T>(call: () => Promise<T>): Promise<T> {

@@ -1,6 +1,7 @@
 import type { Clock } from '#contracts/clock.ts';
 import type { RouteBucket } from './route-bucket.ts';
-import { hostOf, jsonOf, metaKey, readBucket } from './route-bucket.ts';
+import { readBucket } from './bucket-reading.ts';
+import { hostOf, jsonOf, metaKey } from './route-bucket.ts';
 
 /** What the bucket has for a host. */
 export interface Entry {
@@ -8,17 +9,17 @@ export interface Entry {
   readonly revision: number;
 }
 
-/** The bucket's routes by host, and the revisions at which keys were removed. */
+/** The bucket's routes by host, up to a message that was the newest, and the revisions at which keys were removed. */
 export async function readEntries(
-  bucket: RouteBucket,
-  clock: Clock,
+  { line }: RouteBucket,
+  terms: { readonly whole: number; readonly clock: Clock },
 ): Promise<{ readonly entries: Map<string, Entry>; readonly markers: readonly number[] }> {
   const entries = new Map<string, Entry>();
   const markers: number[] = [];
-  await readBucket(bucket, { from: 1, clock }, ({ key, revision, value }) => {
-    if (key === metaKey) return;
+  for (const { key, revision, value } of await readBucket(line, { from: 1, ...terms })) {
+    if (key === metaKey) continue;
     if (value) entries.set(hostOf(key), { route: jsonOf(value), revision });
     else markers.push(revision);
-  });
+  }
   return { entries, markers };
 }

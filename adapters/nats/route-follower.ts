@@ -4,18 +4,12 @@ import type { Clock } from '#contracts/clock.ts';
 import type { RouteEvent, ToldRoute } from '#contracts/route.ts';
 import type { Snapshot } from '../memory/pending-events.ts';
 import { PendingEvents } from '../memory/pending-events.ts';
+import type { Line } from './line.ts';
 import type { NatsLink } from './link.ts';
-import type { BucketChange, Meta, RouteBucket } from './route-bucket.ts';
-import {
-  changeOf,
-  changesSubject,
-  findBucket,
-  hostOf,
-  jsonOf,
-  metaKey,
-  metaOf,
-  readBucket,
-} from './route-bucket.ts';
+import type { BucketChange } from './bucket-reading.ts';
+import { changeOf, newestOf, readBucket } from './bucket-reading.ts';
+import type { Meta } from './route-bucket.ts';
+import { changesSubject, hostOf, jsonOf, metaKey, metaOf } from './route-bucket.ts';
 
 export const beatSubject = 'podgate.routes.beats';
 
@@ -34,9 +28,9 @@ export async function* followBucket(
   signal: AbortSignal,
 ): AsyncGenerator<RouteEvent> {
   const connection = await untilAborted(link.connected(), signal);
-  const bucket = await untilThere(link, clock, signal);
-  if (!connection || !bucket) return;
-  const following = new Following(bucket, clock);
+  await untilThere(link, clock, signal);
+  if (!connection || signal.aborted) return;
+  const following = new Following(link, clock);
   const subscriptions = [
     connection.subscribe(changesSubject, {
       callback: (error, message) => {
@@ -65,7 +59,7 @@ export async function* followBucket(
  * read from the bucket.
  */
 class Following {
-  readonly #bucket: RouteBucket;
+  readonly #line: Line;
   readonly #clock: Clock;
   readonly #pending = new PendingEvents(() => this.#snapshot());
   readonly #ended = new AbortController();
@@ -80,8 +74,8 @@ class Following {
   readonly #hosts = new Set<string>();
   #failure: Error | undefined;
 
-  constructor(bucket: RouteBucket, clock: Clock) {
-    this.#bucket = bucket;
+  constructor(line: Line, clock: Clock) {
+    this.#line = line;
     this.#clock = clock;
   }
 
@@ -131,10 +125,11 @@ class Following {
 
   async #read(): Promise<void> {
     const { signal } = this.#ended;
-    const terms = { from: this.#revision + 1, clock: this.#clock, signal };
-    const whole = await readBucket(this.#bucket, terms, (change) => this.#take(change));
+    const whole = await newestOf(this.#line);
     // A stream that was made anew begins to count anew.
-    if (whole < this.#revision) throw new Error('NATS lost the routes');
+    if (whole === undefined || whole < this.#revision) throw new Error('NATS lost the routes');
+    const terms = { from: this.#revision + 1, whole, clock: this.#clock, signal };
+    for (const change of await readBucket(this.#line, terms)) this.#take(change);
     this.#reading = false;
     const early = this.#early;
     this.#early = [];
@@ -192,18 +187,10 @@ function end(subscription: Subscription): void {
   if (!subscription.isClosed()) subscription.unsubscribe();
 }
 
-/** Undefined when the signal aborts first. Readers do not make it: they need not have the right to. */
-async function untilThere(
-  link: NatsLink,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<RouteBucket | undefined> {
-  while (!signal.aborted) {
-    const found = await findBucket(link);
-    if (found) return found;
+/** Or until the signal aborts. Readers do not make it: they need not have the right to. */
+async function untilThere(line: Line, clock: Clock, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && (await newestOf(line)) === undefined)
     await clock.sleep(absentMs, signal).catch(() => undefined);
-  }
-  return undefined;
 }
 
 /** Undefined when the signal aborts first. */

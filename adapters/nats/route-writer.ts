@@ -10,6 +10,7 @@ import type { NatsLink } from './link.ts';
 import type { Meta, RouteBucket, Write } from './route-bucket.ts';
 import type { Entry } from './route-entries.ts';
 import { readEntries } from './route-entries.ts';
+import { streamName } from './bucket-reading.ts';
 import {
   forgetMarkers,
   keyOf,
@@ -18,7 +19,6 @@ import {
   openBucket,
   OtherSequence,
   readMeta,
-  streamName,
   writeAfter,
   writeOver,
 } from './route-bucket.ts';
@@ -156,7 +156,7 @@ export class RouteWriter {
       const meta = metaWrite({ epoch, token, complete, beginning: true });
       try {
         const last = await writeOver(bucket, meta, found?.revision ?? 0);
-        const { entries, markers } = await readEntries(bucket, this.#clock);
+        const { entries, markers } = await readEntries(bucket, { whole: last, clock: this.#clock });
         // Behind the newest message, so a reader still sees where the table ends.
         void forgetMarkers(bucket, markers);
         return { bucket, token, epoch, entries, last, unsure: false };
@@ -268,7 +268,7 @@ async function lookAgain(reign: Reign, clock: Clock): Promise<void> {
   if (!meta || meta.epoch !== epoch) throw new FencedOff('NATS lost the routes');
   if (meta.token !== token) throw new FencedOff('a newer controller publishes routes');
   if (last !== reign.last) {
-    const { entries } = await readEntries(bucket, clock);
+    const { entries } = await readEntries(bucket, { whole: last, clock });
     reign.entries.clear();
     for (const [host, entry] of entries) reign.entries.set(host, entry);
     reign.last = last;

@@ -1,3 +1,4 @@
+import { jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { connect, headers, PermissionViolationError } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -24,7 +25,7 @@ describe.skipIf(!found)('a cluster whose programs are users of NATS', () => {
   beforeAll(async () => {
     cluster = await TestCluster.start();
     await cluster.pod({ pod_id: 'mine', image: 'podgate/hello' });
-    stolen = await connect(cluster.natsUser('gateway'));
+    stolen = await connect({ ...cluster.natsUser('gateway'), inboxPrefix: '_INBOX.gateway' });
     refused = [];
     void (async () => {
       for await (const status of stolen.status()) {
@@ -60,6 +61,15 @@ describe.skipIf(!found)('a cluster whose programs are users of NATS', () => {
     '$JS.API.STREAM.PURGE.KV_podgate_routes',
     '$JS.API.STREAM.MSG.DELETE.KV_podgate_routes',
     '$JS.API.STREAM.CREATE.other',
+    // What the server would keep for whoever asks for it, as often as he asks.
+    '$JS.API.CONSUMER.CREATE.KV_podgate_routes',
+    '$JS.API.CONSUMER.CREATE.KV_podgate_routes.thief',
+    '$JS.API.CONSUMER.CREATE.KV_podgate_routes.thief.$KV.podgate_routes.>',
+    '$JS.API.CONSUMER.DURABLE.CREATE.KV_podgate_routes.thief',
+    '$JS.API.CONSUMER.DELETE.KV_podgate_routes.thief',
+    '$JS.API.STREAM.MSG.GET.KV_podgate_routes',
+    '$JS.API.STREAM.INFO.KV_podgate_routes',
+    '$JS.API.INFO',
   ];
   test.each(routing)('whoever has the gateway’s password cannot say %s', async (subject) => {
     const told = headers();
@@ -75,6 +85,31 @@ describe.skipIf(!found)('a cluster whose programs are users of NATS', () => {
     expect(asked.getReceived()).toBe(1);
     asked.unsubscribe();
     expect(await refusals(() => stolen.publish(subject, forged))).toEqual([`publish ${subject}`]);
+  });
+
+  // A wildcard is no subject to answer on, and ends a nats-server 2.9.
+  const answered = routing.filter((subject) => !subject.endsWith('>'));
+  test.each(answered)('nor, having the server answer there, %s', async (reply) => {
+    const controller = await connect({
+      ...cluster.natsUser('controller'),
+      inboxPrefix: '_INBOX.controller',
+    });
+    try {
+      const { streams } = await jetstreamManager(controller);
+      const table = async () => (await streams.info('KV_podgate_routes')).state;
+      const before = await table();
+      const get = JSON.stringify({ last_by_subj: `$KV.podgate_routes.${host}` });
+      for (let many = 0; many < 10; many += 1)
+        stolen.publish('$JS.API.DIRECT.GET.KV_podgate_routes', get, { reply });
+      await stolen.flush();
+      // Asked after that, answered after that.
+      await stolen.request('$JS.API.DIRECT.GET.KV_podgate_routes', get);
+      expect(await table()).toEqual({ ...before, consumer_count: 0 });
+    } finally {
+      await controller.close();
+    }
+    for (const gateway of [1, 2] as const)
+      expect((await cluster.request(gateway, 'mine')).status).toBe(200);
   });
 
   const others = ['_INBOX.api.one', '_INBOX.controller.one', '_INBOX.gateway.one', 'podgate.logs'];
