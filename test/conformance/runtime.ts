@@ -209,9 +209,9 @@ export function runtimeConforms(
         const first = Number(await runtime.logs(key));
         await gone(first);
         await runtime.start(shell(`${script} wait`, { run: 2 }));
-        await logged(runtime, /\d+\n\d+\n/, wait);
+        await logged(runtime, /\d+\n--- run 2 ---\n\d+\n/, wait);
         await runtime.stop(key, 200);
-        await gone(Number((await runtime.logs(key)).split('\n')[1]));
+        await gone(Number((await runtime.logs(key)).split('\n')[2]));
       },
     );
 
@@ -256,7 +256,7 @@ export function runtimeConforms(
         await exited(runtime, wait);
         await runtime.start(shell(script, { run: 2 }));
         await exited(runtime, wait, 2);
-        expect(await runtime.logs(key)).toBe('empty\nkept\n');
+        expect(await runtime.logs(key)).toBe('empty\n--- run 2 ---\nkept\n');
         await runtime.remove(key);
         expect(await runtime.observe(key)).toBeUndefined();
         expect(await runtime.logs(key)).toBe('');
@@ -287,6 +287,20 @@ export function runtimeConforms(
       await exited(runtime, wait);
       expect(await runtime.logs(key)).toBe('second\n');
       expect(await observed(runtime)).toMatchObject({ run: 1, podCreatedAtMs: 8 });
+    });
+
+    test('what a run wrote before it crashed is had after the next one began, and told from its output', async () => {
+      const { runtime, reopen } = await place();
+      await runtime.start(shell('echo "no such table"; printf "giving up"; exit 3'));
+      await exited(runtime, wait);
+      const next = await reopen();
+      await next.start(shell('exit 4', { run: 2 }));
+      expect((await exited(next, wait, 2)).end?.message).not.toContain('run 2');
+      await next.start(shell('echo again; exec sleep 60', { run: 3 }));
+      await logged(next, 'again', wait);
+      const text = 'no such table\ngiving up\n--- run 2 ---\n--- run 3 ---\nagain\n';
+      expect(await next.logs(key)).toBe(text);
+      expect(await next.logs(key, { tail: 2 })).toBe('--- run 3 ---\nagain\n');
     });
 
     test('of much output the newest 10 MB are kept', async () => {
@@ -328,11 +342,11 @@ export function runtimeConforms(
       await exited(runtime, wait);
       const waiting = 'trap "echo bye; exit" TERM; echo three; while :; do sleep 0.02; done';
       await runtime.start(shell(waiting, { run: 2 }));
-      await follower.until('one\ntwo\nthree\n');
+      await follower.until('one\ntwo\n--- run 2 ---\nthree\n');
       await runtime.stop(key, 5_000);
       await runtime.remove(key);
       await follower.ended;
-      expect(follower.text()).toMatch(/^one\ntwo\nthree\n(?:Terminated\n)?bye\n$/);
+      expect(follower.text()).toMatch(/^one\ntwo\n--- run 2 ---\nthree\n(?:Terminated\n)?bye\n$/);
     });
 
     test('who follows goes on after any piece, with nothing lost and nothing twice', async () => {
@@ -350,7 +364,7 @@ export function runtimeConforms(
       await next.start(shell('echo more', { run: 2 }));
       const second = followed(next, { after: piece?.cursor ?? '' }, wait);
       await second.until(
-        `${all.slice(all.indexOf('line 201 ') + (piece?.text.length ?? 0))}more\n`,
+        `${all.slice(all.indexOf('line 201 ') + (piece?.text.length ?? 0))}--- run 2 ---\nmore\n`,
       );
       expect(second.pieces.some(({ gap }) => gap)).toBe(false);
       second.stop();

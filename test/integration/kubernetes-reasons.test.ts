@@ -213,7 +213,7 @@ test('a pod whose node is drained says so, keeps its last words and starts anew,
     ]),
   });
   await vi.waitFor(async () => {
-    expect(await runtime.logs(key)).toMatch(/^up\n(?:Terminated\n)?bye\nup\n$/);
+    expect(await runtime.logs(key)).toMatch(/^up\n(?:Terminated\n)?bye\n--- run 2 ---\nup\n$/);
   }, wait);
 });
 

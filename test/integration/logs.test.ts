@@ -142,7 +142,7 @@ test('who comes back with the last id misses nothing and gets nothing twice', as
       await podgate.call('GET', '/v3/pods/counting1/restart');
       await until(async () => {
         const { envelope } = await podgate.call('GET', '/v3/pods/counting1/logs');
-        return /bye\nline/.test(String(envelope.result['logs']));
+        return /bye\n--- run 2 ---\nline/.test(String(envelope.result['logs']));
       });
     }
   }

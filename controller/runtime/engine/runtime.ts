@@ -5,6 +5,7 @@ import type { Clock } from '#contracts/clock.ts';
 import type { Log } from '#contracts/log.ts';
 import type { LogPiece, LogStart, LogWindow } from '#contracts/logs.ts';
 import { Broadcast } from '../broadcast.ts';
+import { beginRun } from '../output/begin-run.ts';
 import { PodOutputs } from '../output/pod-outputs.ts';
 import { readRecords } from '../records.ts';
 import type { Observed, RunSpec, Runtime } from '../runtime.ts';
@@ -119,7 +120,9 @@ class EngineRuntime implements Runtime {
     if (before?.run === spec.run) return;
     if (before?.alive) throw new RunInProgress(`run ${before.run} of ${key} is alive`);
     const folder = this.#folder(key);
-    const record = newRecord(runLabelOf(spec), this.#place.clock.nowMs(), outputEnd(folder));
+    const nowMs = this.#place.clock.nowMs();
+    const outputStart = await beginRun(folder, { run: spec.run, nowMs });
+    const record = newRecord(runLabelOf(spec), nowMs, outputStart);
     const run = this.#run(key, record);
     this.#runs.set(key, run);
     run.launch(spec);

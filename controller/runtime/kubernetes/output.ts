@@ -140,11 +140,6 @@ export class PodOutput {
     }
   }
 
-  async end(): Promise<number> {
-    await using kept = await takeSnapshot(this.#folder);
-    return kept.end;
-  }
-
   close(): void {
     this.#following?.stop.abort();
   }

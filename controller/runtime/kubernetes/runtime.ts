@@ -7,6 +7,7 @@ import type { Log } from '#contracts/log.ts';
 import type { LogPiece, LogStart, LogWindow } from '#contracts/logs.ts';
 import type { Random } from '#contracts/random.ts';
 import { Broadcast } from '../broadcast.ts';
+import { beginRun } from '../output/begin-run.ts';
 import { followOutput } from '../output/follow.ts';
 import { takeSnapshot } from '../output/snapshot.ts';
 import type { Observed, RunSpec, Runtime } from '../runtime.ts';
@@ -109,7 +110,8 @@ class KubernetesRuntime implements Runtime {
     if (before?.alive) throw new RunInProgress(`run ${before.record.run} of ${key} is alive`);
     if (before?.pod) await this.#objects.clear(before.pod);
     const nowMs = this.#options.clock.nowMs();
-    const record = newRecord(annotationOf(spec), nowMs, await this.#outputOf(key).end());
+    const outputStart = await beginRun(this.#folder(key), { run: spec.run, nowMs });
+    const record = newRecord(annotationOf(spec), nowMs, outputStart);
     try {
       const pod = await this.#objects.create(spec);
       // The watch may have told of it before.

@@ -15,6 +15,7 @@ import { Broadcast } from '../broadcast.ts';
 import type { LaunchOrder, RunRecord } from './files.ts';
 import { podFiles, readRecord, writeRecord } from './files.ts';
 import { launch } from './launch.ts';
+import { beginRun } from '../output/begin-run.ts';
 import { PodOutputs } from '../output/pod-outputs.ts';
 import type { Places } from './places.ts';
 import { makeFolder, preparePlaces } from './places.ts';
@@ -193,7 +194,9 @@ class ProcessRuntime implements Runtime {
     const draft = { ...this.#draft(spec), ports };
     const { key } = spec;
     try {
-      const shim = await launch(folder, this.#order(spec, folder, draft), this.#ports.clock);
+      const order = this.#order(spec, folder, draft);
+      await beginRun(folder, { run: spec.run, nowMs: draft.startedAtMs });
+      const shim = await launch(folder, order, this.#ports.clock);
       return this.#supervise(key, folder, readRecord(folder) ?? draft, shim);
     } catch (error) {
       return this.#ended(spec, folder, error);
