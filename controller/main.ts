@@ -11,6 +11,7 @@ import { sharedKey } from '../deploy/settings/shared-key.ts';
 import { site } from '../deploy/settings/site.ts';
 import { serveAdmin } from '../deploy/start/admin.ts';
 import { openSharedBus } from '../deploy/start/bus.ts';
+import { makeDataDir } from '../deploy/start/data-dir.ts';
 import { instanceName, openSharedStore } from '../deploy/start/store.ts';
 import { startPatiently } from '../deploy/start/patience.ts';
 import { runProgram } from '../deploy/start/program.ts';
@@ -24,6 +25,7 @@ import { observeLeading } from './metrics.ts';
 const groups = { site, data, sharedKey, admin: admin(9102), runtime, kubernetes, redis, nats, log };
 
 await runProgram(process.env, groups, async (settings, life) => {
+  makeDataDir(settings.data.dir, 0o711);
   const system = openSystem(settings.log);
   const sealer = openSealer(settings.sharedKey.file);
   const registries = readRegistries(settings.runtime);

@@ -10,6 +10,7 @@ import { sharedKey } from '../deploy/settings/shared-key.ts';
 import { site } from '../deploy/settings/site.ts';
 import { serveAdmin } from '../deploy/start/admin.ts';
 import { openSharedBus } from '../deploy/start/bus.ts';
+import { makeDataDir } from '../deploy/start/data-dir.ts';
 import { instanceName, openSharedStore } from '../deploy/start/store.ts';
 import { serveGateway } from '../deploy/start/gateway.ts';
 import { runProgram } from '../deploy/start/program.ts';
@@ -19,6 +20,7 @@ import { openSystem } from '../deploy/start/system.ts';
 const groups = { site, data, sharedKey, admin: admin(9101), gateway, apiAddress, redis, nats, log };
 
 await runProgram(process.env, groups, async (settings, life) => {
+  makeDataDir(settings.data.dir, 0o700);
   const system = openSystem(settings.log);
   const sealer = openSealer(settings.sharedKey.file);
   const { store, part: storePart } = openSharedStore(settings.redis, system, life);

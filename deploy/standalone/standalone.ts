@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Registry } from 'prom-client';
@@ -20,6 +19,7 @@ import { publicTerms } from '../start/certs.ts';
 import { serveAdmin } from '../start/admin.ts';
 import { serveApi } from '../start/api.ts';
 import { serveGateway } from '../start/gateway.ts';
+import { makeDataDir } from '../start/data-dir.ts';
 import { openRuntime, readRegistries, settleRuntime } from '../start/runtime.ts';
 import { openSystem } from '../start/system.ts';
 import { openStore } from './open-store.ts';
@@ -119,7 +119,7 @@ const localAddress = (host: string): string =>
   host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
 
 async function openPorts(settings: Settings, stack: AsyncDisposableStack) {
-  mkdirSync(settings.data.dir, { recursive: true, mode: 0o711 });
+  makeDataDir(settings.data.dir, 0o711);
   const system = openSystem(settings.log);
   return {
     ...system,

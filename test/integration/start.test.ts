@@ -58,6 +58,12 @@ describe('what keeps it from starting is said in one line that names the setting
     expect(onlyLine(output)).toContain('PODGATE_DATA_DIR');
   });
 
+  test.runIf(process.platform === 'linux')('a data directory that nobody can make', async () => {
+    const { code, output } = await runToEnd(environment(await freePorts(), '/proc/podgate/data'));
+    expect(code).toBe(1);
+    expect(onlyLine(output)).toContain('PODGATE_DATA_DIR: in /proc no directory can be made');
+  });
+
   test('a bad value', async () => {
     const env = { ...environment(await freePorts(), makeDataDir()), PODGATE_RUNTIME: 'vax' };
     const { code, output } = await runToEnd(env);
