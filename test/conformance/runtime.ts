@@ -469,9 +469,9 @@ export async function observed(runtime: Runtime, of = key): Promise<Observed> {
   return seen;
 }
 
-export const exited = (runtime: Runtime, wait = patience, run = 1): Promise<Observed> =>
+export const exited = (runtime: Runtime, wait = patience, run = 1, of = key): Promise<Observed> =>
   vi.waitFor(async () => {
-    const seen = await observed(runtime);
+    const seen = await observed(runtime, of);
     expect(seen).toMatchObject({ run, phase: 'exited' });
     return seen;
   }, wait);

@@ -60,7 +60,8 @@ function isRoot(user: string): boolean {
   return name === 'root' || Number(name) === 0;
 }
 
-function insteadOfRoot({ privileges }: RunSpec): string {
+/** As whom a pod runs whose image wants to be root. */
+export function insteadOfRoot({ privileges }: RunSpec): string {
   const user = privileges.user ?? unprivileged;
   return `${user}:${user}`;
 }

@@ -4,12 +4,13 @@ import { Refused } from '../refused.ts';
 import type { RunSpec } from '../runtime.ts';
 import type { PullTerms } from './images.ts';
 import { Images } from './images.ts';
-import type { Site } from './container.ts';
-import { containerOf } from './container.ts';
+import type { ImageFacts, Site } from './container.ts';
+import { containerOf, insteadOfRoot } from './container.ts';
 import type { ContainerState } from './container-state.ts';
 import { readState } from './container-state.ts';
 import type { Engine } from './engine.ts';
 import { EngineRefusal, isNotFound } from './engine.ts';
+import { ImageUsers } from './image-user.ts';
 import { networkName, ownLabels } from './labels.ts';
 
 /** Engines do few things at once well; more wait here, where they can be told so. */
@@ -28,6 +29,7 @@ export class Launcher {
   readonly #engine: Engine;
   readonly #site: Site;
   readonly #images: Images;
+  readonly #users: ImageUsers;
   readonly #clock: Clock;
   readonly #networks = new Map<string, Promise<void>>();
   readonly #waiting: (() => void)[] = [];
@@ -38,6 +40,7 @@ export class Launcher {
     this.#site = site;
     this.#clock = clock;
     this.#images = new Images(engine, clock);
+    this.#users = new ImageUsers(engine);
   }
 
   /**
@@ -53,7 +56,7 @@ export class Launcher {
     try {
       signal.throwIfAborted();
       await this.#provideNetwork(spec.tenant);
-      const container = await this.#create(options);
+      const container = await this.#createFor(spec, image, options);
       terms.made(container);
       signal.throwIfAborted();
       terms.progress('The container is being started.');
@@ -121,6 +124,28 @@ export class Launcher {
       if (left !== -1) this.#waiting.splice(left, 1);
     }
     this.#launches += 1;
+  }
+
+  /** Never as root, by whatever name the image calls it, unless that is granted. */
+  async #createFor(
+    spec: RunSpec,
+    image: ImageFacts,
+    options: ContainerCreateOptions,
+  ): Promise<string> {
+    if (spec.privileges.root || options.User !== undefined) return this.#create(options);
+    const safe = { ...options, User: insteadOfRoot(spec) };
+    if (this.#users.knowsRoot(image)) return this.#create(safe);
+    const container = await this.#create(options);
+    const keep = await this.#users.isRoot(image, container).then(
+      (isRoot) => !isRoot,
+      async (error: unknown) => {
+        await this.discard(container);
+        throw error;
+      },
+    );
+    if (keep) return container;
+    await this.discard(container);
+    return this.#create(safe);
   }
 
   async #create(options: ContainerCreateOptions): Promise<string> {
