@@ -5,6 +5,7 @@ import { X509Certificate } from 'node:crypto';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Certificate } from '#contracts/certificate.ts';
 import { certificates } from '#contracts/certificate.ts';
+import { certificateStates } from '#contracts/certificate-state.ts';
 import type { DesiredPod } from '#contracts/pod.ts';
 import { desiredPods } from '#contracts/pod.ts';
 import type { Sealer } from '#contracts/sealer.ts';
@@ -20,6 +21,7 @@ import { openSealer } from '#adapters/system/sealer.ts';
 import type { Certs } from './certs.ts';
 import { startCerts } from './certs.ts';
 import type { ManagerPorts } from './manager.ts';
+import { newState } from './orders/records.ts';
 
 const dayMs = 24 * 60 * 60 * 1000;
 const sealed = zSealed.parse('v1.k.n.b');
@@ -125,6 +127,21 @@ test('a pod that was deleted while nobody watched loses its certificate', async 
   await start();
   await gone('pod/default/a');
   expect(await stored('domain')).toBeDefined();
+});
+
+test('a state that is left of a deleted pod is removed, readable or not', async () => {
+  const left = ['pod/default/left', 'pod/default/odd'] as const;
+  await certificateStates(ports.store).put(left[0], newState('own'), 'absent');
+  await ports.store.put('certificate-states', { id: left[1], value: 'odd' }, 'absent');
+  await start();
+  const none = { timeout: 10_000, interval: 2 };
+  const states = () => certificateStates(ports.store).ids();
+  await vi.waitFor(async () => expect(await states()).not.toContain(left[0]), none);
+  await vi.waitFor(async () => expect(await states()).not.toContain(left[1]), none);
+  // One that another program writes when all is done.
+  await certificateStates(ports.store).put(left[0], newState('own'), 'absent');
+  await clock.advance(60_000);
+  await vi.waitFor(async () => expect(await states()).not.toContain(left[0]), none);
 });
 
 test('a pod that becomes local only loses its certificate', async () => {

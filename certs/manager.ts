@@ -3,8 +3,7 @@ import { certificates } from '#contracts/certificate.ts';
 import { certificateStates } from '#contracts/certificate-state.ts';
 import type { Lease, Leases } from '#contracts/leases.ts';
 import type { Log } from '#contracts/log.ts';
-import { desiredPods, sealContext } from '#contracts/pod.ts';
-import { tenants } from '#contracts/tenant.ts';
+import { sealContext } from '#contracts/pod.ts';
 import type { Change } from '#contracts/store.ts';
 import { BrokenDocument } from '#contracts/store.ts';
 import type { Authority, AuthorityPorts } from './authority/authority.ts';
@@ -12,6 +11,7 @@ import type { Expiry } from './expiry.ts';
 import { expiryOf } from './expiry.ts';
 import {
   askedRotation,
+  hasState,
   keyOpens,
   newState,
   storedCertificate,
@@ -19,8 +19,9 @@ import {
 } from './orders/records.ts';
 import { reasonToIssue } from './reasons.ts';
 import { renewalOf } from './schedule.ts';
+import { Survey } from './survey.ts';
 import type { Wanted, WantedTerms } from './wanted.ts';
-import { ownIds, podPrefix, tenantPrefix, tenantWildcardPrefix, wantedOf } from './wanted.ts';
+import { ownIds, wantedOf } from './wanted.ts';
 import { WorkQueue } from './work-queue.ts';
 
 export interface ManagerPorts extends AuthorityPorts {
@@ -62,6 +63,8 @@ export class Manager {
   readonly #authority: Authority;
   readonly #signal: AbortSignal;
   readonly #queue = new WorkQueue();
+  /** Since the last resync. */
+  readonly #failed = new Set<string>();
   readonly #ownValidUntilMs = new Map<string, number>();
   #expiry: Expiry = expiryOf([], 0);
 
@@ -111,46 +114,27 @@ export class Manager {
         else this.#later(id);
       } catch (error) {
         // The others go on, and the next resync looks at this one again.
+        this.#failed.add(id);
         this.#ports.log.error({ certificate: id, error }, 'certificate failed');
       }
     }
   }
 
-  /** Queues every certificate there should be and every one there is, now and each minute. */
+  /** Queues every certificate there should be and every one there is, and each minute what may have to change. */
   async resync(): Promise<void> {
+    const { store, clock, log } = this.#ports;
+    const survey = new Survey(store, log, this.#authority.name);
     while (!this.#signal.aborted) {
       try {
-        for (const id of await this.#allIds()) this.#queue.add(id);
+        const { ids, expiry } = await survey.look(clock.nowMs());
+        this.#expiry = expiry;
+        for (const id of [...ids, ...this.#failed]) this.#queue.add(id);
+        this.#failed.clear();
       } catch (error) {
-        this.#ports.log.error({ error }, 'certificates could not be listed');
+        log.error({ error }, 'certificates could not be listed');
       }
-      await this.#ports.clock.sleep(resyncMs, this.#signal).catch(() => undefined);
+      await clock.sleep(resyncMs, this.#signal).catch(() => undefined);
     }
-  }
-
-  async #allIds(): Promise<string[]> {
-    const { store } = this.#ports;
-    const pods = await desiredPods(store).list();
-    const others = await tenants(store).list();
-    const stored = await certificates(store).list();
-    const wanted = new Set([
-      ...ownIds,
-      ...pods.documents.map(({ id }) => podPrefix + id),
-      ...others.documents.flatMap(({ id }) => [tenantPrefix + id, tenantWildcardPrefix + id]),
-    ]);
-    const lives = stored.documents.filter(({ id }) => wanted.has(id));
-    const nowMs = this.#ports.clock.nowMs();
-    this.#expiry = expiryOf(
-      lives.map(({ id, value }) => [id, value]),
-      nowMs,
-    );
-    for (const { id, reason } of [...pods.broken, ...others.broken, ...stored.broken])
-      this.#ports.log.warn({ id, reason }, 'a stored document does not parse');
-    return [
-      ...wanted,
-      ...stored.documents.map(({ id }) => id),
-      ...stored.broken.map(({ id }) => id),
-    ];
   }
 
   #later(id: string): void {
@@ -189,7 +173,8 @@ export class Manager {
     if (wanted.hosts.length === 0) {
       // A pod that is there shall be without: whoever comes back may find it, and that one is here.
       const kept = wanted.createdAtMs === null && this.#worthKeeping(readable);
-      return certificate === 'none' || kept ? undefined : { kind: 'remove' };
+      const isThere = certificate !== 'none' || (await hasState(store, id));
+      return isThere && !kept ? { kind: 'remove' } : undefined;
     }
     const rotation = await askedRotation(store, id);
     const rotated = (await storedState(store, id))?.value.rotation ?? 0;

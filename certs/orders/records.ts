@@ -57,6 +57,16 @@ export async function storedState(
   }
 }
 
+/** Whether there is a state, readable or not. */
+export async function hasState(store: Store, id: string): Promise<boolean> {
+  try {
+    return (await certificateStates(store).get(id)) !== undefined;
+  } catch (error) {
+    if (error instanceof BrokenDocument) return true;
+    throw error;
+  }
+}
+
 /** How often users asked for a new key. */
 export const askedRotation = async (store: Store, id: string): Promise<number> =>
   (await certificateRequests(store).get(id))?.value.rotation ?? 0;
