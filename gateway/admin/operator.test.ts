@@ -192,6 +192,18 @@ test('of the tables: how many, which revision, how old, from where', async () =>
   expect(await value('certificates')).toBe(0);
 });
 
+test('of certificates: when the first ends that clients are shown, and how many do so soon', async () => {
+  expect(await value('certificates_not_after_timestamp_seconds')).toBe(Infinity);
+  expect(await value('certificates_ending', { within: '7d' })).toBe(0);
+  const ends = { firstMs: 1_000_500, ended: 1, within7Days: 3 };
+  const never = { firstMs: undefined, ended: 0, within7Days: 0 };
+  feed.ends = (isRouted) => (isRouted('a.test') && !isRouted('b.test') ? ends : never);
+  publish({ host: 'a.test' });
+  expect(await value('certificates_not_after_timestamp_seconds')).toBe(1_000.5);
+  expect(await value('certificates_ending', { within: '0d' })).toBe(1);
+  expect(await value('certificates_ending', { within: '7d' })).toBe(3);
+});
+
 test('of the workers: who serves, and how often each was started again', async () => {
   states = [
     { number: 0, ready: true, restarts: 0 },

@@ -84,7 +84,32 @@ function observeFreshness(registry: Registry, routes: RouteRegister): void {
   );
 }
 
-function observeCertificates(registry: Registry, { certificates }: TableSources): void {
+function observeCertificates(registry: Registry, { certificates, routes }: TableSources): void {
+  const ends = () => certificates.ends((host) => routes.routes.has(host));
+  gauge(
+    registry,
+    {
+      name: 'podgate_gateway_certificates_not_after_timestamp_seconds',
+      help: 'When the first certificate ends that clients are shown, in Unix time.',
+    },
+    // Of none there is: never.
+    () => (ends().firstMs ?? Infinity) / 1000,
+  );
+  gauge(
+    registry,
+    {
+      name: 'podgate_gateway_certificates_ending',
+      help: 'Certificates that clients are shown and that have ended (0d), or end within seven days (7d).',
+      labelNames: ['within'],
+    },
+    () => {
+      const { ended, within7Days } = ends();
+      return [
+        { labels: { within: '0d' }, value: ended },
+        { labels: { within: '7d' }, value: within7Days },
+      ];
+    },
+  );
   gauge(
     registry,
     { name: 'podgate_gateway_certificates', help: 'Certificates that the parent knows.' },

@@ -8,6 +8,8 @@ import { BrokenDocument } from '#contracts/store.ts';
 import type { OwnIdentity } from '../messages.ts';
 import type { Identity } from '../tls.ts';
 import { problemOf } from './check.ts';
+import type { CertificateEnds } from './ends.ts';
+import { endsOf } from './ends.ts';
 import { openCertificateFile } from './file.ts';
 
 export interface CertificateFeedPorts {
@@ -109,6 +111,11 @@ export class CertificateFeed {
     return { known: this.#kept.index.size, unusable: this.#unusable.size };
   }
 
+  /** When those end that clients are shown: of a host without a route nobody asks. */
+  ends(isRouted: (host: string) => boolean): CertificateEnds {
+    return endsOf(this.#kept.index, isRouted, this.#ports.clock.nowMs());
+  }
+
   /** Why handshakes may fail that should not, in a sentence; undefined: all certificates are known. */
   get problem(): string | undefined {
     if (this.#complete) return undefined;
@@ -166,7 +173,7 @@ export class CertificateFeed {
     file.write({ puts });
     const hosts = puts.flatMap(({ id, version, value }) => {
       this.#unusable.delete(id);
-      return index.put(id, { version, hosts: value.hosts });
+      return index.put(id, { version, hosts: value.hosts, notAfterMs: value.notAfterMs });
     });
     this.#ports.changed(hosts);
   }

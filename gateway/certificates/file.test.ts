@@ -71,7 +71,8 @@ test('what was written is there at the next start, by name at once and whole whe
   const again = open();
   expect(again.file.version).toBe(7);
   expect([...again.index.ids()].toSorted()).toEqual(['a', 'b']);
-  expect(again.index.get('a')).toEqual({ version: 1, hosts: ['a.test', '*.pods.a.test'] });
+  const hosts = ['a.test', '*.pods.a.test'];
+  expect(again.index.get('a')).toEqual({ version: 1, hosts, notAfterMs: 1 });
   expect(again.file.read('a')).toEqual(a.value);
   expect(again.file.read('gone')).toBeUndefined();
   expect(errors).toEqual([]);

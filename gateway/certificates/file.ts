@@ -8,10 +8,11 @@ import type { Log } from '#contracts/log.ts';
 import type { Typed } from '#contracts/store.ts';
 import { HostIndex } from './host-index.ts';
 
-const format = 1;
+const format = 2;
 // Names apart from certificates: a start reads all names, and of certificates none.
 const schema = `
-  create table names (id text primary key, version integer not null, hosts text not null) strict;
+  create table names (id text primary key, version integer not null, hosts text not null,
+    not_after_ms integer not null) strict;
   create table certificates (id text primary key, digest text not null, value text not null) strict;
   create table place (only integer primary key check (only = 1), version integer not null) strict;
   insert into place values (1, 0);
@@ -82,8 +83,10 @@ function makeFile(path: string): void {
 
 function indexOf(database: DatabaseSync): HostIndex {
   const index = new HostIndex();
-  for (const { id, version, hosts } of database.prepare('select * from names').iterate()) {
-    index.put(String(id), { version: Number(version), hosts: String(hosts).split(' ') });
+  for (const row of database.prepare('select * from names').iterate()) {
+    const hosts = String(row['hosts']).split(' ');
+    const notAfterMs = Number(row['not_after_ms']);
+    index.put(String(row['id']), { version: Number(row['version']), hosts, notAfterMs });
   }
   return index;
 }
@@ -150,7 +153,8 @@ export class CertificateFile {
     for (const [id, stored] of this.#unwritten) {
       if (stored) {
         const text = JSON.stringify(stored.value);
-        putName.run(id, stored.version, stored.value.hosts.join(' '));
+        const { hosts, notAfterMs } = stored.value;
+        putName.run(id, stored.version, hosts.join(' '), notAfterMs);
         put.run(id, digestOf(text), text);
       } else {
         removeName.run(id);
@@ -169,7 +173,7 @@ const digestOf = (text: string): string => hash('sha256', text, 'base64');
 function prepareStatements(database: DatabaseSync) {
   return {
     read: database.prepare('select digest, value from certificates where id = ?'),
-    putName: database.prepare('insert or replace into names values (?, ?, ?)'),
+    putName: database.prepare('insert or replace into names values (?, ?, ?, ?)'),
     put: database.prepare('insert or replace into certificates values (?, ?, ?)'),
     removeName: database.prepare('delete from names where id = ?'),
     remove: database.prepare('delete from certificates where id = ?'),

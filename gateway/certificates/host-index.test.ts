@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { HostIndex } from './host-index.ts';
 
-const listed = (version: number, ...hosts: string[]) => ({ version, hosts });
+const listed = (version: number, ...hosts: string[]) => ({ version, hosts, notAfterMs: 0 });
 
 test('a certificate is found by the exact names it was made for', () => {
   const index = new HostIndex();

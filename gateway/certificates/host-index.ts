@@ -5,6 +5,7 @@ export interface Listed {
   /** Of its document in the store. */
   readonly version: number;
   readonly hosts: readonly string[];
+  readonly notAfterMs: number;
 }
 
 /** Which certificate is for which host, without the certificates. */
@@ -42,6 +43,10 @@ export class HostIndex {
   /** The certificate made for exactly this name (which may be a wildcard's own name). */
   idOf(host: string): string | undefined {
     return this.#idOfHost.get(host);
+  }
+
+  all(): Iterable<Listed> {
+    return this.#byId.values();
   }
 
   ids(): Iterable<string> {
