@@ -10,11 +10,10 @@ import { systemRandom } from '#adapters/system/random.ts';
 import { KubernetesApi } from '../../controller/runtime/kubernetes/api.ts';
 import { debian } from '../programs/debian.ts';
 import { freePorts } from '../programs/ports.ts';
-import { goProgram } from '../programs/go.ts';
+import { endingWithUs } from './children.ts';
+import { kubernetesProgram } from './programs.ts';
 
 const startMs = 120_000;
-/** Of some 1,500 packages, on two cores that others use as well. */
-const buildMs = 30 * 60_000;
 const token = 'test-token';
 
 /** A real kube-apiserver with a real etcd, and nothing else of Kubernetes, on free ports. */
@@ -32,12 +31,7 @@ export class ApiServer {
   /** Built from source at first, which takes minutes; throws `Unavailable` where that is impossible. */
   static async start(): Promise<ApiServer> {
     const etcd = await debian('/usr/bin/etcd', 'etcd-server');
-    const program = await goProgram(
-      'kube-apiserver',
-      join(import.meta.dirname, 'api-server'),
-      'k8s.io/kubernetes/cmd/kube-apiserver',
-      buildMs,
-    );
+    const program = await kubernetesProgram('kube-apiserver');
     const folder = mkdtempSync(join(tmpdir(), 'podgate-apiserver-'));
     const [client = 0, peer = 0, secure = 0] = await freePorts(3);
     const store = startEtcd(etcd, folder, client, peer);
@@ -104,7 +98,8 @@ function startEtcd(program: string, folder: string, client: number, peer: number
     '--log-level',
     'error',
   ];
-  return spawn(program, argv, { stdio: 'ignore' });
+  const [command, ...rest] = endingWithUs([program, ...argv]);
+  return spawn(command, rest, { stdio: 'ignore' });
 }
 
 function startServer(
@@ -128,12 +123,13 @@ function startServer(
     `--service-account-key-file=${key}`,
     `--service-account-signing-key-file=${key}`,
     '--service-account-issuer=https://podgate.test',
-    // Without its controllers nobody makes accounts and clears namespaces.
-    '--disable-admission-plugins=ServiceAccount',
+    // Without its controllers nobody makes accounts, and takes the taint off nodes that are ready.
+    '--disable-admission-plugins=ServiceAccount,TaintNodesByCondition',
     '--kubelet-preferred-address-types=InternalIP',
     '--watch-cache=true',
   ];
-  return spawn(program, argv, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const [command, ...rest] = endingWithUs([program, ...argv]);
+  return spawn(command, rest, { stdio: ['ignore', 'ignore', 'pipe'] });
 }
 
 /** A configuration as a kubeconfig file gives it, for a server with a certificate of its own. */

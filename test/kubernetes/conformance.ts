@@ -46,6 +46,7 @@ export const nodesKind = ({ PODGATE_TEST_POD_IMAGE: image }: NodeJS.ProcessEnv):
     missing: 'podgate.invalid/missing',
   },
   onThisMachine: false,
+  rotatesOutput: true,
   patienceMs: 120_000,
 });
 const publicImage = 'cgr.dev/chainguard/node:latest-dev';

@@ -16,10 +16,10 @@ export const own = (folder: string): void =>
   writeFileSync(join(folder, 'owner.json'), JSON.stringify(nameProcess(process.pid)));
 
 /** Folders whose owner is dead. One that names no owner is left alone. */
-export const orphanedFolders = (parent = tmpdir()): string[] =>
-  readdirSync(parent)
-    .filter((name) => name.startsWith(folderPrefix))
-    .map((name) => join(parent, name))
+export const orphanedFolders = (prefix = folderPrefix): string[] =>
+  readdirSync(tmpdir())
+    .filter((name) => name.startsWith(prefix))
+    .map((name) => join(tmpdir(), name))
     .filter((folder) => {
       const owner = ownerOf(folder);
       return owner !== undefined && !isAlive(owner);

@@ -14,7 +14,7 @@ const podOf = (status: object, metadata: object = {}) =>
       creationTimestamp: at,
       ...metadata,
     },
-    spec: { nodeName: 'node-1', containers: [{}] },
+    spec: { nodeName: 'node-1', containers: [{ image: 'example.org/app:1' }] },
     status,
   });
 
@@ -69,4 +69,29 @@ test.each([
   const asked = { ...condition, status: 'False' };
   const spared = podOf({ ...status, conditions: [asked] }, { deletionTimestamp: at });
   expect(stateOf(spared, terms).message).toBeUndefined();
+});
+
+/** As a kubelet of 1.34 with containerd 1.6 says it. */
+const begin =
+  'Back-off pulling image "example.org/app:1": ErrImagePull: failed to pull and unpack image ' +
+  '"example.org/app:1": failed to resolve reference "example.org/app:1": ';
+const answer = 'pulling from host example.org failed with status code [manifests 1]: ';
+const request = 'failed to do request: Head "https://example.org/v2/app/manifests/1": dial tcp';
+
+test.each([
+  ['has no such image', 'example.org/app:1: not found', 'refused'],
+  ['wants to know who asks', `${answer}401 Unauthorized`, 'refused'],
+  ['does not let us', `${answer}403 Forbidden`, 'refused'],
+  ['is nowhere', `${request}: lookup example.org on 192.0.2.1:53: no such host`, 'refused'],
+  ['has no time', `${answer}429 Too Many Requests`, undefined],
+  ['is broken', `${answer}503 Service Unavailable`, undefined],
+  ['does not answer', `${request} 192.0.2.1:443: connect: connection refused`, undefined],
+  ['has no name now', `${request}: lookup example.org: server misbehaving`, undefined],
+])('an image whose registry %s: %s', (_name, said, by) => {
+  const waiting = { reason: 'ImagePullBackOff', message: `${begin}${said}` };
+  const containerStatuses = [{ ready: false, state: { waiting } }];
+  const { end, message } = stateOf(podOf({ phase: 'Pending', containerStatuses }), terms);
+  expect(end?.by).toBe(by);
+  const words = by ? 'cannot be fetched: ' : 'cannot be fetched yet: ';
+  expect(end?.message ?? message).toBe(`Image example.org/app:1 ${words}${begin}${said}`);
 });

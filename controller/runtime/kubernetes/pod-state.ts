@@ -163,8 +163,9 @@ const refusals: Readonly<Record<string, string>> = {
   CreateContainerError: 'cannot be started',
   RunContainerError: 'cannot be started',
 };
-/** A registry that says so will say so again; one that does not answer may come back. */
-const permanent = /not found|manifest unknown|does not exist|denied|unauthorized|no such image/i;
+/** A registry that says so, or has no such name, will not say another; one that does not answer may come back. */
+const permanent =
+  /not found|manifest unknown|does not exist|denied|unauthorized|forbidden|no such (?:image|host)/i;
 
 function refusalOf(pod: Pod, endedAtMs: number): RunEnd | undefined {
   const { reason = '', message = '' } = pod.status?.containerStatuses?.[0]?.state?.waiting ?? {};
