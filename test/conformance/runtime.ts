@@ -307,8 +307,9 @@ export function runtimeConforms(
 
     test.skipIf(kind.rotatesOutput)('of much output the newest 10 MB are kept', async () => {
       const { runtime } = await place();
-      const script = 'seq 1 1200000 | sed "s/^/line /"; echo end';
-      await runtime.start(shell(script));
+      // Of who ends while its pipe is full, containerd 1.6 may lose what is in there.
+      const drained = onThisMachine ? '' : '; sleep 1';
+      await runtime.start(shell(`seq 1 1200000 | sed "s/^/line /"; echo end${drained}`));
       await exited(runtime, wait);
       const text = await runtime.logs(key);
       expect(text.length).toBeLessThanOrEqual(10_000_000);
