@@ -210,6 +210,32 @@ test('a pod ends at once while many launches wait for their turn at the API serv
   runtime.close();
 });
 
+test('a node whose clock is behind loses no output, doubles none, and its times are put right', async () => {
+  const place = await clusterPlace(double.config(), { behindMs: 90_000 });
+  places.push(place);
+  const runtime = await place.open();
+  const image = kubeletKind.images.shell;
+  const startMs = Date.now();
+  const script = 'for i in 1 2 3 4 5 6 7 8 9 10; do echo "line $i"; sleep 0.3; done; exit 3';
+  await runtime.start(shellSpec(script, { image }));
+  const lines = Array.from({ length: 10 }, (_, index) => `line ${index + 1}\n`);
+  for (const count of [2, 4, 6, 8])
+    await vi.waitFor(async () => {
+      const text = await runtime.logs('default/pod');
+      expect(lines.join('').startsWith(text)).toBe(true);
+      expect(text).toContain(lines[count]);
+    }, wait);
+  const { startedAtMs, end } = await exited(runtime, wait);
+  expect(await runtime.logs('default/pod')).toBe(lines.join(''));
+  expect(await runtime.logs('default/pod', { sinceMs: startMs - 1_000 })).toBe(lines.join(''));
+  expect(await runtime.logs('default/pod', { sinceMs: Date.now() + 1_000 })).toBe('');
+  // The API server tells seconds.
+  expect(startedAtMs).toBeGreaterThan(startMs - 1_001);
+  expect(end?.endedAtMs).toBeGreaterThan(startMs + 1_000);
+  expect(end?.endedAtMs).toBeLessThan(Date.now() + 1_000);
+  runtime.close();
+});
+
 test('tenants with namespaces of their own may have pods of the same name', async () => {
   const place = await clusterPlace(double.config(), {
     statusesOnly: true,

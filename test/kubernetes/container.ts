@@ -62,8 +62,8 @@ const nanosPerMs = 1_000_000n;
 const startNanos = BigInt(Date.now()) * nanosPerMs - process.hrtime.bigint();
 
 /** In nanoseconds and never going back, as nodes have it. */
-function timeNow(): string {
-  const nanos = startNanos + process.hrtime.bigint();
+function timeNow(behindMs: number): string {
+  const nanos = startNanos + process.hrtime.bigint() - BigInt(behindMs) * nanosPerMs;
   const rest = String(nanos % nanosPerMs).padStart(6, '0');
   return new Date(Number(nanos / nanosPerMs)).toISOString().replace('Z', `${rest}Z`);
 }
@@ -73,11 +73,17 @@ export class ContainerLog {
   readonly #changes = new EventEmitter().setMaxListeners(0);
   readonly chunks: { readonly at: string; readonly bytes: Buffer; readonly startsLine: boolean }[] =
     [];
+  readonly #behindMs: number;
   ended = false;
   #lineStarts = true;
 
+  /** Of a node whose clock may be behind. */
+  constructor(behindMs: number) {
+    this.#behindMs = behindMs;
+  }
+
   write(bytes: Buffer): void {
-    this.chunks.push({ at: timeNow(), bytes, startsLine: this.#lineStarts });
+    this.chunks.push({ at: timeNow(this.#behindMs), bytes, startsLine: this.#lineStarts });
     this.#lineStarts = bytes.at(-1) === newline;
     this.#changes.emit('change');
   }

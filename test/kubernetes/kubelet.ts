@@ -29,6 +29,8 @@ export interface KubeletOptions {
   readonly images: Readonly<Record<string, readonly string[]>>;
   /** Statuses only: no program is started, and every pod is ready at once. */
   readonly statusesOnly?: boolean;
+  /** Its clock is behind by so much. */
+  readonly behindMs?: number;
   readonly misbehave?: (pod: KubePod) => Misbehaviour | undefined;
 }
 
@@ -91,6 +93,10 @@ export class Kubelet {
     for (const { child } of this.#containers.values()) kill(child, 'SIGKILL');
     await Promise.all([...this.#containers.values()].map(({ exited }) => exited));
     await this.#logs.close();
+  }
+
+  #now(): string {
+    return new Date(Date.now() - (this.#options.behindMs ?? 0)).toISOString();
   }
 
   async #registerNode(port: number): Promise<void> {
@@ -161,7 +167,7 @@ export class Kubelet {
 
   /** Puts a pod into a state, whatever its program does. */
   async #statusOf(pod: KubePod, wrong: Misbehaviour): Promise<void> {
-    const now = new Date().toISOString();
+    const now = this.#now();
     if (wrong.kind === 'waiting') {
       const { reason, message } = wrong;
       await this.#containerStatus(pod, 'Pending', { waiting: { reason, message } });
@@ -176,8 +182,8 @@ export class Kubelet {
 
   async #launch(pod: KubePod, program: readonly string[]): Promise<void> {
     const environment = await environmentFor(pod, (name) => this.#secret(pod, name));
-    const log = new ContainerLog();
-    const startedAt = new Date().toISOString();
+    const log = new ContainerLog(this.#options.behindMs ?? 0);
+    const startedAt = this.#now();
     const child = await startProgram(pod, program, environment, log);
     if (typeof child === 'string') {
       const made = { exitCode: 128, reason: 'StartError', message: child };
@@ -210,7 +216,7 @@ export class Kubelet {
 
   async #exited(container: Container, exitCode: number): Promise<void> {
     const { pod, startedAt, log } = container;
-    const finishedAt = new Date().toISOString();
+    const finishedAt = this.#now();
     const reason = exitCode === 0 ? 'Completed' : 'Error';
     const message = exitCode === 0 ? '' : log.tail();
     const terminated = { exitCode, reason, message, startedAt, finishedAt };
@@ -266,7 +272,7 @@ export class Kubelet {
     await quiet(binding);
   }
 
-  async #running(pod: KubePod, ready: boolean, startedAt = new Date().toISOString()) {
+  async #running(pod: KubePod, ready: boolean, startedAt = this.#now()) {
     await this.#containerStatus(pod, 'Running', { running: { startedAt } }, ready);
   }
 
@@ -297,7 +303,7 @@ export class Kubelet {
 
   async #tell({ metadata }: KubePod, reason: string, message: string): Promise<void> {
     const { namespace, name, uid } = metadata;
-    const now = new Date().toISOString();
+    const now = this.#now();
     const id = this.#options.random.bytes(6).toString('hex');
     const body = {
       apiVersion: 'v1',

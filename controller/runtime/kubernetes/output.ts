@@ -8,6 +8,7 @@ import type { KubernetesApi } from './api.ts';
 import { mayPass } from './api.ts';
 import { LineTimes, sinceOf } from './line-times.ts';
 import type { Pod } from './pod-state.ts';
+import { behindMs } from './pod-state.ts';
 
 // Lines that explain a failure; more belongs into the log.
 const tailBytesMax = 2_000;
@@ -205,13 +206,14 @@ export class PodOutput {
     const answer = await this.#api.open({ method: 'GET', path, query }, stop.signal);
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     let [writtenMs, received] = [0, 0];
+    const behind = behindMs(pod);
     const files = new LogFiles(this.#folder, () => writtenMs);
     try {
       for await (const chunk of answer as AsyncIterable<Buffer>) {
         patience.heard();
         received += chunk.length;
         for (const piece of bySecond(lines.take(chunk))) {
-          writtenMs = piece.atMs;
+          writtenMs = piece.atMs + behind;
           files.append(piece.bytes);
         }
         if (lines.place.at !== '')

@@ -95,3 +95,27 @@ test.each([
   const words = by ? 'cannot be fetched: ' : 'cannot be fetched yet: ';
   expect(end?.message ?? message).toBe(`Image example.org/app:1 ${words}${begin}${said}`);
 });
+
+const ran = (startedAt: string, finishedAt: string) => ({
+  phase: 'Failed',
+  containerStatuses: [
+    { state: { terminated: { exitCode: 1, startedAt, finishedAt } }, ready: false },
+  ],
+});
+
+test('times of a node whose clock is behind begin when its Pod was made', () => {
+  const createdMs = Date.parse(at);
+  const behind = podOf(ran('2025-12-31T23:58:30Z', '2025-12-31T23:58:37Z'));
+  expect(stateOf(behind, terms)).toMatchObject({
+    startedAtMs: createdMs,
+    end: { endedAtMs: createdMs + 7_000 },
+  });
+  const exact = podOf(ran('2026-01-01T00:00:02Z', '2026-01-01T00:00:09Z'));
+  expect(stateOf(exact, terms)).toMatchObject({
+    startedAtMs: createdMs + 2_000,
+    end: { endedAtMs: createdMs + 9_000 },
+  });
+  // Nodes make this time up.
+  const madeUp = podOf(ran('1970-01-01T00:00:00Z', '2026-01-01T00:00:09Z'));
+  expect(stateOf(madeUp, terms).end).toMatchObject({ endedAtMs: createdMs + 9_000 });
+});

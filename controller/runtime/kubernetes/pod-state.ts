@@ -82,8 +82,9 @@ export function stateOf(pod: Pod, terms: Terms): PodState {
   const { metadata, status } = pod;
   const container = status?.containerStatuses?.[0];
   const state = container?.state ?? {};
-  const began = state.terminated?.startedAt ?? state.running?.startedAt;
-  const startedAtMs = Date.parse(began ?? metadata.creationTimestamp);
+  const began = beganMs(pod);
+  const startedAtMs =
+    began === undefined ? Date.parse(metadata.creationTimestamp) : began + behindMs(pod);
   const end = endOf(pod, terms);
   if (end) return { phase: 'exited', startedAtMs, ready: false, message: undefined, end };
   const running = state.running !== undefined;
@@ -92,6 +93,23 @@ export function stateOf(pod: Pod, terms: Terms): PodState {
   const phase = running ? 'running' : 'starting';
   return { phase, startedAtMs, ready, message: messageOf(pod, running), end: undefined };
 }
+
+function beganMs({ status }: Pod): number | undefined {
+  const { terminated, running } = status?.containerStatuses?.[0]?.state ?? {};
+  const began = terminated?.startedAt ?? running?.startedAt;
+  return began ? Date.parse(began) : undefined;
+}
+
+/**
+ * By how much the clock of its node is behind at least, for no program begins before its Pod was made, which
+ * is of the API server's clock. What would be a day is a time that was made up.
+ */
+export function behindMs(pod: Pod): number {
+  const createdMs = Date.parse(pod.metadata.creationTimestamp);
+  const behind = Math.max(0, createdMs - (beganMs(pod) ?? createdMs));
+  return behind < behindMsMax ? behind : 0;
+}
+const behindMsMax = 24 * 60 * 60 * 1_000;
 
 const conditionOf = (pod: Pod, type: string) =>
   pod.status?.conditions?.find((condition) => condition.type === type);
@@ -103,17 +121,17 @@ function endOf(pod: Pod, { memoryLimitMi, nowMs }: Terms): RunEnd | undefined {
   if (failed && reason in movedReasons) return endByNode(pod, nowMs);
   if (reason === 'Evicted' || reason === 'NodeLost' || (failed && !terminated))
     return endWithoutProgram(pod, nowMs);
-  if (terminated) return endOfProgram(terminated, memoryLimitMi, nowMs);
+  if (terminated) return endOfProgram(terminated, { memoryLimitMi, nowMs }, behindMs(pod));
   return refusalOf(pod, nowMs);
 }
 
 function endOfProgram(
   terminated: z.infer<typeof zTerminated>,
-  memoryLimitMi: number,
-  nowMs: number,
+  { memoryLimitMi, nowMs }: Terms,
+  behind: number,
 ): RunEnd {
   const { exitCode, reason = '', message = '', finishedAt } = terminated;
-  const endedAtMs = finishedAt ? Date.parse(finishedAt) : nowMs;
+  const endedAtMs = finishedAt ? Date.parse(finishedAt) + behind : nowMs;
   // The runtime of the node could not execute it: code and times are made up.
   if (neverBegan.has(reason))
     return { by: 'refused', exitCode: null, signal: null, message, endedAtMs: nowMs };
