@@ -38,12 +38,12 @@ export async function makeBusyboxImage(engine: Engine): Promise<void> {
   await makeImage(engine, busyboxImage, folder, 'CMD ["/bin/sh"]', 'ENV PATH=/usr/local/bin:/bin');
 }
 
-/** Into `/bin`, under the names of all its tools. */
-export async function copyBusybox(folder: string): Promise<void> {
+/** Into `/bin`, under the names of all its tools; `other` is one for another platform. */
+export async function copyBusybox(folder: string, other?: string): Promise<void> {
   const program = await debian('/bin/busybox', 'busybox-static');
   const bin = join(folder, 'bin');
   mkdirSync(bin, { recursive: true });
-  copyFileSync(program, join(bin, 'busybox'));
+  copyFileSync(other ?? program, join(bin, 'busybox'));
   const { out } = await run([program, '--list']);
   for (const name of out
     .trim()
@@ -93,9 +93,24 @@ export async function makeImage(
   folder: string,
   ...changes: readonly string[]
 ): Promise<void> {
+  await importFolder(
+    engine,
+    folder,
+    changes.flatMap((change) => ['-c', change]),
+    name,
+  );
+}
+
+/** The folder becomes an image, and is gone. */
+export async function importFolder(
+  engine: Engine,
+  folder: string,
+  flags: readonly string[],
+  name: string,
+): Promise<void> {
   const archive = `${folder}.tar`;
   await run(['tar', '-C', folder, '-cf', archive, '.'], { timeoutMs: 120_000 });
-  await engine.run('import', ...changes.flatMap((change) => ['-c', change]), archive, name);
+  await engine.run('import', ...flags, archive, name);
   rmSync(archive);
   rmSync(folder, { recursive: true });
 }
