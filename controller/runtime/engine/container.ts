@@ -4,6 +4,7 @@ import type { RunSpec } from '../runtime.ts';
 import { Refused } from '../refused.ts';
 import { expand, expandEnvironment } from '../expand.ts';
 import type { EngineFacts } from './engine.ts';
+import { gpuRequests } from './gpus.ts';
 import { containerLabels, containerName, networkName, runLabelOf } from './labels.ts';
 
 /** Whom a program runs as whose image would have it be root: the user "nonroot" of many images. */
@@ -91,8 +92,6 @@ const bytes = (mebibytes: number): number => mebibytes * 1024 * 1024;
 
 function hostConfigOf(spec: RunSpec, { engine, root }: Site): HostConfig {
   const { cpuLimitMilli, cpuRequestMilli, memoryLimitMi, memoryRequestMi, gpus } = spec.resources;
-  if (gpus > 0 && !engine.gpus)
-    throw new Refused(`resources.gpus is ${gpus}, and ${engine.name} on this machine has no GPUs`);
   // An empty port lets the engine choose.
   const published = routedPorts(spec).map((port) => [
     port,
@@ -115,7 +114,7 @@ function hostConfigOf(spec: RunSpec, { engine, root }: Site): HostConfig {
     // Restarts are the controller's, the same on every runtime.
     RestartPolicy: { Name: 'no' },
     LogConfig: logOf(engine.name, containerLog(join(root, spec.key), spec.run)),
-    ...(gpus > 0 && { DeviceRequests: [{ Count: gpus, Capabilities: [['gpu']] }] }),
+    DeviceRequests: [...gpuRequests(gpus, engine)],
   };
 }
 

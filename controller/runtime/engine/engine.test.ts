@@ -3,13 +3,14 @@ import { spec } from '../../../test/conformance/runtime.ts';
 import { parseEngineAddress } from './address.ts';
 import { containerOf } from './container.ts';
 import { textOf } from './copy-file.ts';
+import { gpuWay } from './gpu-way.ts';
 import { fullReference } from './images.ts';
 import { PullProgress } from './pull-progress.ts';
 
 const site = {
   installation: 'i',
   root: '/data',
-  engine: { name: 'Docker', version: '20', gpus: false },
+  engine: { name: 'Docker', version: '20', gpuWay: null },
 } as const;
 const image = { id: 'sha256:1', user: '' };
 
@@ -81,12 +82,29 @@ describe('what an engine is asked for', () => {
 
   test('is refused when it cannot be', () => {
     const gpus = { ...spec({}).resources, gpus: 1 };
-    expect(() => containerOf(spec({ resources: gpus }), image, site)).toThrow(
-      /resources\.gpus is 1, and Docker .*has no GPUs/,
+    const engine = { name: 'Podman', version: '4.3.1', gpuWay: null } as const;
+    expect(() => containerOf(spec({ resources: gpus }), image, { ...site, engine })).toThrow(
+      /resources\.gpus is 1, and the Docker API of Podman 4\.3\.1 cannot ask for GPUs/,
     );
     const networks = [{ name: 'web', protocol: 'http', port: 99_999 }] as const;
     expect(() => containerOf(spec({ networks }), image, site)).toThrow(/web is 99999/);
   });
+});
+
+test.each([
+  ['Docker', '20.10.24', {}, 'count'],
+  ['Docker', '26.1.5', { CDISpecDirs: [] }, 'count'],
+  ['Docker', '26.1.5', { CDISpecDirs: ['/etc/cdi'] }, 'cdi'],
+  ['Docker', '26.1.5', { CDISpecDirs: ['/etc/cdi'], Runtimes: { nvidia: {} } }, 'count'],
+  ['Docker', '28.3.0', { CDISpecDirs: ['/etc/cdi'] }, 'count'],
+  ['Docker', '28.3.0', { DiscoveredDevices: [{ ID: 'nvidia.com/gpu=0' }] }, 'cdi'],
+  ['Docker', '28.3.0', { DiscoveredDevices: [{ ID: 'example.com/net=0' }] }, 'count'],
+  ['Podman', '4.3.1', { Runtimes: { nvidia: {} } }, null],
+  ['Podman', '5.3.2', {}, null],
+  ['Podman', '5.4.0', {}, 'cdi'],
+  ['Podman', '10.0.0', {}, 'cdi'],
+] as const)('%s %s that says %j is asked for GPUs by %s', (name, version, info, way) => {
+  expect(gpuWay(name, version, info)).toBe(way);
 });
 
 test.each([

@@ -4,6 +4,8 @@ import { RuntimeUnavailable } from '../runtime.ts';
 import { errorCode } from '../error-code.ts';
 import type { EngineAddress } from './address.ts';
 import { describeAddress } from './address.ts';
+import type { GpuWay } from './gpu-way.ts';
+import { gpuWay } from './gpu-way.ts';
 
 /** An engine that takes longer for anything but a pull hangs. */
 const callMs = 120_000;
@@ -25,8 +27,7 @@ export class EngineRefusal extends Error {
 export interface EngineFacts {
   readonly name: 'Docker' | 'Podman';
   readonly version: string;
-  /** It can hand GPUs to containers. */
-  readonly gpus: boolean;
+  readonly gpuWay: GpuWay;
 }
 
 /** An engine behind the Docker Engine API, with errors that say whose they are. */
@@ -56,7 +57,7 @@ export class Engine {
     );
     const components = version.Components?.map(({ Name }) => Name) ?? [];
     const name = components.some((each) => each.startsWith('Podman')) ? 'Podman' : 'Docker';
-    return { name, version: version.Version, gpus: hasGpus(info) };
+    return { name, version: version.Version, gpuWay: gpuWay(name, version.Version, info) };
   }
 
   /** Throws `EngineRefusal` and `RuntimeUnavailable`. */
@@ -76,12 +77,6 @@ export class Engine {
       throw translate(error, this.address);
     }
   }
-}
-
-function hasGpus(info: unknown): boolean {
-  if (typeof info !== 'object' || info === null) return false;
-  const runtimes = 'Runtimes' in info ? info.Runtimes : undefined;
-  return typeof runtimes === 'object' && runtimes !== null && 'nvidia' in runtimes;
 }
 
 function translate(error: unknown, address: string): unknown {

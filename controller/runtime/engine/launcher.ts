@@ -10,6 +10,7 @@ import type { ContainerState } from './container-state.ts';
 import { readState } from './container-state.ts';
 import type { Engine } from './engine.ts';
 import { EngineRefusal, isNotFound } from './engine.ts';
+import { withoutGpus } from './gpus.ts';
 import { ImageUsers } from './image-user.ts';
 import { networkName, ownLabels } from './labels.ts';
 
@@ -62,7 +63,7 @@ export class Launcher {
       terms.progress('The container is being started.');
       await this.#engine.call((docker) => docker.getContainer(container).start());
     } catch (error) {
-      throw refusalOf(error);
+      throw refusalOf(withoutGpus(spec.resources.gpus, this.#site.engine, error));
     } finally {
       this.#launches -= 1;
       this.#waiting.shift()?.();
