@@ -2,7 +2,6 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { certificates } from '#contracts/certificate.ts';
-import { sealContext } from '#contracts/pod.ts';
 import type { Route } from '#contracts/route.ts';
 import { MemoryRouteBus } from '#adapters/memory/route-bus.ts';
 import { MemoryStore } from '#adapters/memory/store.ts';
@@ -16,6 +15,7 @@ import type { ServingTerms } from '../../gateway/messages.ts';
 import { eventually } from '../../test/processes.ts';
 import { openTestRedis } from '../../test/programs/redis-store.ts';
 import { servingTerms } from '../../test/gateway-examples.ts';
+import { storedCertificate } from './certificate.ts';
 
 /**
  * The gateway under test: parent and one worker process, as in production, with a bus and a store in
@@ -60,16 +60,7 @@ const documents = run.stored ? (await openTestRedis(run.stored.redis)).store : n
 const store = certificates(documents);
 
 async function certify(id: string, host: string): Promise<void> {
-  const certificate = {
-    hosts: [host],
-    chain: identity.chain,
-    key: sealer.seal(identity.key, sealContext.certificate(id)),
-    notBeforeMs: 0,
-    notAfterMs: Number.MAX_SAFE_INTEGER,
-    renewAtMs: Number.MAX_SAFE_INTEGER,
-    issuer: 'bench',
-  };
-  await store.put(id, certificate, 'anything');
+  await store.put(id, storedCertificate(sealer, identity, { id, host }), 'anything');
 }
 
 const [first] = run.routes;

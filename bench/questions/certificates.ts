@@ -3,7 +3,6 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Certificate } from '#contracts/certificate.ts';
 import { certificates } from '#contracts/certificate.ts';
-import { sealContext } from '#contracts/pod.ts';
 import type { Sealer } from '#contracts/sealer.ts';
 import type { Collection } from '#contracts/store.ts';
 import { openSealer } from '#adapters/system/sealer.ts';
@@ -12,6 +11,7 @@ import { openTestRedis } from '../../test/programs/redis-store.ts';
 import { RedisServer } from '../../test/programs/redis.ts';
 import type { Bench, GatewayOptions, Subject } from '../bench.ts';
 import { ask, connect } from '../clients/connection.ts';
+import { storedCertificate } from '../gateway/certificate.ts';
 import type { Load } from '../load/load.ts';
 import { parseWrk, wrkArguments } from '../load/wrk.ts';
 import { pathOf } from '../machine/tools.ts';
@@ -88,16 +88,7 @@ async function put(
   [id, host]: readonly [string, string],
   identity = identities[0],
 ): Promise<void> {
-  const certificate = {
-    hosts: [host],
-    chain: identity.chain,
-    key: sealer.seal(identity.key, sealContext.certificate(id)),
-    notBeforeMs: 0,
-    notAfterMs: Number.MAX_SAFE_INTEGER,
-    renewAtMs: Number.MAX_SAFE_INTEGER,
-    issuer: 'bench',
-  };
-  await collection.put(id, certificate, 'anything');
+  await collection.put(id, storedCertificate(sealer, identity, { id, host }), 'anything');
 }
 
 async function fill(store: Pick<Stored, 'collection' | 'sealer'>, count: number): Promise<void> {

@@ -20,8 +20,7 @@ const start = (more: Parameters<typeof authorityAt>[1]) =>
   world.start({
     authorities: { real: [authorityAt(world.directoryUrl, more)], staging: undefined },
   });
-const ordersOf = (pod: string) =>
-  world.authority.orders.filter(({ hosts }) => hosts.includes(`${pod}.pods.example.org`));
+const ordersOf = (pod: string) => world.ordersOf(`${pod}.pods.example.org`);
 
 test('more certificates of the same hosts than it gives are waited for, by nobody else', async () => {
   await start({ limits: { ...noLimits, sameHosts: { size: 2, refillMs: 10 * hourMs } } });

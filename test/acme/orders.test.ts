@@ -15,8 +15,6 @@ beforeEach(async () => {
 });
 afterEach(() => world.close());
 
-const ordersOf = (host: string) =>
-  world.authority.orders.filter(({ hosts }) => hosts.includes(host));
 const shop = 'shop.pods.example.org';
 
 test('a pod gets one certificate over all its hosts, and the domain its own; our own stands in for the wildcard', async () => {
@@ -54,7 +52,7 @@ test('another host means another order', async () => {
   await world.issued('shop');
   await world.desire('shop', ['default', 'api']);
   await world.until(async () => (await world.certificate(id))?.hosts.length === 2);
-  expect(ordersOf(shop)).toHaveLength(2);
+  expect(world.ordersOf(shop)).toHaveLength(2);
 });
 
 test('killed at any write or any call, the next program goes on with the same order', async () => {
@@ -138,7 +136,7 @@ test.each([
   // Those that were on their way when it refused.
   expect(early.every(({ atMs }) => atMs <= refusedAtMs + stepMs)).toBe(true);
   await world.issued('shop', 20_000);
-  expect(ordersOf(shop)[0]?.atMs).toBeGreaterThanOrEqual(refusedAtMs + quietMs);
+  expect(world.ordersOf(shop)[0]?.atMs).toBeGreaterThanOrEqual(refusedAtMs + quietMs);
 });
 
 test('a failed host waits longer each time, says why, and is well in the end', async () => {
@@ -147,7 +145,7 @@ test('a failed host waits longer each time, says why, and is well in the end', a
   await world.start();
   await world.desire('shop');
   await world.until(async () => (await world.state(id))?.failures === 3, 10_000);
-  const [first, second, third] = ordersOf(shop).map(({ atMs }) => atMs);
+  const [first, second, third] = world.ordersOf(shop).map(({ atMs }) => atMs);
   expect((second ?? 0) - (first ?? 0)).toBeGreaterThan(50_000);
   expect((third ?? 0) - (second ?? 0)).toBeGreaterThan(500_000);
   expect((await world.state(id))?.attempts.at(-1)?.error).toContain('answered wrongly');
@@ -170,7 +168,7 @@ test('after a failure staging goes first; after three the second authority is as
   await world.desire('shop');
   const { issuer } = await world.issued('shop', 60_000);
   expect(issuer).toBe(new URL(second.directoryUrl).host);
-  expect(ordersOf(shop)).toHaveLength(3);
+  expect(world.ordersOf(shop)).toHaveLength(3);
   expect(staging.authority.orders.filter(({ hosts }) => hosts.includes(shop))).toHaveLength(3);
   await second.close();
   await staging.close();
@@ -221,7 +219,7 @@ test('with renewal information one instant of the window is kept, the order name
   });
   expect(chosen.atMs).toBeGreaterThanOrEqual(startMs);
   await world.until(async () => (await world.certificate(id))?.chain !== first.chain, hourMs);
-  const [, order] = ordersOf(shop);
+  const [, order] = world.ordersOf(shop);
   expect(order?.atMs).toBeGreaterThanOrEqual(chosen.atMs);
   expect(order?.atMs).toBeLessThan(chosen.atMs + 2 * hourMs);
   expect(order?.replaces).toMatch(/^[\w-]+\.[\w-]+$/);
@@ -237,7 +235,7 @@ test('one that was replaced already is ordered without saying so, once', async (
   const replaces = (await world.state(id))?.replaces ?? '';
   world.authority.replaced.add(replaces);
   await world.until(async () => (await world.certificate(id))?.chain !== first.chain, hourMs);
-  expect(ordersOf(shop).map((order) => order.replaces)).toEqual([undefined, undefined]);
+  expect(world.ordersOf(shop).map((order) => order.replaces)).toEqual([undefined, undefined]);
 });
 
 test('a window that has moved into the past means now', async () => {
@@ -296,7 +294,7 @@ test('an order that is stuck keeps its place and is not made twice', async () =>
   await world.desire('shop');
   await world.until(async () => (await world.state(id))?.phase === 'finalizing');
   for (let minute = 0; minute < 20; minute += 1) await world.clock.advance(60_000);
-  expect(ordersOf(shop)).toHaveLength(1);
+  expect(world.ordersOf(shop)).toHaveLength(1);
 }, 60_000);
 
 test('a wrong clock at the authority, and a certificate that is not there yet, do no harm', async () => {
@@ -332,5 +330,5 @@ test('a pod that is deleted keeps its certificate until that ends, for who comes
   await world.desire('shop');
   await world.clock.advance(120_000);
   expect((await world.certificate(id))?.chain).toBe(first.chain);
-  expect(ordersOf(shop)).toHaveLength(1);
+  expect(world.ordersOf(shop)).toHaveLength(1);
 });

@@ -17,8 +17,6 @@ beforeEach(async () => {
 });
 afterEach(() => world.close());
 
-const ordersOf = (host: string) =>
-  world.authority.orders.filter(({ hosts }) => hosts.includes(host));
 const lastError = async (): Promise<string> =>
   (await world.state(id))?.attempts.at(-1)?.error ?? '';
 
@@ -40,7 +38,7 @@ test('an authority that takes no connections is asked ever more rarely, and ever
   expect(troubles).toBeLessThan(15);
   await world.authority.start(Number(port));
   for (const name of ['shop', 'b', 'c']) await world.issued(name, minuteMs);
-  expect(ordersOf(shop)).toHaveLength(1);
+  expect(world.ordersOf(shop)).toHaveLength(1);
 });
 
 test('an order that the authority gives up at the end is over; the next one comes after the wait', async () => {
@@ -52,7 +50,7 @@ test('an order that the authority gives up at the end is over; the next one come
   expect((await world.state(id))?.order).toBeNull();
   world.authority.onFinalize = 'valid';
   await world.issued('shop', 1000);
-  const [first, second] = ordersOf(shop);
+  const [first, second] = world.ordersOf(shop);
   expect((second?.atMs ?? 0) - (first?.atMs ?? 0)).toBeGreaterThan(50_000);
 });
 
@@ -99,14 +97,14 @@ test.each([-12, 12])(
     await world.start();
     await world.desire('shop');
     const first = await world.issued('shop', minuteMs / 2);
-    const [order] = ordersOf(shop);
+    const [order] = world.ordersOf(shop);
     expect(order?.atMs).toBeGreaterThan(startMs + 9 * minuteMs);
     expect(order?.atMs).toBeLessThan(startMs + 20 * minuteMs);
     for (let step = 0; step < 4; step += 1) {
       await world.calm();
       await world.clock.advance(3 * hourMs);
     }
-    expect(ordersOf(shop)).toHaveLength(1);
+    expect(world.ordersOf(shop)).toHaveLength(1);
     const renewed = async () => (await world.certificate(id))?.chain !== first.chain;
     await world.until(renewed, hourMs / 2);
     // By either clock it had not ended.

@@ -102,6 +102,9 @@ export class World {
   state = async (id: string): Promise<CertificateState | undefined> =>
     (await certificateStates(this.store).get(id))?.value;
 
+  /** What the mock authority was asked for over this host, oldest first. */
+  ordersOf = (host: string) => this.authority.orders.filter(({ hosts }) => hosts.includes(host));
+
   /**
    * Nothing was under way for some turns of the loop: requests over the loopback take real time, of which
    * the clock knows nothing.

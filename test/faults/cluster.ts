@@ -8,8 +8,10 @@ import { stopPods } from '../../deploy/compose/stop-pods.ts';
 import { Supervisor } from '../../deploy/compose/supervisor.ts';
 import type { Reply, RequestOptions } from '../integration/https-request.ts';
 import { httpsRequest } from '../integration/https-request.ts';
-import type { Envelope } from '../integration/standalone.ts';
-import { makeFolder, until } from '../integration/standalone.ts';
+import type { Answer } from '../integration/rest-api.ts';
+import { adminToken, callApi } from '../integration/rest-api.ts';
+import type { Call, PodDefinition } from '../integration/standalone.ts';
+import { createPod, makeFolder, until, untilState } from '../integration/standalone.ts';
 import { freePorts } from '../programs/ports.ts';
 import { natsProgram } from '../programs/nats.ts';
 import { redisProgram } from '../programs/redis.ts';
@@ -134,10 +136,7 @@ export class TestCluster {
   async #open(): Promise<void> {
     const url = `http://127.0.0.1:${this.ports['api-1']}/ca.pem`;
     this.#ca = await (await fetch(url)).text();
-    const body = { grant_type: 'password', username: 'admin', password };
-    const { envelope } = await this.call(1, ['POST', '/v3/oauth2/tokens'], body);
-    const token = envelope.result['access_token'] as { access_token: string };
-    this.#token = token.access_token;
+    this.#token = await adminToken(this.ports['api-1'], password);
   }
 
   /** What `/readyz` says; undefined: nothing. */
@@ -173,44 +172,24 @@ export class TestCluster {
   }
 
   /** One call of the REST API at one of the two; rejects when there is no answer. */
-  async call(
-    api: 1 | 2,
-    [method, path]: readonly [string, string],
-    body?: unknown,
-  ): Promise<{ status: number; envelope: Envelope }> {
-    const response = await fetch(`http://127.0.0.1:${this.ports[`api-${api}`]}${path}`, {
-      method,
-      headers: {
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(this.#token ? { 'x-tapis-token': this.#token } : {}),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(10_000),
-    });
-    return { status: response.status, envelope: (await response.json()) as Envelope };
+  call(api: 1 | 2, what: readonly [string, string], body?: unknown): Promise<Answer> {
+    const given = { body, token: this.#token, boundMs: requestMs };
+    return callApi(this.ports[`api-${api}`], what, given);
   }
+
+  readonly #first: Call = (method, path, body) => this.call(1, [method, path], body);
 
   get token(): string {
     return this.#token;
   }
 
-  async state(podId: string, wanted: string, boundMs = 30_000): Promise<void> {
-    let last: unknown;
-    await until(
-      async () => {
-        last = (await this.call(1, ['GET', `/v3/pods/${podId}`])).envelope.result;
-        return (last as { status?: string } | null)?.status === wanted;
-      },
-      () => `${podId} is not ${wanted}: ${JSON.stringify(last)}\n${this.output}`,
-      boundMs,
-    );
+  state(podId: string, wanted: string, boundMs = 30_000): Promise<void> {
+    return untilState(this.#first, [podId, wanted], { output: () => this.output, boundMs });
   }
 
   /** Creates a pod and waits until it is AVAILABLE. */
-  async pod(definition: { pod_id: string } & Record<string, unknown>): Promise<void> {
-    const { status, envelope } = await this.call(1, ['POST', '/v3/pods'], definition);
-    if (status >= 300) throw new Error(`create: ${JSON.stringify(envelope)}`);
-    await this.state(definition.pod_id, 'AVAILABLE');
+  pod(definition: PodDefinition): Promise<void> {
+    return createPod(this.#first, definition, { output: () => this.output, boundMs: 30_000 });
   }
 
   /** One https request to a pod through one of the gateways. */

@@ -8,6 +8,8 @@ import tls from 'node:tls';
 import { freePorts as takePorts } from '../programs/ports.ts';
 import type { Reply, RequestOptions } from './https-request.ts';
 import { httpsRequest } from './https-request.ts';
+import type { Answer, Envelope } from './rest-api.ts';
+import { adminToken, callApi } from './rest-api.ts';
 
 /** A started standalone as a user has one, on free ports and a data directory of its own. */
 
@@ -21,15 +23,6 @@ export interface Ports {
   readonly http: number;
   readonly api: number;
   readonly admin: number;
-}
-
-export interface Envelope {
-  readonly message: string | string[];
-  readonly metadata: object;
-  // Tests look into many shapes of result; the api's own tests check its types.
-  readonly result: Record<string, unknown> & { readonly status?: string };
-  readonly status: string;
-  readonly version: string;
 }
 
 export async function freePorts(): Promise<Ports> {
@@ -150,60 +143,26 @@ export class Standalone {
   /** A token for the admin, asked for once. */
   async token(): Promise<string> {
     if (this.#token) return this.#token;
-    const body = { grant_type: 'password', username: 'admin', password: this.password };
-    const { envelope } = await this.call('POST', '/v3/oauth2/tokens', body, '');
-    const token = envelope.result['access_token'] as { access_token: string };
-    this.#token = token.access_token;
+    this.#token = await adminToken(this.ports.api, this.password);
     return this.#token;
   }
 
   /** One call of the REST API on its own port. `token` defaults to the admin's. */
-  async call(
-    method: string,
-    path: string,
-    body?: unknown,
-    token?: string,
-  ): Promise<{ status: number; envelope: Envelope; headers: Headers }> {
+  async call(method: string, path: string, body?: unknown, token?: string): Promise<Answer> {
     const credentials = token ?? (await this.token());
-    const response = await fetch(`http://127.0.0.1:${this.ports.api}${path}`, {
-      method,
-      headers: {
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(credentials ? { 'x-tapis-token': credentials } : {}),
-      },
-      ...(body === undefined
-        ? {}
-        : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
-    });
-    const text = await response.text();
-    return {
-      status: response.status,
-      envelope: JSON.parse(text) as Envelope,
-      headers: response.headers,
-    };
+    return callApi(this.ports.api, [method, path], { body, token: credentials });
   }
 
   /** Creates a pod and waits until it is AVAILABLE. */
-  async pod(
-    definition: { pod_id: string } & Record<string, unknown>,
-    boundMs?: number,
-  ): Promise<void> {
-    const { status, envelope } = await this.call('POST', '/v3/pods', definition);
-    if (status >= 300) throw new Error(`create: ${JSON.stringify(envelope)}`);
-    await this.state(definition.pod_id, 'AVAILABLE', boundMs);
+  pod(definition: PodDefinition, boundMs?: number): Promise<void> {
+    return createPod(this.#call, definition, { output: () => this.#output, boundMs });
   }
 
-  async state(podId: string, wanted: string, boundMs?: number): Promise<void> {
-    let last: Envelope | undefined;
-    await until(
-      async () => {
-        last = (await this.call('GET', `/v3/pods/${podId}`)).envelope;
-        return last.result?.status === wanted;
-      },
-      () => `${podId} is not ${wanted}: ${JSON.stringify(last)}\n${this.#output}`,
-      boundMs,
-    );
+  state(podId: string, wanted: string, boundMs?: number): Promise<void> {
+    return untilState(this.#call, [podId, wanted], { output: () => this.#output, boundMs });
   }
+
+  readonly #call: Call = (...given) => this.call(...given);
 
   /** The password of the pod's own account, which its environment had as `<<TAPIS_user_password>>`. */
   async podPassword(podId: string): Promise<string> {
@@ -239,6 +198,49 @@ export async function until(
     if (performance.now() > deadline) throw new Error(`waited in vain: ${explain()}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+/** As the admin. */
+export type Call = (
+  method: string,
+  path: string,
+  body?: unknown,
+) => Promise<Pick<Answer, 'status' | 'envelope'>>;
+
+/** What programs say of themselves, for the error of a wait in vain. */
+interface Waiting {
+  readonly output: () => string;
+  readonly boundMs?: number | undefined;
+}
+
+/** Resolves when the pod's status is the wanted one. */
+export async function untilState(
+  call: Call,
+  [podId, wanted]: readonly [string, string],
+  { output, boundMs }: Waiting,
+): Promise<void> {
+  let last: Envelope | undefined;
+  await until(
+    async () => {
+      last = (await call('GET', `/v3/pods/${podId}`)).envelope;
+      return last.result?.status === wanted;
+    },
+    () => `${podId} is not ${wanted}: ${JSON.stringify(last)}\n${output()}`,
+    boundMs,
+  );
+}
+
+export type PodDefinition = { readonly pod_id: string } & Record<string, unknown>;
+
+/** Creates a pod and waits until it is AVAILABLE. */
+export async function createPod(
+  call: Call,
+  definition: PodDefinition,
+  waiting: Waiting,
+): Promise<void> {
+  const { status, envelope } = await call('POST', '/v3/pods', definition);
+  if (status >= 300) throw new Error(`create: ${JSON.stringify(envelope)}`);
+  await untilState(call, [definition.pod_id, 'AVAILABLE'], waiting);
 }
 
 /** Process ids of the pods' programs, as their shims wrote them down. */

@@ -192,14 +192,7 @@ describe.skipIf(!programs)('with a real authority', () => {
   });
 
   test('in hybrid mode the wildcard is trusted before a pod has its own, and DNS is as before', async () => {
-    const { server, zone, key } = bind.settings;
-    await using where = await site({
-      PODGATE_DNS_PROVIDER: 'rfc2136',
-      PODGATE_DNS_RFC2136_SERVER: `${server.host}:${server.port}`,
-      PODGATE_DNS_RFC2136_ZONE: zone,
-      PODGATE_DNS_RFC2136_KEY_NAME: key.name,
-      PODGATE_DNS_RFC2136_KEY_SECRET: key.secret.toString('base64'),
-    });
+    await using where = await site(bind.environment);
     await inUse(where, 'unknown.pods.example.test', '*.pods.example.test');
     const pod = { pod_id: 'shop', image: 'podgate/hello', status_requested: 'OFF' };
     expect((await where.podgate.call('POST', '/v3/pods', pod)).status).toBeLessThan(300);

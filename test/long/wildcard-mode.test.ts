@@ -43,14 +43,7 @@ describe.skipIf(!programs)('a tenant in mode wildcard', () => {
   }
 
   test('has its pods under a trusted wildcard and never a certificate of their own', async () => {
-    const { server, zone, key } = bind.settings;
-    await using where = await site({
-      PODGATE_DNS_PROVIDER: 'rfc2136',
-      PODGATE_DNS_RFC2136_SERVER: `${server.host}:${server.port}`,
-      PODGATE_DNS_RFC2136_ZONE: zone,
-      PODGATE_DNS_RFC2136_KEY_NAME: key.name,
-      PODGATE_DNS_RFC2136_KEY_SECRET: key.secret.toString('base64'),
-    });
+    await using where = await site(bind.environment);
     const { podgate, ca } = where;
     const put = await podgate.call('PUT', '/v3/tenants/default', { certificate_mode: 'wildcard' });
     expect(put.envelope.result).toMatchObject({ certificate_mode: 'wildcard' });

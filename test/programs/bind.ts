@@ -30,6 +30,18 @@ export class Bind {
     this.settings = settings;
   }
 
+  /** What has Podgate prove wildcards here. */
+  get environment(): NodeJS.ProcessEnv {
+    const { server, zone, key } = this.settings;
+    return {
+      PODGATE_DNS_PROVIDER: 'rfc2136',
+      PODGATE_DNS_RFC2136_SERVER: `${server.host}:${server.port}`,
+      PODGATE_DNS_RFC2136_ZONE: zone,
+      PODGATE_DNS_RFC2136_KEY_NAME: key.name,
+      PODGATE_DNS_RFC2136_KEY_SECRET: key.secret.toString('base64'),
+    };
+  }
+
   static async start(program: string): Promise<Bind> {
     const folder = mkdtempSync(join(tmpdir(), 'podgate-bind-'));
     const key = { name: 'podgate-key', secret: randomBytes(32) };

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Envelope, Standalone } from '../../integration/standalone.ts';
+import type { Envelope } from '../../integration/rest-api.ts';
+import type { Standalone } from '../../integration/standalone.ts';
 import { debian } from '../../programs/debian.ts';
 import { jars, java } from '../../programs/maven.ts';
 import { startWithNeo4j } from '../../programs/neo4j.ts';
