@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { KubeConfig } from '@kubernetes/client-node';
+import { z } from 'zod';
 import { systemClock } from '#adapters/system/clock.ts';
 import { Unavailable } from '../programs/run.ts';
 import { ApiServer } from './api-server.ts';
@@ -15,6 +16,7 @@ import { RealNode } from './node/node.ts';
 import { kubernetesProgram } from './programs.ts';
 
 const readyMs = 90_000;
+const tryMs = 60_000;
 
 /** A cluster of real parts: API server with etcd, scheduler, and one node with kubelet and containerd. */
 export class Cluster {
@@ -48,6 +50,7 @@ export class Cluster {
       const node = await RealNode.start(kubelet, api.config.exportConfig());
       cluster = new Cluster(api, node, scheduler);
       await cluster.#ready();
+      await cluster.#tryOut();
       return cluster;
     } catch (error) {
       await (cluster ?? api).stop();
@@ -73,4 +76,30 @@ export class Cluster {
       await systemClock.sleep(200);
     }
   }
+
+  /** Kernels and sandboxes differ in what they allow; only trying tells. */
+  async #tryOut(): Promise<void> {
+    const api = apiOf(this.config);
+    const pods = '/api/v1/namespaces/default/pods';
+    const containers = [{ name: 'try', image: this.image, command: ['true'] }];
+    const metadata = { name: 'try' };
+    const body = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata,
+      spec: { restartPolicy: 'Never', containers },
+    };
+    await api.call({ method: 'POST', path: pods, body });
+    const deadlineMs = performance.now() + tryMs;
+    for (;;) {
+      const { status } = zTried.parse(await api.call({ method: 'GET', path: `${pods}/try` }));
+      if (status?.phase === 'Succeeded') break;
+      if (performance.now() > deadlineMs)
+        throw new Unavailable(`no pod runs here: ${JSON.stringify(status)} ${this.#node.log}`);
+      await systemClock.sleep(100);
+    }
+    await api.call({ method: 'DELETE', path: `${pods}/try`, query: { gracePeriodSeconds: '0' } });
+  }
 }
+
+const zTried = z.object({ status: z.looseObject({ phase: z.string().optional() }).optional() });
