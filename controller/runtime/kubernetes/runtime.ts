@@ -59,6 +59,8 @@ class KubernetesRuntime implements Runtime {
   readonly #root: string;
   readonly #runs = new Map<string, PodRun>();
   readonly #byUid = new Map<string, PodRun>();
+  /** Of runs whose Pod is being created: the watch may tell of it first. */
+  readonly #starting = new Map<string, Record>();
   readonly #outputs = new Map<string, PodOutput>();
   readonly #events = new Broadcast();
   readonly #removals = new EventEmitter().setMaxListeners(0);
@@ -112,9 +114,9 @@ class KubernetesRuntime implements Runtime {
     const nowMs = this.#options.clock.nowMs();
     const outputStart = await beginRun(this.#folder(key), { run: spec.run, nowMs });
     const record = newRecord(annotationOf(spec), nowMs, outputStart);
+    this.#starting.set(key, record);
     try {
       const pod = await this.#objects.create(spec);
-      // The watch may have told of it before.
       if (this.#runs.get(key)?.is(spec)) return;
       writeRecord(this.#folder(key), record);
       this.#know(record);
@@ -127,6 +129,8 @@ class KubernetesRuntime implements Runtime {
       writeRecord(this.#folder(key), ended);
       this.#know(ended);
       this.#events.send(key);
+    } finally {
+      this.#starting.delete(key);
     }
   }
 
@@ -260,7 +264,9 @@ class KubernetesRuntime implements Runtime {
     if (known?.is(noted)) return known;
     if (known && (known.record.run > noted.run || known.alive)) return undefined;
     const startedAtMs = Date.parse(pod.metadata.creationTimestamp);
-    const record = newRecord(noted, startedAtMs, 0);
+    const begun = this.#starting.get(noted.key);
+    const ours = begun?.run === noted.run && begun.podCreatedAtMs === noted.podCreatedAtMs;
+    const record = ours ? begun : newRecord(noted, startedAtMs, 0);
     writeRecord(this.#folder(noted.key), record);
     return this.#know(record);
   }
