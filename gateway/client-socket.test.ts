@@ -1,9 +1,11 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import http2 from 'node:http2';
 import https from 'node:https';
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
+import { text as textOf } from 'node:stream/consumers';
 import tls from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Edge } from '../test/edge.ts';
@@ -297,4 +299,43 @@ test('what waits for a pod of TCP that is not there yet is not overwritten', asy
   }
   socket.destroy();
   expect(gotten).toBe('a'.repeat(100) + 'b'.repeat(5_000));
+});
+
+test('answers of all sizes leave in order, also to clients that are slow to read, and the end after them', async () => {
+  const sizes = [3, 12_000, 1, 60_000, 5];
+  const bodyOf = (number: number): string =>
+    `${number}${'.'.repeat(sizes[number % sizes.length] ?? 0)}`;
+  await edge.pod((socket) => {
+    socket.on('data', (bytes: Buffer) => {
+      const body = bodyOf(Number(String(bytes).split(' ')[1]?.slice(1)));
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+    });
+  });
+  const count = 300; // 4 MB, which no buffer of the kernel takes all of
+  const client = await edge.secure();
+  client.pause();
+  for (let number = 0; number < count; number += 1) {
+    const last = number === count - 1 ? 'Connection: close\r\n' : '';
+    client.write(`GET /${number} HTTP/1.1\r\nHost: a.pods.example.test\r\n${last}\r\n`);
+    if (number % 10 === 0) await turn();
+  }
+  let text = '';
+  client.on('data', (bytes: Buffer) => (text += String(bytes)));
+  client.resume();
+  await once(client, 'end');
+  const bodies = text.split(/HTTP\/1\.1 [^\0]*?\r\n\r\n/).slice(1);
+  expect(bodies).toEqual(Array.from({ length: count }, (_, number) => bodyOf(number)));
+});
+
+test('a connection that ends with its answer tells the client so, in words of TLS', async () => {
+  await edge.pod((socket) => {
+    socket.on('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'));
+  });
+  const argv = ['s_client', '-connect', `127.0.0.1:${edge.port}`, '-ign_eof', '-msg'];
+  const client = spawn('openssl', [...argv, '-servername', 'a.pods.example.test']);
+  const gotten: Promise<string> = textOf(client.stdout);
+  client.stdin.write('GET / HTTP/1.1\r\nHost: a.pods.example.test\r\nConnection: close\r\n\r\n');
+  await once(client, 'close');
+  const [, answer = ''] = (await gotten).split('HTTP/1.1 200 OK');
+  expect(answer).toMatch(/ok[^]*<<< TLS 1.3, Alert [^\n]*warning close_notify/);
 });

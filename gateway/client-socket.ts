@@ -1,6 +1,8 @@
-import net from 'node:net';
+import type net from 'node:net';
 import type { SecureContext } from 'node:tls';
 import tls from 'node:tls';
+import { QuickWriter } from './quick-writer.ts';
+import { readInto } from './read-into.ts';
 import { toHold } from './to-hold.ts';
 
 /** Whom bytes are passed on to: while it holds any, they are not its client's to overwrite. */
@@ -27,6 +29,9 @@ export interface SocketUser extends Reader {
   closed(): void;
 }
 
+type Done = (error?: Error | null) => void;
+type Chunks = { chunk: unknown; encoding: BufferEncoding }[];
+
 export interface ServerTerms {
   readonly secureContext: SecureContext;
   /** To choose from, best first; undefined leaves the extension unanswered. */
@@ -42,14 +47,13 @@ const lentBytesMin = 4_096;
 // What is read is mostly used up before anything else is read: no connection needs memory for it.
 const shared = Buffer.allocUnsafeSlow(recordBytesMax);
 
-/**
- * Node reads into memory of its caller's only for sockets that it makes (`onread` of `net.connect`), not
- * for a TLSSocket around one, though the same handle serves both. So what it keeps that under is looked
- * up by name; a Node that has other names reads as usual, into memory of its own for each read.
- */
-const names = ['kBuffer', 'kBufferCb', 'kBufferGen'].map((name) =>
-  Object.getOwnPropertySymbols(new net.Socket()).find(({ description }) => description === name),
-);
+let seen = shared;
+
+/** Its first bytes. Requests are often as long as the one before, and a view costs more than to look. */
+function ofShared(length: number): Buffer {
+  if (seen.length !== length) seen = shared.subarray(0, length);
+  return seen;
+}
 
 /** Which memory the read that was just told of leaves to the next, where that is another. */
 let next: Buffer | undefined;
@@ -62,16 +66,6 @@ function takeNext(): Buffer | undefined {
 
 function filled(this: ClientSocket, length: number): boolean {
   return this.filled(length);
-}
-
-function readIntoShared(socket: ClientSocket): void {
-  const handle: unknown = Reflect.get(socket, '_handle');
-  const useUserBuffer: unknown = Reflect.get(Object(handle), 'useUserBuffer');
-  if (typeof useUserBuffer !== 'function' || names.includes(undefined)) return;
-  for (const [at, value] of [shared, filled, takeNext].entries()) {
-    Reflect.set(socket, names[at] ?? '', value);
-  }
-  Reflect.apply(useUserBuffer, handle, [shared]);
 }
 
 /**
@@ -91,6 +85,7 @@ export class ClientSocket extends tls.TLSSocket {
   #lent = false;
   #given = false;
   #borrower: Borrower | undefined;
+  readonly #texts: QuickWriter;
 
   /** Ends TLS on `raw`, which it closes with itself. */
   constructor(raw: net.Socket, { secureContext, alpn }: ServerTerms) {
@@ -99,7 +94,8 @@ export class ClientSocket extends tls.TLSSocket {
       secureContext,
       ...(alpn ? { ALPNProtocols: [...alpn] } : {}),
     });
-    readIntoShared(this);
+    readInto(shared, this, { filled, takeNext });
+    this.#texts = new QuickWriter(this);
     this.raw = raw;
     this.on('error', ignore);
     this.on('_tlsError', leave);
@@ -147,6 +143,33 @@ export class ClientSocket extends tls.TLSSocket {
     return bytes;
   }
 
+  /** Nothing waits to be written, or is under way. */
+  get takesAtOnce(): boolean {
+    return this.writableLength === 0 && this.writableCorked === 0 && this.#texts.done;
+  }
+
+  /** Writes a text of latin1. */
+  writeText(text: string): void {
+    this.#texts.write(text);
+  }
+
+  // TLS does one write at a time, so those of the stream and its end wait for texts.
+  // oxlint-disable no-underscore-dangle -- so Node calls them
+
+  override _write(chunk: unknown, encoding: BufferEncoding, done: Done): void {
+    if (this.#texts.done) super._write(chunk, encoding, done);
+    else this.#texts.whenDone(() => super._write(chunk, encoding, done));
+  }
+
+  override _writev(chunks: Chunks, done: Done): void {
+    this.#texts.whenDone(() => super._writev?.(chunks, done));
+  }
+
+  override _final(done: Done): void {
+    this.#texts.whenDone(() => super._final(done));
+  }
+  // oxlint-enable no-underscore-dangle
+
   /** Called by Node where it cannot read into memory of ours; returns whether it is to go on reading. */
   override push(chunk: Buffer | null, encoding?: BufferEncoding): boolean {
     if (!this.#reader || chunk === null) return super.push(chunk, encoding);
@@ -176,7 +199,7 @@ export class ClientSocket extends tls.TLSSocket {
   filled(length: number): boolean {
     this.#lent = false;
     this.#given = false;
-    const bytes = this.#memory.subarray(0, length);
+    const bytes = this.#memory === shared ? ofShared(length) : this.#memory.subarray(0, length);
     if (!this.#reader) return super.push(toHold(bytes));
     try {
       this.#reader.received(bytes);
@@ -228,7 +251,13 @@ function closed(this: ClientSocket): void {
  * stands, and no write waits (nobody writes nothing, which would wait without being counted).
  */
 export const takesAtOnce = (socket: net.Socket): boolean =>
-  socket instanceof ClientSocket && socket.writableLength === 0 && socket.writableCorked === 0;
+  socket instanceof ClientSocket && socket.takesAtOnce;
+
+/** Writes a text of latin1, the fast way where there is one. */
+export function writeText(socket: net.Socket, text: string): void {
+  if (socket instanceof ClientSocket) socket.writeText(text);
+  else socket.write(text, 'latin1');
+}
 
 /** All that happens on a client's connection goes to `user`, the fast way where there is one. */
 export function serve(socket: net.Socket, user: SocketUser): void {

@@ -1,6 +1,6 @@
 import type net from 'node:net';
 import type { Policy } from '#contracts/policy.ts';
-import { takesAtOnce } from '../client-socket.ts';
+import { takesAtOnce, writeText } from '../client-socket.ts';
 import type { CoderOwner } from '../compression/coder.ts';
 import { Coder } from '../compression/coder.ts';
 import { negotiate } from '../compression/negotiate.ts';
@@ -189,7 +189,7 @@ export class Http1Answer implements ContentSink {
 
   #write(bytes: Buffer | string): void {
     this.#meter.sent(bytes.length);
-    if (typeof bytes === 'string') this.#socket.write(bytes, 'latin1');
+    if (typeof bytes === 'string') writeText(this.#socket, bytes);
     else this.#socket.write(takesAtOnce(this.#socket) ? bytes : kept(bytes));
   }
 }

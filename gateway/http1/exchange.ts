@@ -136,7 +136,7 @@ export class Http1Exchange implements Exchange, UpstreamUser {
   #send({ route, upstream, meter }: Outgoing, wanted: Wanted): void {
     this.#upstream = this.#context.upstreams.take(route, upstream, this, wanted);
     meter.goes(this.#upstream.reused);
-    this.#upstream.socket.write(this.#sentHead, 'latin1');
+    this.#upstream.send(this.#sentHead);
   }
 
   #responseHead(text: string): void {

@@ -71,6 +71,8 @@ async function take(
   return upstream;
 }
 
+const megabytes = 32 * 1024 * 1024;
+
 const until = (condition: () => unknown): Promise<void> =>
   expect.poll(() => Boolean(condition()), { timeout: 5_000, interval: 2 }).toBe(true);
 
@@ -145,12 +147,27 @@ test('so many stay idle per network, and so many in all', async () => {
   expect(next.socket.destroyed).toBe(false);
 });
 
-test('a connection with bytes still to be sent is not kept', async () => {
+test.each<[string, (upstream: Upstream) => void]>([
+  ['of a body', ({ socket }) => socket.write(Buffer.alloc(megabytes))],
+  ['of a head', (upstream) => upstream.send('x'.repeat(megabytes))],
+])('a connection with bytes %s still to be sent is not kept', async (_, write) => {
   const upstream = await take();
   accepted[0]?.pause();
-  upstream.socket.write(Buffer.alloc(32 * 1024 * 1024));
+  write(upstream);
   pool.release(upstream);
   expect(upstream.socket.destroyed).toBe(true);
+});
+
+test('a head and a body arrive in the order they were sent, also at a slow pod', async () => {
+  const upstream = await take();
+  const gotten: Buffer[] = [];
+  accepted[0]?.pause();
+  upstream.send('a'.repeat(megabytes));
+  upstream.socket.write('b'.repeat(megabytes));
+  accepted[0]?.on('data', (bytes: Buffer) => gotten.push(bytes));
+  accepted[0]?.resume();
+  await until(() => gotten.reduce((sum, { length }) => sum + length, 0) === 2 * megabytes);
+  expect(String(Buffer.concat(gotten))).toBe('a'.repeat(megabytes) + 'b'.repeat(megabytes));
 });
 
 test('its user hears of an end once, with the error if there was one', async () => {

@@ -4,6 +4,7 @@ import type { Deadlines, Mortal } from '../deadlines.ts';
 import { LastAnswer } from '../http1/response-head.ts';
 import type { Limits } from '../limits.ts';
 import type { Unreached } from '../pages/pages.ts';
+import { QuickWriter } from '../quick-writer.ts';
 import { received } from './memory.ts';
 
 /** Who uses an upstream connection at the moment; told by method, so that a request costs no closure. */
@@ -28,6 +29,7 @@ export class Upstream implements Mortal {
   user: UpstreamUser | undefined;
   deadlineMs: number;
   #connected = false;
+  #heads: QuickWriter | undefined;
   #expired = false;
   #failure: Error | undefined;
 
@@ -52,6 +54,7 @@ export class Upstream implements Mortal {
     if (tunnel) this.socket.on('data', (bytes: Buffer) => this.#data(bytes, bytes.length));
     this.socket.on('connect', () => {
       this.#connected = true;
+      if (!tunnel) this.#heads = new QuickWriter(this.socket);
       this.deadlineMs = Infinity;
     });
     this.socket.on('drain', () => this.user?.upstreamDrain());
@@ -76,6 +79,17 @@ export class Upstream implements Mortal {
     this.#failure = new Error('timed out');
     this.#expired = true;
     this.socket.destroy();
+  }
+
+  /** Something that was written is not with the kernel yet. */
+  get sending(): boolean {
+    return this.socket.writableLength > 0 || this.#heads?.done === false;
+  }
+
+  /** Writes the head of a request. */
+  send(head: string): void {
+    if (this.#heads) this.#heads.write(head);
+    else this.socket.write(head, 'latin1');
   }
 
   /** Hands the bare socket, wanted as 'tunnel', over to one. */
@@ -180,7 +194,7 @@ export class UpstreamPool {
     const { socket } = upstream;
     const { idle } = upstream.lane;
     // What was not sent yet belongs to the exchange before; what ended ends the next.
-    const spent = socket.destroyed || socket.readableEnded || socket.writableLength > 0;
+    const spent = socket.destroyed || socket.readableEnded || upstream.sending;
     const full =
       idle.length >= this.#limits.upstreamIdlePerRouteMax ||
       this.#idleCount >= this.#limits.upstreamIdleTotalMax;
