@@ -3,6 +3,7 @@ import type { ContainerCreateOptions, HostConfig } from 'dockerode';
 import type { RunSpec } from '../runtime.ts';
 import { Refused } from '../refused.ts';
 import { expand, expandEnvironment } from '../expand.ts';
+import { noGpus } from '../no-gpus.ts';
 import type { EngineFacts } from './engine.ts';
 import { gpuRequests } from './gpus.ts';
 import { containerLabels, containerName, networkName, runLabelOf } from './labels.ts';
@@ -76,7 +77,11 @@ function environmentOf(spec: RunSpec): Record<string, string> {
   const first = spec.networks.find(({ name }) => name === 'default') ?? spec.networks[0];
   if (first) given['PORT'] = String(first.port);
   for (const { name, port } of spec.networks) given[`PORT_${name.toUpperCase()}`] = String(port);
-  return { ...expandEnvironment(given, spec.environment), ...given };
+  return {
+    ...expandEnvironment(given, spec.environment),
+    ...given,
+    ...noGpus(spec.resources.gpus),
+  };
 }
 
 /** As the engine writes them. Two networks may share one. */

@@ -8,6 +8,7 @@ import type {
   V1Service,
 } from '@kubernetes/client-node';
 import { expandEnvironment } from '../expand.ts';
+import { noGpus } from '../no-gpus.ts';
 import type { RunNetwork, RunSpec } from '../runtime.ts';
 import type { Naming } from './names.ts';
 import {
@@ -110,7 +111,8 @@ const unprivileged = (user: number | null) => ({
 function containerOf(spec: RunSpec, name: string): V1Container {
   const { privileges, networks } = spec;
   const probed = probedNetwork(networks);
-  const variables = Object.entries(portVariables(networks));
+  const given = { ...portVariables(networks), ...noGpus(spec.resources.gpus) };
+  const variables = Object.entries(given);
   return {
     name: 'pod',
     image: spec.image,
