@@ -260,6 +260,14 @@ test('after a fault nothing more is read: whose the memory is, nobody knows', as
   expect(socket.destroyed).toBe(true);
 });
 
+test('a text after the end is an error, as everywhere', async () => {
+  const socket = await silentSocket(ignore);
+  socket.end();
+  const failed = once(socket, 'error');
+  socket.writeText('late');
+  expect(await failed).toMatchObject([{ code: 'ERR_STREAM_WRITE_AFTER_END' }]);
+});
+
 test('a piece that waits for somebody slow keeps no more memory than itself', async () => {
   const lent: Buffer[] = [];
   const socket = await silentSocket((bytes) =>

@@ -10,7 +10,10 @@ interface Unfinished {
   oncomplete?: (status: number) => void;
 }
 
-/** What a socket writes with: gives 0 for what is over, below it an error, else what is unfinished. */
+/**
+ * What a socket writes with: gives 0 for what is over, below it an error, else what is unfinished. Of a write
+ * that TLS refuses, as after its end, it tells only its own stream, so none is tried there.
+ */
 interface Handle {
   writeLatin1String(request: null, text: string): number | Unfinished;
 }
@@ -38,7 +41,7 @@ export class QuickWriter {
   /** Writes a text of latin1, by the stream where that is under way or this Node has no other way. */
   write(text: string): void {
     const socket = this.#socket;
-    if (!this.#handle || !this.done || socket.writableLength > 0 || socket.destroyed) {
+    if (!this.#handle || !this.done || socket.writableLength > 0 || !socket.writable) {
       socket.write(text, 'latin1');
       return;
     }
