@@ -2,6 +2,7 @@ import type { Subscription } from '@nats-io/transport-node';
 import { z } from 'zod';
 import type { Clock } from '#contracts/clock.ts';
 import type { RouteEvent, ToldRoute } from '#contracts/route.ts';
+import { BusUnavailable } from '#contracts/route.ts';
 import type { Snapshot } from '../memory/pending-events.ts';
 import { PendingEvents } from '../memory/pending-events.ts';
 import type { Line } from './line.ts';
@@ -126,8 +127,9 @@ class Following {
   async #read(): Promise<void> {
     const { signal } = this.#ended;
     const whole = await newestOf(this.#line);
+    if (whole === undefined) throw new BusUnavailable('NATS does not tell how far the routes go');
     // A stream that was made anew begins to count anew.
-    if (whole === undefined || whole < this.#revision) throw new Error('NATS lost the routes');
+    if (whole < this.#revision) throw new Error('NATS lost the routes');
     const terms = { from: this.#revision + 1, whole, clock: this.#clock, signal };
     for (const change of await readBucket(this.#line, terms)) this.#take(change);
     this.#reading = false;
