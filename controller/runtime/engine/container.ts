@@ -3,7 +3,7 @@ import type { ContainerCreateOptions, HostConfig } from 'dockerode';
 import type { RunSpec } from '../runtime.ts';
 import { Refused } from '../refused.ts';
 import { expand, expandEnvironment } from '../expand.ts';
-import { noGpus } from '../no-gpus.ts';
+import { noGpus, withoutGpuChoice } from '../no-gpus.ts';
 import type { EngineFacts } from './engine.ts';
 import { gpuRequests } from './gpus.ts';
 import { containerLabels, containerName, networkName, runLabelOf } from './labels.ts';
@@ -78,7 +78,7 @@ function environmentOf(spec: RunSpec): Record<string, string> {
   if (first) given['PORT'] = String(first.port);
   for (const { name, port } of spec.networks) given[`PORT_${name.toUpperCase()}`] = String(port);
   return {
-    ...expandEnvironment(given, spec.environment),
+    ...expandEnvironment(given, withoutGpuChoice(spec.environment)),
     ...given,
     ...noGpus(spec.resources.gpus),
   };

@@ -8,7 +8,7 @@ import type {
   V1Service,
 } from '@kubernetes/client-node';
 import { expandEnvironment } from '../expand.ts';
-import { noGpus } from '../no-gpus.ts';
+import { noGpus, withoutGpuChoice } from '../no-gpus.ts';
 import type { RunNetwork, RunSpec } from '../runtime.ts';
 import type { Naming } from './names.ts';
 import {
@@ -38,6 +38,7 @@ export interface Manifests {
 
 /** Pure: what a run looks like in a cluster. Secrets stand in the Secrets only. */
 export function manifestsOf(spec: RunSpec, naming: Naming): Manifests {
+  const environment = withoutGpuChoice(spec.environment);
   const metadata = {
     name: naming.objectName(spec.key),
     namespace: naming.namespaceOf(spec.tenant),
@@ -50,7 +51,7 @@ export function manifestsOf(spec: RunSpec, naming: Naming): Manifests {
       kind: 'Secret',
       metadata,
       type: 'Opaque',
-      data: base64(expandEnvironment(portVariables(spec.networks), spec.environment)),
+      data: base64(expandEnvironment(portVariables(spec.networks), environment)),
     },
     pullSecret: pullSecretOf(spec, { ...metadata, name: `${metadata.name}-pull` }),
     policy: policyOf(spec, metadata),
