@@ -21,14 +21,19 @@ const engines: [string, Engine | undefined][] = [
   ['Docker', await available('users of images on Docker', () => Docker.start())],
 ];
 
-/** An image of that user, whose list of users is a file, or a link to one. */
-async function makeImageOf(engine: Engine, user: string, linked = false): Promise<string> {
-  const image = `localhost/of-${user}${linked ? '-linked' : ''}:1`;
+/** An image of that user, whose list of users is a file, a link to one, or not there. */
+async function makeImageOf(
+  engine: Engine,
+  user: string,
+  list: 'file' | 'link' | 'none' = 'file',
+): Promise<string> {
+  const image = `localhost/of-${user}-${list}:1`;
   const folder = join(engine.folder, 'image');
   await copyBusybox(folder);
   mkdirSync(join(folder, 'etc'));
-  writeFileSync(join(folder, linked ? 'users' : 'etc/passwd'), passwd);
-  if (linked) symlinkSync('../users', join(folder, 'etc/passwd'));
+  if (list !== 'none')
+    writeFileSync(join(folder, list === 'link' ? 'users' : 'etc/passwd'), passwd);
+  if (list === 'link') symlinkSync('../users', join(folder, 'etc/passwd'));
   await makeImage(engine, image, folder, 'ENV PATH=/bin', `USER ${user}`);
   return image;
 }
@@ -62,7 +67,7 @@ describe.each(engines)('users that images name, on %s', (_name, engine) => {
     // The first time it is found out, the second it is known.
     for (let time = 0; time < 2; time += 1) expect(await whoRuns(image)).toBe('65532');
     expect(await whoRuns(image, true)).toBe('0');
-    const linked = await makeImageOf(engine, 'toor', true);
+    const linked = await makeImageOf(engine, 'toor', 'link');
     expect(await whoRuns(linked)).toBe('65532');
   });
 
@@ -74,5 +79,7 @@ describe.each(engines)('users that images name, on %s', (_name, engine) => {
   test('a user whom the image does not know is refused by name', async () => {
     const image = await makeImageOf(engine, 'stranger');
     expect(await whoRuns(image)).toContain('stranger');
+    const none = await makeImageOf(engine, 'stranger', 'none');
+    expect(await whoRuns(none)).toMatch(/of the user stranger, and has no \/etc\/passwd/);
   });
 });

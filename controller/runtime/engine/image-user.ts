@@ -2,6 +2,7 @@ import { posix } from 'node:path';
 import { Refused } from '../refused.ts';
 import type { ImageFacts } from './container.ts';
 import type { Engine } from './engine.ts';
+import { isNotFound } from './engine.ts';
 import { readTarFile } from './tar-file.ts';
 
 /** More is no list of users. */
@@ -28,26 +29,37 @@ export class ImageUsers {
     if (name === undefined) return false;
     const known = this.#known.get(keyOf(image));
     if (known !== undefined) return known;
-    const isRoot = uidOf(await this.#passwdOf(container), name) === 0;
+    const passwd = await this.#passwdOf(container);
+    if (passwd === undefined)
+      throw new Refused(
+        `its image is of the user ${name}, and has no /etc/passwd that can be read`,
+      );
+    const isRoot = uidOf(passwd, name) === 0;
     this.#known.set(keyOf(image), isRoot);
     return isRoot;
   }
 
-  async #passwdOf(container: string): Promise<string> {
+  async #passwdOf(container: string): Promise<string | undefined> {
     let path = '/etc/passwd';
     for (let links = 0; links < linksMax; links += 1) {
-      const file = readTarFile(await this.#archiveOf(container, path));
-      if (file.kind === 'file') return file.text;
-      if (file.kind === 'other') break;
+      const archive = await this.#archiveOf(container, path);
+      const file = archive && readTarFile(archive);
+      if (file?.kind === 'file') return file.text;
+      if (file?.kind !== 'link') break;
       path = posix.resolve(posix.dirname(path), file.target);
     }
-    throw new Refused('its image names a user, and its /etc/passwd cannot be read');
+    return undefined;
   }
 
-  async #archiveOf(container: string, path: string): Promise<Buffer> {
-    const answer = await this.#engine.call((docker) =>
+  async #archiveOf(container: string, path: string): Promise<Buffer | undefined> {
+    const asked = this.#engine.call((docker) =>
       docker.getContainer(container).getArchive({ path }),
     );
+    const answer = await asked.catch((error: unknown) => {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    });
+    if (!answer) return undefined;
     const chunks: Buffer[] = [];
     let received = 0;
     for await (const chunk of answer) {
