@@ -8,7 +8,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { text as textOf } from 'node:stream/consumers';
 import tls from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Edge } from '../test/edge.ts';
+import { Edge, makeIdentity } from '../test/edge.ts';
 import { ClientSocket, ignore } from './client-socket.ts';
 import { splice } from './tcp/splice.ts';
 import { acceptFor } from './websocket.ts';
@@ -236,8 +236,8 @@ test('a head that comes in pieces is whole though others send meanwhile', async 
   expect(texts).toEqual(clients.map((_, at) => `/${String(at).repeat(50)}`));
 });
 
-/** One whose client says nothing: what was read is told by the test. */
-async function silentSocket(received: (bytes: Buffer) => void): Promise<ClientSocket> {
+/** Both ends of a connection. */
+async function pair(): Promise<{ far: net.Socket; raw: net.Socket }> {
   const server = net.createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const far = net
@@ -245,6 +245,12 @@ async function silentSocket(received: (bytes: Buffer) => void): Promise<ClientSo
     .on('error', ignore);
   const [raw] = (await once(server, 'connection')) as [net.Socket];
   server.close();
+  return { far, raw };
+}
+
+/** One whose client says nothing: what was read is told by the test. */
+async function silentSocket(received: (bytes: Buffer) => void): Promise<ClientSocket> {
+  const { far, raw } = await pair();
   const secureContext = tls.createSecureContext();
   const socket = new ClientSocket(raw, { secureContext, alpn: undefined });
   socket.on('close', () => far.destroy());
@@ -266,6 +272,25 @@ test('a text after the end is an error, as everywhere', async () => {
   const failed = once(socket, 'error');
   socket.writeText('late');
   expect(await failed).toMatchObject([{ code: 'ERR_STREAM_WRITE_AFTER_END' }]);
+});
+
+test('a client who is gone is noticed by who writes to him, though nothing is read', async () => {
+  const { far, raw } = await pair();
+  const { chain, key } = makeIdentity();
+  const secureContext = tls.createSecureContext({ cert: chain, key });
+  const socket = new ClientSocket(raw, { secureContext, alpn: undefined });
+  const client = tls.connect({ socket: far, rejectUnauthorized: false }).on('error', ignore);
+  await once(client, 'secureConnect');
+  socket.readTo({ received: () => void socket.pause().write('b') });
+  client.write('a');
+  await once(client, 'data');
+  far.resetAndDestroy();
+  await once(far, 'close');
+  for (let texts = 0; texts < 5; texts += 1) {
+    socket.writeText('b');
+    await turn();
+  }
+  expect(socket.destroyed).toBe(true);
 });
 
 test('a piece that waits for somebody slow keeps no more memory than itself', async () => {

@@ -35,7 +35,8 @@ export class QuickWriter {
 
   /** All that was written here is with the kernel. */
   get done(): boolean {
-    return this.#unfinished === undefined || this.#unfinished.writeStatus !== null;
+    const status = this.#unfinished?.writeStatus;
+    return status === undefined || (status !== null && status >= 0);
   }
 
   /** Writes a text of latin1, by the stream where that is under way or this Node has no other way. */
@@ -55,6 +56,10 @@ export class QuickWriter {
     const unfinished = this.#unfinished;
     if (!unfinished || this.done) {
       act();
+      return;
+    }
+    if (unfinished.writeStatus !== null) {
+      this.#failed(unfinished.writeStatus);
       return;
     }
     unfinished.oncomplete = (status) => {
