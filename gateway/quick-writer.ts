@@ -35,8 +35,9 @@ export class QuickWriter {
 
   /** All that was written here is with the kernel. */
   get done(): boolean {
-    const status = this.#unfinished?.writeStatus;
-    return status === undefined || (status !== null && status >= 0);
+    if (!this.#unfinished) return true;
+    const status = this.#unfinished.writeStatus;
+    return typeof status === 'number' && status >= 0;
   }
 
   /** Writes a text of latin1, by the stream where that is under way or this Node has no other way. */
@@ -58,7 +59,7 @@ export class QuickWriter {
       act();
       return;
     }
-    if (unfinished.writeStatus !== null) {
+    if (typeof unfinished.writeStatus === 'number') {
       this.#failed(unfinished.writeStatus);
       return;
     }
@@ -92,15 +93,19 @@ function asksAsWeDo(): boolean {
     },
     close: (closed: () => void) => closed(),
   };
-  // `handle` is not among what Node documents, nor is the right to write without a connection.
-  const socket: net.Socket = Reflect.construct(net.Socket, [
-    { handle, readable: false, manualStart: true },
-  ]);
-  socket.on('error', () => undefined);
-  socket.write('text', 'latin1');
-  const over = socket.writableLength === 0;
-  socket.destroy();
-  return over && JSON.stringify(asked) === '[[null,"text"]]';
+  try {
+    // `handle` is not among what Node documents, nor is the right to write without a connection.
+    const socket: net.Socket = Reflect.construct(net.Socket, [
+      { handle, readable: false, manualStart: true },
+    ]);
+    socket.on('error', () => undefined);
+    socket.write('text', 'latin1');
+    const over = socket.writableLength === 0;
+    socket.destroy();
+    return over && JSON.stringify(asked) === '[[null,"text"]]';
+  } catch {
+    return false;
+  }
 }
 
 const known = asksAsWeDo();

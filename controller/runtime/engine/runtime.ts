@@ -122,6 +122,7 @@ class EngineRuntime implements Runtime {
     const folder = this.#folder(key);
     const nowMs = this.#place.clock.nowMs();
     const outputStart = await beginRun(folder, { run: spec.run, nowMs });
+    if (this.#closed.signal.aborted) return;
     const record = newRecord(runLabelOf(spec), nowMs, outputStart);
     const run = this.#run(key, record);
     this.#runs.set(key, run);
