@@ -137,7 +137,8 @@ describe.skipIf(!podman)('pods as containers', () => {
     expect(await message('crash')).toMatch(
       /exit code 7 \(failed 5 times within 10 minutes\).*no disk/,
     );
-    expect((await logs('crash')).logs).toBe('no disk\n'.repeat(5));
+    const runs = ['', ...[2, 3, 4, 5].map((number) => `--- run ${number} ---\n`)];
+    expect((await logs('crash')).logs).toBe(runs.map((begins) => `${begins}no disk\n`).join(''));
     await forget('crash');
   });
 
