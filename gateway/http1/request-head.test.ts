@@ -290,6 +290,22 @@ describe('what a connection said before', () => {
     });
   });
 
+  test('is taken for what it says again, word for word', () => {
+    const last = new LastFields();
+    const text = `${get('A: b', 'Content-Length: 3')}\r\n`;
+    const read = (whole: string, end: number): unknown =>
+      parseRequestHead(whole, limits, { end, last });
+    const first = read(text, text.length);
+    const texts = [text, `${text}\r\nabc`, text, text];
+    for (const again of texts.map((each) => read(each, text.length))) {
+      expect(again).toEqual(first);
+      expect(again).not.toBe(first);
+    }
+    const shorter = text.length - 'Content-Length: 3\r\n'.length;
+    expect(read(text, shorter)).toMatchObject({ framing: 'none' });
+    expect(read(text.replace('GET /', 'PUT /'), text.length)).toMatchObject({ method: 'PUT' });
+  });
+
   test('is remembered where it is short, so that idle connections cost little', () => {
     const last = new LastFields();
     const { rememberedHeadBytesMax: max } = limits;

@@ -43,9 +43,24 @@ export interface RequestHead {
 // RFC 9112, 3.2: visible ASCII; a fragment is never sent, and a backslash means `/` to some.
 const target = /^[\u0021\u0022\u0024-\u005b\u005d-\u007e]+$/;
 
-/** The fields of a connection's last request: clients mostly say the same again, and it is read once. */
+/** A connection's last request: clients often say the same again, mostly in all fields, and it is read once. */
 export class LastFields {
   #read: ReadFields | undefined;
+  #text = '';
+  #end = 0;
+  #head: RequestHead | undefined;
+
+  /** The head that stood in the same text, as a value of its own. */
+  again(text: string, end: number): RequestHead | undefined {
+    return this.#head && end === this.#end && text === this.#text ? { ...this.#head } : undefined;
+  }
+
+  /** Keeps the head of a text, if its fields are kept: no more memory than they take. */
+  keep(text: string, end: number, head: RequestHead): void {
+    this.#head = this.#read ? head : undefined;
+    this.#text = this.#read ? text : '';
+    this.#end = end;
+  }
 
   /** Reads field lines, which are a part of a text of `textLength` characters. */
   read(lines: string, textLength: number, limits: Limits): ReadFields | Refusal {
@@ -73,6 +88,8 @@ export function parseRequestHead(
   limits: Limits,
   { end = text.length, last = new LastFields() }: { end?: number; last?: LastFields } = {},
 ): RequestHead | Refusal {
+  const again = last.again(text, end);
+  if (again) return again;
   const start = parseRequestLine(text, limits);
   if (start instanceof Refusal) return start;
   const read = last.read(text.slice(start.end, end), text.length, limits);
@@ -86,7 +103,7 @@ export function parseRequestHead(
   const length = framing === 'length' ? parseLength(fields.length) : 0;
   if (length === undefined) return new Refusal(400, 'Content-Length is no length');
   const { connection } = fields;
-  return {
+  const head: RequestHead = {
     method: start.method,
     target: start.target,
     host,
@@ -108,6 +125,8 @@ export function parseRequestHead(
     forwarded: fields.forwarded,
     fields: fields.kept,
   };
+  last.keep(text, end, head);
+  return head;
 }
 
 interface RequestLine {
