@@ -5,6 +5,7 @@ import { debian } from './debian.ts';
 import { DockerApi } from './docker.ts';
 import type { Engine } from './images.ts';
 import { ownArchitecture } from './node-image.ts';
+import { containersConf } from './podman.ts';
 import { Unavailable } from './run.ts';
 
 const packages = ['docker.io', 'podman', 'netavark', 'aardvark-dns', 'iptables'];
@@ -21,19 +22,6 @@ mount --bind "$cdi" "$root/etc/cdi"
 cd "$root"
 pivot_root . old
 exec "$@"`;
-
-const containersConf = (folder: string): string => `
-[engine]
-runtime = "runc"
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-tmp_dir = "${folder}/tmp"
-[network]
-network_backend = "netavark"
-firewall_driver = "iptables"
-[containers]
-default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
-`;
 
 /**
  * An engine of Debian 13, on any Debian, with devices by these CDI specifications. Throws
@@ -71,7 +59,7 @@ class Debian13 extends DockerApi {
       await this.begin([...enter, '/usr/sbin/dockerd', '--config-file', file, ...this.argv()]);
       return;
     }
-    writeFileSync(file, containersConf(this.folder));
+    writeFileSync(file, containersConf(this.folder, 'firewall_driver = "iptables"'));
     const place = (each: string): string => join(this.folder, each);
     const places = ['--root', place('root'), '--runroot', place('runroot')];
     const argv = [

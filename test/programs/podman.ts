@@ -16,8 +16,8 @@ import {
 } from './podman-leftovers.ts';
 import { run, Unavailable } from './run.ts';
 
-/** What this kind of machine (a container or VM without systemd) needs to be told. */
-const containersConf = (folder: string): string => `
+/** What this kind of machine (a container or VM without systemd) needs to be told; `network`: lines more. */
+export const containersConf = (folder: string, network = ''): string => `
 [engine]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
@@ -25,6 +25,7 @@ events_logger = "file"
 tmp_dir = "${folder}/tmp"
 [network]
 network_backend = "netavark"
+${network}
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 `;
